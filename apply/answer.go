@@ -1,0 +1,120 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/rollcall-dev/rollcall/diff"
+)
+
+// shownAnswer is how much of the API server's answer is shown, in bytes. A webhook may say anything.
+const shownAnswer = 1024
+
+// problem makes a failed request about an object fit to be shown: a reason, what is wrong and the way out. The answer
+// itself goes no further, for it can echo the object.
+func (a *Applier) problem(verb string, t target, err error) *diff.Problem {
+	if found := conflicts(err); len(found) > 0 {
+		return a.conflictProblem(found)
+	}
+	p := &diff.Problem{Reason: reasonOf(err)}
+	switch p.Reason {
+	case ReasonImmutable:
+		p.Message = said(t, err) + ": the API server allows no change of it: revert the change in Git, or delete the object so that it is created anew"
+	case ReasonForbidden:
+		p.Message = fmt.Sprintf("may not %s %s: %s: grant it to the ServiceAccount that rollcall acts as", verb, t.mapping.Resource.GroupResource(), said(t, err))
+	case ReasonNamespaceNotFound:
+		p.Message = fmt.Sprintf("namespace %s does not exist: declare it in this repository, or create it", t.object.GetNamespace())
+	case ReasonUnknownKind:
+		p.Message = unknownKind(t)
+	default:
+		p.Message = verb + ": " + said(t, err)
+	}
+	return p
+}
+
+// reasonOf finds the constant for an answer.
+func reasonOf(err error) string {
+	switch {
+	case meta.IsNoMatchError(err), notServed(err):
+		return ReasonUnknownKind
+	case strings.Contains(err.Error(), "field is immutable"):
+		return ReasonImmutable
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return ReasonUnavailable
+	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
+		return ReasonForbidden
+	case apierrors.IsNotFound(err) && missing(err).resource == "namespaces":
+		return ReasonNamespaceNotFound
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsNotFound(err), apierrors.IsMethodNotSupported(err),
+		apierrors.IsRequestEntityTooLargeError(err), strings.Contains(err.Error(), "typed patch object"):
+		return ReasonInvalid
+	default:
+		return ReasonUnavailable
+	}
+}
+
+// said is what the API server said, as far as it can be shown. Of a Secret it is which fields are at fault and what
+// kind of answer it was, in words of our own: the server's may quote a value.
+func said(t target, err error) string {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return cut(err.Error())
+	}
+	secret := strings.EqualFold(t.object.GetKind(), "Secret")
+	var parts []string
+	if details := status.Status().Details; details != nil {
+		for _, c := range details.Causes {
+			switch {
+			case c.Field == "":
+			case secret:
+				parts = append(parts, c.Field+" is refused")
+			default:
+				parts = append(parts, c.Field+": "+c.Message)
+			}
+		}
+	}
+	switch {
+	case len(parts) > 0:
+		return cut(strings.Join(parts, "; "))
+	case !secret:
+		return cut(err.Error())
+	}
+	if denied := regexp.MustCompile(`User "[^"]*" cannot [a-z]+ resource "[^"]*"`).FindString(status.Status().Message); denied != "" {
+		return denied
+	}
+	return fmt.Sprintf("the API server refuses it (%d %s); what it says of a Secret is not shown", status.Status().Code, status.Status().Reason)
+}
+
+func cut(text string) string {
+	if len(text) <= shownAnswer {
+		return text
+	}
+	return strings.ToValidUTF8(text[:shownAnswer], "") + "..."
+}
+
+func unknownKind(t target) string {
+	return fmt.Sprintf("the cluster knows no kind %s in %s: install its CRD or declare it in this repository, or correct the apiVersion",
+		t.object.GetKind(), t.object.GetAPIVersion())
+}
+
+// dependency is an object by resource and name.
+type dependency struct {
+	resource string
+	name     string
+}
+
+// missing returns what an answer says is not found; the zero value when it names nothing.
+func missing(err error) dependency {
+	var status apierrors.APIStatus
+	if !apierrors.IsNotFound(err) || !errors.As(err, &status) || status.Status().Details == nil {
+		return dependency{}
+	}
+	details := status.Status().Details
+	return dependency{resource: details.Kind, name: details.Name}
+}

@@ -1,0 +1,164 @@
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// establishTimeout is the default of Applier.EstablishTimeout: a CustomResourceDefinition takes under 2 s.
+const establishTimeout = 30 * time.Second
+
+// attempts is how often a write is tried that somebody else's write overtakes.
+const attempts = 3
+
+// Applier observes, applies and prunes the objects of GitSyncs, but for the DaemonSets, which Rollouts moves. It keeps
+// nothing but what Mapper caches, and may be used by many at once.
+type Applier struct {
+	// Dynamic reaches the cluster; every call of one Applier is made by it.
+	Dynamic dynamic.Interface
+	// Mapper knows the kinds of the cluster. When it is a meta.ResettableRESTMapper it is reset once when a kind is
+	// missing, for a CustomResourceDefinition may have come since.
+	Mapper meta.RESTMapper
+	// FieldManager of every write; empty for v1alpha1.FieldManager.
+	FieldManager string
+	// AdoptFrom are the field managers whose fields may be taken over; nil for DefaultAdoptFrom.
+	AdoptFrom []string
+	// Logger gets a line for each write; nil for none.
+	Logger *slog.Logger
+	// EstablishTimeout is how long to wait for the API server to serve a CustomResourceDefinition that was just applied;
+	// 0 for 30 s.
+	EstablishTimeout time.Duration
+}
+
+// DefaultAdoptFrom are the field managers of tools by which people install node agents by hand: whoever points rollcall
+// at their objects wants rollcall to have them.
+func DefaultAdoptFrom() []string {
+	return []string{"kubectl-client-side-apply", "kubectl", "kubectl-create", "kubectl-edit", "helm", "before-first-apply"}
+}
+
+func (a *Applier) fieldManager() string {
+	if a.FieldManager == "" {
+		return v1alpha1.FieldManager
+	}
+	return a.FieldManager
+}
+
+func (a *Applier) adoptFrom() []string {
+	if a.AdoptFrom == nil {
+		return DefaultAdoptFrom()
+	}
+	return a.AdoptFrom
+}
+
+func (a *Applier) logger() *slog.Logger {
+	if a.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return a.Logger
+}
+
+// target is an object and where the cluster keeps it.
+type target struct {
+	object  *unstructured.Unstructured
+	source  string
+	mapping *meta.RESTMapping
+}
+
+// String names the object and the file that it came from.
+func (t target) String() string {
+	return describe(t.object, t.source)
+}
+
+func (t target) namespaced() bool {
+	return t.mapping.Scope.Name() == meta.RESTScopeNameNamespace
+}
+
+func (a *Applier) client(t target) dynamic.ResourceInterface {
+	all := a.Dynamic.Resource(t.mapping.Resource)
+	if t.namespaced() {
+		return all.Namespace(t.object.GetNamespace())
+	}
+	return all
+}
+
+// get returns the live object; nil when there is none.
+func (a *Applier) get(ctx context.Context, t target) (*unstructured.Unstructured, error) {
+	live, err := a.client(t).Get(ctx, t.object.GetName(), metav1.GetOptions{})
+	switch {
+	case notServed(err):
+		return nil, err
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	default:
+		return live, err
+	}
+}
+
+// notServed tells a kind that the API server does not serve from an object that it does not have.
+func notServed(err error) bool {
+	var status apierrors.APIStatus
+	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
+		return false
+	}
+	details := status.Status().Details
+	return details == nil || details.Name == ""
+}
+
+// request is one server-side apply.
+type request struct {
+	dryRun bool
+	// force takes the fields of others. It goes with the resourceVersion of the object whose managers were looked at, so
+	// that it takes nothing else.
+	force           bool
+	resourceVersion string
+}
+
+// send makes a server-side apply. A field that the kind does not have is an error.
+func (a *Applier) send(ctx context.Context, t target, r request) (*unstructured.Unstructured, error) {
+	payload := t.object
+	if r.force {
+		payload = payload.DeepCopy()
+		payload.SetResourceVersion(r.resourceVersion)
+	}
+	raw, err := json.Marshal(payload)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", t, err)
+	}
+	o := a.patchOptions(r.dryRun)
+	o.Force = &r.force
+	return a.client(t).Patch(ctx, t.object.GetName(), types.ApplyPatchType, raw, o)
+}
+
+func (a *Applier) patchOptions(dryRun bool) metav1.PatchOptions {
+	o := metav1.PatchOptions{FieldManager: a.fieldManager(), FieldValidation: metav1.FieldValidationStrict}
+	if dryRun {
+		o.DryRun = []string{metav1.DryRunAll}
+	}
+	return o
+}
+
+// kindOf finds out where the cluster keeps the objects of a kind.
+func (a *Applier) kindOf(gvk schema.GroupVersionKind) (*meta.RESTMapping, error) {
+	return a.Mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+}
+
+// forgetKinds makes the next question about a kind go to the API server.
+func (a *Applier) forgetKinds() {
+	if m, ok := a.Mapper.(meta.ResettableRESTMapper); ok {
+		m.Reset()
+	}
+}

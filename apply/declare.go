@@ -1,0 +1,288 @@
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	"github.com/rollcall-dev/rollcall/sync/render"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// Declaration is one DaemonSet as a commit declares it.
+type Declaration struct {
+	DaemonSet render.DaemonSet
+	Commit    string
+	// Policy names the RolloutPolicy; empty for the default.
+	Policy string
+	// Owner is the value of the owner label.
+	Owner string
+}
+
+func (d Declaration) key() types.NamespacedName {
+	return types.NamespacedName{Namespace: d.DaemonSet.GetNamespace(), Name: d.DaemonSet.GetName()}
+}
+
+// Declare hands a DaemonSet to its rollout. It writes everything of the
+// DaemonSet but its pod template, which only the rollout writes:
+//
+//	neither DaemonSet nor NodeRollout ... first install: make both
+//	DaemonSet only ...................... adopt it as proven, as it runs
+//	NodeRollout only .................... somebody deleted the DaemonSet: make it proven again
+//	both ................................ apply what is not the template
+//
+// Every step is found done or not done by the next call.
+func (r *Rollouts) Declare(ctx context.Context, d Declaration) error {
+	live, err := r.liveDaemonSet(ctx, d)
+	if err != nil {
+		return err
+	}
+	want, err := r.declaredVersion(ctx, d)
+	if err != nil {
+		return err
+	}
+	n, err := r.ensureRollout(ctx, d)
+	if err != nil {
+		return err
+	}
+	switch {
+	case n.Status.Phase != "":
+	case live != nil:
+		err = r.adopt(ctx, d, n, live)
+	default:
+		err = r.initialise(ctx, n, nil)
+	}
+	if err != nil {
+		return err
+	}
+	if err := (store{r.Kube, d.key()}).writeDeclared(ctx, n, *want); err != nil {
+		return err
+	}
+	defer r.loop.Enqueue(d.key())
+	if live == nil {
+		return r.createDaemonSet(ctx, d, n, want)
+	}
+	return r.applyAround(ctx, d, live)
+}
+
+func (r *Rollouts) liveDaemonSet(ctx context.Context, d Declaration) (*appsv1.DaemonSet, error) {
+	live, err := r.Kube.AppsV1().DaemonSets(d.key().Namespace).Get(ctx, d.key().Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get daemonset %s: %w", d.key(), err)
+	}
+	if owner := live.Labels[v1alpha1.LabelOwner]; owner != "" && owner != d.Owner {
+		return nil, ownedByAnother(d.key(), owner, d.Owner)
+	}
+	return live, nil
+}
+
+// declaredVersion is the declared version with its template as the API server
+// defaults it. That template comes from a dry-run creation under another name:
+// unlike a dry-run on the live object it cannot inherit anything that others
+// wrote there.
+func (r *Rollouts) declaredVersion(ctx context.Context, d Declaration) (*declared, error) {
+	var ds appsv1.DaemonSet
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(d.DaemonSet.Pinned.Object, &ds); err != nil {
+		return nil, fmt.Errorf("read daemonset %s from %s: %w", d.key(), d.DaemonSet.Source, err)
+	}
+	out := &declared{Digest: d.DaemonSet.Digest, Commit: d.Commit, Policy: d.Policy}
+	if ru := ds.Spec.UpdateStrategy.RollingUpdate; ru != nil && ru.MaxUnavailable != nil {
+		out.MaxUnavailable = ru.MaxUnavailable.String()
+	}
+	old, err := (store{r.Kube, d.key()}).declared(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if old != nil && old.Digest == out.Digest {
+		out.Template, out.Commit = old.Template, old.Commit
+		return out, nil
+	}
+	template, err := r.defaulted(ctx, d, &ds)
+	if err != nil {
+		return nil, err
+	}
+	out.Template = *template
+	return out, nil
+}
+
+func (r *Rollouts) defaulted(ctx context.Context, d Declaration, ds *appsv1.DaemonSet) (*corev1.PodTemplateSpec, error) {
+	probe := ds.DeepCopy()
+	probe.Name, probe.GenerateName = "", "rollcall-dry-run-"
+	made, err := r.Kube.AppsV1().DaemonSets(d.key().Namespace).Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}, FieldManager: v1alpha1.FieldManager})
+	if err != nil {
+		return nil, classify("dry-run", d.reference(), err)
+	}
+	return withoutGate(&made.Spec.Template), nil
+}
+
+func (d Declaration) reference() string {
+	return fmt.Sprintf("DaemonSet %s (%s)", d.key(), d.DaemonSet.Source)
+}
+
+func (r *Rollouts) ensureRollout(ctx context.Context, d Declaration) (*v1alpha1.NodeRollout, error) {
+	client := r.Kinds.NodeRollouts(d.key().Namespace)
+	n, err := client.Get(ctx, d.key().Name, metav1.GetOptions{})
+	if err == nil || !apierrors.IsNotFound(err) {
+		return n, wrap("get noderollout", d.key(), err)
+	}
+	n, err = client.Create(ctx, &v1alpha1.NodeRollout{ObjectMeta: metav1.ObjectMeta{
+		Namespace: d.key().Namespace, Name: d.key().Name, Labels: map[string]string{v1alpha1.LabelOwner: d.Owner},
+	}}, metav1.CreateOptions{FieldManager: v1alpha1.FieldManager})
+	return n, wrap("create noderollout", d.key(), err)
+}
+
+func wrap(verb string, key types.NamespacedName, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", verb, key, err)
+	}
+	return nil
+}
+
+// adopt records what runs as proven. When Git's plain manifest would leave the
+// template as it is, what runs is the declared version; its config gets pinned
+// with the next real change, since pinning now would restart every pod.
+func (r *Rollouts) adopt(ctx context.Context, d Declaration, n *v1alpha1.NodeRollout, live *appsv1.DaemonSet) error {
+	if hasGate(&live.Spec.Template) {
+		return &Error{Reason: ReasonInvalid, Object: d.reference(),
+			Message: "its template carries rollcall's scheduling gate but its NodeRollout is gone: restore the template (kubectl rollout undo), then it is adopted"}
+	}
+	payload := d.DaemonSet.DeepCopy()
+	unstructured.RemoveNestedField(payload.Object, "spec", "updateStrategy")
+	merged, err := r.applyDaemonSet(ctx, d, payload, true)
+	if err != nil {
+		return err
+	}
+	digest := d.DaemonSet.Digest
+	if !equality.Semantic.DeepEqual(merged.Spec.Template, live.Spec.Template) {
+		if digest, err = adoptedDigest(&live.Spec.Template); err != nil {
+			return err
+		}
+	}
+	proven := v1alpha1.Version{Digest: digest}
+	if digest == d.DaemonSet.Digest {
+		proven.Commit = d.Commit
+	}
+	s := store{r.Kube, d.key()}
+	_, old, err := s.recorded(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.writeRecorded(ctx, n, old, recorded{Templates: templates{digest: live.Spec.Template}}); err != nil {
+		return err
+	}
+	return r.initialise(ctx, n, &proven)
+}
+
+// initialise gives a NodeRollout its first phase: from then on the rollout
+// decides.
+func (r *Rollouts) initialise(ctx context.Context, n *v1alpha1.NodeRollout, proven *v1alpha1.Version) error {
+	n.Status.Phase, n.Status.Reason, n.Status.Message, n.Status.Proven = v1alpha1.PhaseWaiting, "Declared", "the rollout begins", proven
+	if proven != nil {
+		n.Status.Message = "adopted as it runs"
+	}
+	updated, err := r.Kinds.NodeRollouts(n.Namespace).UpdateStatus(ctx, n, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager})
+	if err != nil {
+		return fmt.Errorf("initialise noderollout %s/%s: %w", n.Namespace, n.Name, err)
+	}
+	*n = *updated
+	return nil
+}
+
+// createDaemonSet makes the DaemonSet with the version that belongs there: the
+// proven one if there is one, else the declared one.
+func (r *Rollouts) createDaemonSet(ctx context.Context, d Declaration, n *v1alpha1.NodeRollout, want *declared) error {
+	template := want.Template
+	if proven := n.Status.Proven; proven != nil && proven.Digest != want.Digest {
+		rec, _, err := (store{r.Kube, d.key()}).recorded(ctx)
+		if err != nil {
+			return err
+		}
+		template = rec.Templates[proven.Digest]
+	}
+	payload, err := d.payload(&template)
+	if err != nil {
+		return err
+	}
+	_, err = r.applyDaemonSet(ctx, d, payload, false)
+	return err
+}
+
+// applyAround applies what Git declares beside the template, if it differs, and
+// leaves the live template as it is. The resourceVersion in the payload refuses
+// a write that would race with a pulse.
+func (r *Rollouts) applyAround(ctx context.Context, d Declaration, live *appsv1.DaemonSet) error {
+	payload, err := d.payload(&live.Spec.Template)
+	if err != nil {
+		return err
+	}
+	payload.SetResourceVersion(live.ResourceVersion)
+	merged, err := r.applyDaemonSet(ctx, d, payload, true)
+	if err != nil {
+		return err
+	}
+	if sameAround(live, merged) {
+		return nil
+	}
+	r.Logger.Info("apply", "daemonset", d.key().String(), "commit", d.Commit)
+	_, err = r.applyDaemonSet(ctx, d, payload, false)
+	return err
+}
+
+func sameAround(a, b *appsv1.DaemonSet) bool {
+	return equality.Semantic.DeepEqual(a.Labels, b.Labels) && equality.Semantic.DeepEqual(a.Annotations, b.Annotations) && equality.Semantic.DeepEqual(a.Spec, b.Spec)
+}
+
+// payload is the declared DaemonSet with another template, under OnDelete and
+// with the owner label.
+func (d Declaration) payload(template *corev1.PodTemplateSpec) (*unstructured.Unstructured, error) {
+	t, err := runtime.DefaultUnstructuredConverter.ToUnstructured(template)
+	if err != nil {
+		return nil, fmt.Errorf("encode template of daemonset %s: %w", d.key(), err)
+	}
+	unstructured.RemoveNestedField(t, "metadata", "creationTimestamp")
+	out := d.DaemonSet.DeepCopy()
+	labels := out.GetLabels()
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[v1alpha1.LabelOwner] = d.Owner
+	out.SetLabels(labels)
+	spec, _, err := unstructured.NestedMap(out.Object, "spec")
+	if err != nil {
+		return nil, fmt.Errorf("read spec of daemonset %s: %w", d.key(), err)
+	}
+	spec["template"] = t
+	spec["updateStrategy"] = map[string]any{"type": string(appsv1.OnDeleteDaemonSetStrategyType)}
+	out.Object["spec"] = spec
+	return out, nil
+}
+
+func (r *Rollouts) applyDaemonSet(ctx context.Context, d Declaration, payload *unstructured.Unstructured, dryRun bool) (*appsv1.DaemonSet, error) {
+	raw, err := json.Marshal(payload)
+	if err != nil {
+		return nil, fmt.Errorf("encode daemonset %s: %w", d.key(), err)
+	}
+	o := metav1.PatchOptions{FieldManager: v1alpha1.FieldManager, Force: ptr.To(true)}
+	verb := "apply"
+	if dryRun {
+		o.DryRun, verb = []string{metav1.DryRunAll}, "dry-run"
+	}
+	out, err := r.Kube.AppsV1().DaemonSets(d.key().Namespace).Patch(ctx, d.key().Name, types.ApplyPatchType, raw, o)
+	if err != nil {
+		return nil, classify(verb, d.reference(), err)
+	}
+	return out, nil
+}

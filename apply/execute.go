@@ -1,0 +1,142 @@
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rollcall-dev/rollcall/apply/rollout"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// execute takes the steps of a recorded decision, in their order. It stops at
+// the first error: the next decision repeats what is left.
+func (r *Rollouts) execute(ctx context.Context, v *view, d rollout.Decision) error {
+	for _, s := range d.Steps {
+		if err := r.step(ctx, v, s); err != nil {
+			return err
+		}
+		r.Metrics.stepped(v.key, s)
+	}
+	return nil
+}
+
+func (r *Rollouts) step(ctx context.Context, v *view, s rollout.Step) error {
+	switch s.Action {
+	case rollout.SetOnDelete:
+		return r.patchDaemonSet(ctx, v.live, "/spec/updateStrategy", appsv1.DaemonSetUpdateStrategy{Type: appsv1.OnDeleteDaemonSetStrategyType})
+	case rollout.WriteTemplate:
+		return r.writeTemplate(ctx, v, s)
+	case rollout.DeletePod:
+		return r.deletePod(ctx, v.key.Namespace, s)
+	case rollout.OpenGate:
+		return r.openGate(ctx, v.key.Namespace, s)
+	case rollout.Relabel:
+		return r.relabel(ctx, v.key.Namespace, s)
+	default:
+		return fmt.Errorf("daemonset %s: unknown action %q", v.key, s.Action)
+	}
+}
+
+func (r *Rollouts) writeTemplate(ctx context.Context, v *view, s rollout.Step) error {
+	t, known := v.templates[s.Digest]
+	if !known {
+		return fmt.Errorf("daemonset %s: the template of %s is not recorded", v.key, s.Digest)
+	}
+	r.Logger.Info("write template", "daemonset", v.key.String(), "digest", s.Digest, "gated", s.Gated)
+	if s.Gated {
+		return r.patchDaemonSet(ctx, v.live, "/spec/template", withGate(&t))
+	}
+	return r.patchDaemonSet(ctx, v.live, "/spec/template", &t)
+}
+
+// patchDaemonSet replaces one field whole, unless somebody wrote the object
+// since it was read: then it fails with a conflict.
+func (r *Rollouts) patchDaemonSet(ctx context.Context, live *appsv1.DaemonSet, path string, value any) error {
+	patch, err := json.Marshal([]map[string]any{
+		{"op": "test", "path": "/metadata/uid", "value": live.UID},
+		{"op": "replace", "path": "/metadata/resourceVersion", "value": live.ResourceVersion},
+		{"op": "replace", "path": path, "value": value},
+	})
+	if err != nil {
+		return fmt.Errorf("encode %s of daemonset %s/%s: %w", path, live.Namespace, live.Name, err)
+	}
+	_, err = r.Kube.AppsV1().DaemonSets(live.Namespace).Patch(ctx, live.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: v1alpha1.FieldManager})
+	if err != nil {
+		return fmt.Errorf("write %s of daemonset %s/%s: %w", path, live.Namespace, live.Name, err)
+	}
+	return nil
+}
+
+// deletePod deletes the pod with that UID. One that is gone, or whose name has
+// another pod now, is what was wanted.
+func (r *Rollouts) deletePod(ctx context.Context, namespace string, s rollout.Step) error {
+	r.Logger.Info("delete pod", "pod", namespace+"/"+s.Pod, "node", s.Node, "for", s.Why)
+	err := r.Kube.CoreV1().Pods(namespace).Delete(ctx, s.Pod, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(s.PodUID))})
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		return fmt.Errorf("delete pod %s/%s: %w", namespace, s.Pod, err)
+	}
+	r.Written.note(s.PodUID, func(w *write) { w.deleted = true })
+	return nil
+}
+
+// openGate lets one pod start.
+func (r *Rollouts) openGate(ctx context.Context, namespace string, s rollout.Step) error {
+	r.Logger.Info("open gate", "pod", namespace+"/"+s.Pod, "node", s.Node)
+	patch := map[string]any{
+		"metadata": map[string]any{"uid": s.PodUID},
+		"spec":     map[string]any{"schedulingGates": []any{map[string]any{"$patch": "delete", "name": v1alpha1.WaveGate}}},
+	}
+	if err := r.patchPod(ctx, namespace, s.Pod, patch); err != nil {
+		return err
+	}
+	r.Written.note(s.PodUID, func(w *write) { w.opened = true })
+	return nil
+}
+
+// relabel tells Kubernetes which revision the pod is.
+func (r *Rollouts) relabel(ctx context.Context, namespace string, s rollout.Step) error {
+	patch := map[string]any{"metadata": map[string]any{
+		"uid": s.PodUID, "labels": map[string]any{appsv1.ControllerRevisionHashLabelKey: s.Revision},
+	}}
+	if err := r.patchPod(ctx, namespace, s.Pod, patch); err != nil {
+		return err
+	}
+	r.Written.note(s.PodUID, func(w *write) { w.revision = s.Revision })
+	return nil
+}
+
+// patchPod patches the pod whose UID the patch names; another pod of that name
+// is left alone.
+func (r *Rollouts) patchPod(ctx context.Context, namespace, name string, patch map[string]any) error {
+	raw, err := json.Marshal(patch)
+	if err != nil {
+		return fmt.Errorf("encode patch of pod %s/%s: %w", namespace, name, err)
+	}
+	_, err = r.Kube.CoreV1().Pods(namespace).Patch(ctx, name, types.StrategicMergePatchType, raw, metav1.PatchOptions{FieldManager: v1alpha1.FieldManager})
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		return fmt.Errorf("patch pod %s/%s: %w", namespace, name, err)
+	}
+	return nil
+}
+
+// announce logs, counts and emits what changed with the decision.
+func (r *Rollouts) announce(v *view, d rollout.Decision) {
+	old := v.rollout.Status
+	r.Metrics.observe(v.key, v.rollout, d, v.input.Now)
+	if old.Phase == v1alpha1.Phase(d.Phase) && old.Reason == d.Reason {
+		return
+	}
+	r.Logger.Info("rollout", "daemonset", v.key.String(), "phase", d.Phase, "reason", d.Reason, "message", d.Message)
+	kind := corev1.EventTypeNormal
+	if d.Phase == rollout.Rejected || d.Phase == rollout.Held || d.Phase == rollout.Returning && len(d.Next.Rejected) > len(old.Rejected) {
+		kind = corev1.EventTypeWarning
+	}
+	r.Events.Event(v.rollout, kind, string(d.Phase), d.Reason+": "+d.Message)
+}

@@ -1,0 +1,140 @@
+package apply
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rollcall-dev/rollcall/apply/rollout"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// Metrics are the rollout metrics. They carry the DaemonSet's namespace and
+// name, never a commit, a node or a pod.
+type Metrics struct {
+	phase, nodes, wave, held     *prometheus.GaugeVec
+	replaced, returned, rejected *prometheus.CounterVec
+	pulse                        prometheus.Histogram
+
+	mu sync.Mutex
+	// opened is when this process opened a pulse that is not closed yet.
+	opened map[types.NamespacedName]time.Time
+}
+
+// NewMetrics registers the rollout metrics.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	labels := []string{"namespace", "name"}
+	gauge := func(name, help string, extra ...string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, append(labels[:2:2], extra...))
+	}
+	counter := func(name, help string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	m := &Metrics{
+		phase:    gauge("rollcall_noderollout_phase", "1 for the phase that the rollout is in, 0 for the others.", "phase"),
+		nodes:    gauge("rollcall_noderollout_nodes", "Nodes of the DaemonSet by state; the states overlap.", "state"),
+		wave:     gauge("rollcall_noderollout_wave", "Index of the wave in progress, from 1; 0 at rest."),
+		held:     gauge("rollcall_noderollout_held_seconds", "How long the rollout has been held, rejected or waiting, by reason.", "reason"),
+		replaced: counter("rollcall_noderollout_replaced_total", "Agents deleted to give their node the candidate."),
+		returned: counter("rollcall_noderollout_returned_total", "Agents deleted to give their node the proven version again."),
+		rejected: counter("rollcall_noderollout_rejected_total", "Versions rejected."),
+		pulse:    prometheus.NewHistogram(prometheus.HistogramOpts{Name: "rollcall_noderollout_pulse_seconds", Help: "How long the DaemonSet held the gated candidate.", Buckets: []float64{0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120}}),
+		opened:   map[types.NamespacedName]time.Time{},
+	}
+	reg.MustRegister(m.phase, m.nodes, m.wave, m.held, m.replaced, m.returned, m.rejected, m.pulse)
+	return m
+}
+
+func (m *Metrics) observe(key types.NamespacedName, old *v1alpha1.NodeRollout, d rollout.Decision, now time.Time) {
+	ns, name := key.Namespace, key.Name
+	for _, p := range []rollout.Phase{rollout.Proven, rollout.Waiting, rollout.Replacing, rollout.Soaking, rollout.Returning, rollout.Rejected, rollout.Held} {
+		value := 0.0
+		if p == d.Phase {
+			value = 1
+		}
+		m.phase.WithLabelValues(ns, name, string(p)).Set(value)
+	}
+	c := d.Counts
+	for state, n := range map[string]int{
+		"eligible": c.Eligible, "present": c.Present, "absent": c.Absent, "candidate": c.Candidate, "healthy": c.Healthy,
+		"failed": c.Failed, "unavailable": c.Unavailable, "held": c.Held, "unreachable": c.Unreachable,
+	} {
+		m.nodes.WithLabelValues(ns, name, state).Set(float64(n))
+	}
+	wave := 0
+	if d.Next.Candidate != nil {
+		wave = d.Next.Wave + 1
+	}
+	m.wave.WithLabelValues(ns, name).Set(float64(wave))
+	m.held.DeletePartialMatch(prometheus.Labels{"namespace": ns, "name": name})
+	switch d.Phase {
+	case rollout.Held, rollout.Rejected, rollout.Waiting:
+		held := now.Sub(old.Status.Since.Time)
+		if old.Status.Reason != d.Reason || old.Status.Since.IsZero() {
+			held = 0
+		}
+		m.held.WithLabelValues(ns, name, d.Reason).Set(held.Seconds())
+	case rollout.Proven, rollout.Replacing, rollout.Soaking, rollout.Returning:
+	}
+	m.rejected.WithLabelValues(ns, name).Add(float64(newRejections(old, d)))
+}
+
+func newRejections(old *v1alpha1.NodeRollout, d rollout.Decision) int {
+	known := map[string]bool{}
+	for _, r := range old.Status.Rejected {
+		known[r.Digest] = true
+	}
+	count := 0
+	for _, r := range d.Next.Rejected {
+		if !known[r.Digest] {
+			count++
+		}
+	}
+	return count
+}
+
+func (m *Metrics) stepped(key types.NamespacedName, s rollout.Step) {
+	switch s.Action {
+	case rollout.DeletePod:
+		m.deleted(key, s.Why)
+	case rollout.WriteTemplate:
+		m.wrote(key, s.Gated)
+	case rollout.SetOnDelete, rollout.OpenGate, rollout.Relabel:
+	}
+}
+
+func (m *Metrics) deleted(key types.NamespacedName, why rollout.Why) {
+	switch why {
+	case rollout.ForReplace:
+		m.replaced.WithLabelValues(key.Namespace, key.Name).Inc()
+	case rollout.ForReturn:
+		m.returned.WithLabelValues(key.Namespace, key.Name).Inc()
+	case rollout.ForStray, rollout.ForStraggler:
+	}
+}
+
+func (m *Metrics) wrote(key types.NamespacedName, gated bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if gated {
+		m.opened[key] = time.Now()
+		return
+	}
+	if at, open := m.opened[key]; open {
+		m.pulse.Observe(time.Since(at).Seconds())
+		delete(m.opened, key)
+	}
+}
+
+// forget drops the series of a DaemonSet that is gone.
+func (m *Metrics) forget(key types.NamespacedName) {
+	match := prometheus.Labels{"namespace": key.Namespace, "name": key.Name}
+	for _, g := range []*prometheus.GaugeVec{m.phase, m.nodes, m.wave, m.held} {
+		g.DeletePartialMatch(match)
+	}
+	for _, c := range []*prometheus.CounterVec{m.replaced, m.returned, m.rejected} {
+		c.DeletePartialMatch(match)
+	}
+}

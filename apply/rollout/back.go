@@ -1,0 +1,132 @@
+package rollout
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// maxRelabels bounds the label writes of one decision.
+const maxRelabels = 20
+
+// goBack gives the proven version to every node that runs another one. A node
+// that is not available anyway costs no budget: giving it a proven agent can
+// only help. The others go one budget at a time.
+func (p *pass) goBack() {
+	free, left := p.free(), 0
+	for _, n := range p.strangers() {
+		a := n.Agent()
+		left++
+		switch f := p.inFlight(n.UID); {
+		case f != nil && f.PodUID == a.UID:
+			p.do(deletion(n, a, p.whyBack(n))) // recorded, perhaps not yet deleted
+			continue
+		case !p.available(n):
+		case free == 0:
+			continue
+		default:
+			free--
+		}
+		p.take(n, a)
+		p.do(deletion(n, a, p.whyBack(n)))
+	}
+	p.withdrawProven()
+	p.sayBack(left)
+	if left == 0 && len(p.next.InFlight) == 0 {
+		p.atRest()
+	}
+}
+
+// strangers are the nodes whose agent is not of the proven version and can be
+// replaced, unavailable ones first. A NotReady node is left alone unless it was
+// touched: then the agent may be what keeps it down.
+func (p *pass) strangers() []*health.Node {
+	var out []*health.Node
+	for i := range p.in.Fleet {
+		n := &p.in.Fleet[i]
+		a := n.Agent()
+		if a == nil || a.Gated || a.Digest == p.rest() || !n.Eligible || n.Held {
+			continue
+		}
+		r := p.record(n)
+		switch {
+		case r != nil && r.KeptOut:
+		case reachable(n), r != nil && !r.Touched.IsZero() && !p.available(n):
+			out = append(out, n)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b *health.Node) int {
+		return cmp.Compare(btoi(p.available(a)), btoi(p.available(b)))
+	})
+	return out
+}
+
+func (p *pass) record(n *health.Node) *Record {
+	i, _ := slices.BinarySearchFunc(p.next.Records, n.Name, func(r Record, name string) int { return cmp.Compare(r.Node, name) })
+	for ; i < len(p.next.Records) && p.next.Records[i].Node == n.Name; i++ {
+		if p.next.Records[i].UID == n.UID {
+			return &p.next.Records[i]
+		}
+	}
+	return nil
+}
+
+func (p *pass) whyBack(n *health.Node) Why {
+	if r := p.record(n); r != nil && !r.Touched.IsZero() || p.goal == goalBack {
+		return ForReturn
+	}
+	return ForStraggler
+}
+
+// withdrawProven forgets intents to replace a pod that is proven after all: the
+// rollout turned round before the delete.
+func (p *pass) withdrawProven() {
+	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool {
+		n := p.nodes[f.NodeUID]
+		old := n.Pod(f.PodUID)
+		return old != nil && !old.Terminating && old.Digest == p.rest()
+	})
+}
+
+func (p *pass) sayBack(left int) {
+	flying := len(p.next.InFlight)
+	switch {
+	case left == 0 && flying == 0:
+	case p.goal == goalBack || len(p.next.Records) > 0:
+		p.say(Returning, ReasonReturning, fmt.Sprintf("%d nodes still run another version, %d are on their way back to %s", left, flying, short(*p.next.Proven)))
+	default:
+		p.say(Returning, ReasonStragglers, fmt.Sprintf("%d nodes run another version than the proven one, %d are being given %s", left, flying, short(*p.next.Proven)))
+	}
+}
+
+// atRest forgets a rollout that is over, and tells Kubernetes which revision
+// the pods really are: they were made from the gated template, which is the
+// same version to us and another revision to Kubernetes.
+func (p *pass) atRest() {
+	if p.goal == goalRest {
+		p.next.Records = slices.DeleteFunc(p.next.Records, func(r Record) bool { return !r.KeptOut })
+	}
+	revision := p.in.Live.Revision
+	if revision == "" {
+		return
+	}
+	for i := range p.in.Fleet {
+		a := p.in.Fleet[i].Agent()
+		if a == nil || a.Gated || a.Digest != p.rest() || a.Revision == revision {
+			continue
+		}
+		if len(p.d.Steps) == maxRelabels {
+			return
+		}
+		p.do(Step{Action: Relabel, Node: p.in.Fleet[i].Name, Pod: a.Name, PodUID: a.UID, Revision: revision})
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

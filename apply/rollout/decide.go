@@ -1,0 +1,158 @@
+package rollout
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// goal is the direction of a decision. The set is closed.
+type goal int
+
+const (
+	goalRest goal = iota // every node shall run the proven version, and Git agrees
+	goalBack             // the candidate is rejected: touched nodes go back
+	goalForward
+	goalInstall // nothing is proven yet: the candidate is all there is
+	goalStop    // paused, or held for a person after a rejection
+)
+
+// pass is one decision being made.
+type pass struct {
+	in    Input
+	next  State
+	goal  goal
+	nodes map[types.UID]*health.Node
+	// verdicts of touched nodes that exist, by node UID.
+	verdicts map[types.UID]health.Verdict
+	eligible int
+	d        Decision
+}
+
+// Decide says what to record and what to do next. The order of its rules is
+// DESIGN §7's: what must not be left half-way comes first (strategy,
+// generation, an open pulse, gated pods), then the policy.
+func Decide(in Input) Decision {
+	p := newPass(in)
+	p.settle()
+	p.chooseGoal()
+	p.gatherEvidence()
+	if !p.finishStarted() {
+		p.advance()
+	}
+	p.report()
+	p.d.Next = p.next
+	return p.d
+}
+
+func newPass(in Input) *pass {
+	p := &pass{in: in, next: in.State.clone(), nodes: map[types.UID]*health.Node{}, verdicts: map[types.UID]health.Verdict{}}
+	for i := range in.Fleet {
+		n := &in.Fleet[i]
+		p.nodes[n.UID] = n
+		if n.Eligible {
+			p.eligible++
+		}
+	}
+	return p
+}
+
+// chooseGoal compares what Git asks for with what is recorded.
+func (p *pass) chooseGoal() {
+	want := p.in.Want
+	switch {
+	case want == nil || p.next.Proven != nil && want.Digest == p.next.Proven.Digest:
+		p.next.Candidate = nil
+		p.next.Wave, p.next.WaveStarted = 0, time.Time{}
+	case p.next.Candidate == nil || p.next.Candidate.Digest != want.Digest:
+		p.next.Candidate = &Version{Digest: want.Digest, Commit: want.Commit}
+		p.next.restart()
+	}
+	p.answerRetry()
+	c := p.next.Candidate
+	switch {
+	case c == nil:
+		p.goal = goalRest
+	case p.next.Proven == nil:
+		p.goal = goalInstall
+	case p.next.rejection(c.Digest) == nil:
+		p.goal = goalForward
+	case p.in.Policy.HoldOnFailure:
+		p.goal = goalStop
+	default:
+		p.goal = goalBack
+	}
+	if p.in.Paused {
+		p.goal = goalStop
+	}
+}
+
+// answerRetry forgets the rejection of the digest that a person wants tried
+// again, once for each time it is asked.
+func (p *pass) answerRetry() {
+	if p.in.Retry == p.next.HandledRetry {
+		return
+	}
+	p.next.HandledRetry = p.in.Retry
+	if p.next.rejection(p.in.Retry) == nil {
+		return
+	}
+	kept := p.next.Rejected[:0]
+	for _, r := range p.next.Rejected {
+		if r.Digest != p.in.Retry {
+			kept = append(kept, r)
+		}
+	}
+	p.next.Rejected = kept
+	if c := p.next.Candidate; c != nil && c.Digest == p.in.Retry {
+		p.next.restart()
+	}
+}
+
+// rest is the digest that the DaemonSet holds outside a pulse: the proven one,
+// or the candidate while nothing is proven. Empty when there is neither.
+func (p *pass) rest() string {
+	switch {
+	case p.next.Proven != nil:
+		return p.next.Proven.Digest
+	case p.next.Candidate != nil:
+		return p.next.Candidate.Digest
+	default:
+		return ""
+	}
+}
+
+// candidate is the digest on its way, or empty.
+func (p *pass) candidate() string {
+	if p.next.Candidate == nil {
+		return ""
+	}
+	return p.next.Candidate.Digest
+}
+
+// mayOpen is whether a pod of the candidate may start on a node in flight: a
+// pause lets started nodes finish, a rejection does not.
+func (p *pass) mayOpen() bool {
+	c := p.next.Candidate
+	return c != nil && p.next.Proven != nil && p.next.rejection(c.Digest) == nil
+}
+
+// wakeAt asks to be woken at t, if nothing earlier is asked for.
+func (p *pass) wakeAt(t time.Time) {
+	if t.IsZero() {
+		return
+	}
+	if p.d.Wake.IsZero() || t.Before(p.d.Wake) {
+		p.d.Wake = t
+	}
+}
+
+func (p *pass) say(phase Phase, reason, message string) {
+	p.d.Phase, p.d.Reason, p.d.Message = phase, reason, message
+}
+
+func (p *pass) do(s ...Step) {
+	p.d.Steps = append(p.d.Steps, s...)
+}

@@ -1,0 +1,106 @@
+package rollout
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// Phase is where a rollout stands; the values are those of the API.
+type Phase string
+
+// The phases. The set is closed.
+const (
+	Proven    Phase = "Proven"
+	Waiting   Phase = "Waiting"
+	Replacing Phase = "Replacing"
+	Soaking   Phase = "Soaking"
+	Returning Phase = "Returning"
+	Rejected  Phase = "Rejected"
+	Held      Phase = "Held"
+)
+
+// Reasons of phases. A rejected rollout has the reason of its failed nodes.
+const (
+	ReasonProven           = "Proven"
+	ReasonAgentsAbsent     = "AgentsAbsent"
+	ReasonInstalling       = "Installing"
+	ReasonReplacing        = "Replacing"
+	ReasonSoaking          = "Soaking"
+	ReasonReturning        = "Returning"
+	ReasonStragglers       = "Stragglers"
+	ReasonPaused           = "Paused"
+	ReasonNoCanary         = "NoCanary"
+	ReasonNoEvidence       = "NoEvidence"
+	ReasonNoEligibleNodes  = "NoEligibleNodes"
+	ReasonUnobserved       = "Unobserved"
+	ReasonTemplateRestored = "TemplateRestored"
+)
+
+// Decision is what to record, then what to do.
+type Decision struct {
+	// Next is to be recorded, guarded against other writers, before any step.
+	Next  State
+	Steps []Step
+	Phase Phase
+	// Reason is a constant; Message has counts and says what releases a hold.
+	Reason  string
+	Message string
+	Counts  Counts
+	// Failing are failed nodes first, then those of the roll call, by name.
+	Failing []health.Problem
+	// Wake is when to decide again without an event; zero for never.
+	Wake time.Time
+}
+
+// Counts counts nodes.
+type Counts struct {
+	Eligible, Present, Absent, Candidate, Healthy, Failed, Unavailable, Held, Unreachable int
+}
+
+// Action is what a step does. The set is closed.
+type Action string
+
+// The actions.
+const (
+	// SetOnDelete sets updateStrategy to OnDelete and nothing else.
+	SetOnDelete Action = "SetOnDelete"
+	// WriteTemplate writes the template of Step.Digest, with rollcall's gate or
+	// without.
+	WriteTemplate Action = "WriteTemplate"
+	// DeletePod deletes one pod by UID.
+	DeletePod Action = "DeletePod"
+	// OpenGate removes rollcall's gate from one pod by UID.
+	OpenGate Action = "OpenGate"
+	// Relabel sets a pod's controller-revision-hash label to Step.Revision.
+	Relabel Action = "Relabel"
+)
+
+// Why is what a pod is deleted for. The set is closed.
+type Why string
+
+// The causes.
+const (
+	// ForReplace gives the node the candidate.
+	ForReplace Why = "Replace"
+	// ForReturn gives a touched node the proven template again.
+	ForReturn Why = "Return"
+	// ForStray removes a gated pod that no wave opened.
+	ForStray Why = "Stray"
+	// ForStraggler gives a node that was out of reach the proven template.
+	ForStraggler Why = "Straggler"
+)
+
+// Step is one effect.
+type Step struct {
+	Action   Action
+	Digest   string
+	Gated    bool
+	Node     string
+	Pod      string
+	PodUID   types.UID
+	Why      Why
+	Revision string
+}

@@ -1,0 +1,119 @@
+package rollout
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// gatherEvidence judges every touched node, remembers failures, and rejects the
+// candidate when they exceed the budget.
+func (p *pass) gatherEvidence() {
+	if p.goal == goalInstall {
+		p.judgeInstall()
+		return
+	}
+	if p.next.Candidate == nil {
+		return
+	}
+	failed := 0
+	for i := range p.next.Records {
+		r := &p.next.Records[i]
+		if n := p.nodes[r.UID]; n != nil && !r.Touched.IsZero() {
+			p.judge(r, n)
+		}
+		if r.Failed != "" {
+			failed++
+		}
+	}
+	if p.next.rejection(p.candidate()) == nil && failed > p.in.Policy.FailureBudget {
+		p.rejectCandidate(failed)
+	}
+}
+
+// judge takes one touched node's verdict. A node that fell back to the proven
+// version says nothing, unless it is the node itself that is down.
+func (p *pass) judge(r *Record, n *health.Node) {
+	a := n.Agent()
+	if n.Ready && a != nil && !a.Gated && a.Digest != p.candidate() {
+		return
+	}
+	v := health.Judge(n, r.Touched, p.in.Policy.Health, p.in.Now)
+	p.verdicts[r.UID] = v
+	p.wakeAt(v.Next)
+	switch {
+	case v.Status != health.Failed:
+		r.Excused = r.Excused && v.Status != health.Healthy
+	case r.SickBefore && v.Reason != health.ReasonNodeNotReady:
+		r.Excused = true
+		p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool { return f.NodeUID == r.UID })
+	case r.Leaving && !n.Ready:
+	case r.Failed == "":
+		r.Failed, r.FailedMessage = v.Reason, v.Message
+	}
+}
+
+// rejectCandidate remembers the digest and turns the goal round.
+func (p *pass) rejectCandidate(failed int) {
+	touched := 0
+	var first *Record
+	for i := range p.next.Records {
+		r := &p.next.Records[i]
+		if !r.Touched.IsZero() {
+			touched++
+		}
+		if r.Failed != "" && first == nil {
+			first = r
+		}
+	}
+	p.next.reject(Rejection{
+		Version: *p.next.Candidate,
+		Reason:  first.Failed,
+		Message: fmt.Sprintf("%d of %d touched nodes failed (budget %d); first %s: %s", failed, touched, p.in.Policy.FailureBudget, first.Node, first.FailedMessage),
+		At:      p.in.Now,
+	})
+	if p.goal == goalForward {
+		p.goal = goalBack
+		if p.in.Policy.HoldOnFailure {
+			p.goal = goalStop
+		}
+	}
+}
+
+// judgeInstall judges every eligible node of a first install, each since its
+// pod was made: there is no replacement to record.
+func (p *pass) judgeInstall() {
+	failed, first := 0, ""
+	for i := range p.in.Fleet {
+		n := &p.in.Fleet[i]
+		a := n.Agent()
+		if !reachable(n) || a == nil || a.Digest != p.candidate() {
+			continue
+		}
+		v := health.Judge(n, a.Created, p.in.Policy.Health, p.in.Now)
+		p.verdicts[n.UID] = v
+		p.wakeAt(v.Next)
+		if v.Status == health.Failed {
+			failed++
+			if first == "" {
+				first = n.Name + ": " + v.Message
+			}
+			p.rememberInstallFailure(n, v)
+		}
+	}
+	if failed > p.in.Policy.FailureBudget && p.next.rejection(p.candidate()) == nil {
+		i := slices.IndexFunc(p.next.Records, func(r Record) bool { return r.Failed != "" })
+		p.next.reject(Rejection{Version: *p.next.Candidate, Reason: p.next.Records[i].Failed, At: p.in.Now,
+			Message: fmt.Sprintf("%d of %d nodes failed the first install (budget %d); first %s", failed, p.eligible, p.in.Policy.FailureBudget, first)})
+	}
+}
+
+func (p *pass) rememberInstallFailure(n *health.Node, v health.Verdict) {
+	i, found := slices.BinarySearchFunc(p.next.Records, n.Name, func(r Record, name string) int { return cmp.Compare(r.Node, name) })
+	if found {
+		return
+	}
+	p.next.Records = slices.Insert(p.next.Records, i, Record{Node: n.Name, UID: n.UID, Touched: p.in.Now, Failed: v.Reason, FailedMessage: v.Message})
+}

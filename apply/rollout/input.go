@@ -1,0 +1,48 @@
+package rollout
+
+import (
+	"time"
+
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// Input is everything that a decision depends on.
+type Input struct {
+	Policy Policy
+	State  State
+	// Want is the version that Git declares; nil when nothing is declared any
+	// more, which asks for the proven one.
+	Want *Version
+	// Paused stops every replacement, forward and back.
+	Paused bool
+	// Retry is the rejected digest that a person wants tried again.
+	Retry string
+	// Block holds the way forward, but not the way back; nil when it is free.
+	Block *Block
+	Live  Live
+	// Fleet are the nodes that exist, sorted by name.
+	Fleet []health.Node
+	Now   time.Time
+}
+
+// Block is why nothing moves forward.
+type Block struct {
+	Reason  string
+	Message string
+}
+
+// Live is the DaemonSet as the API server has it now.
+type Live struct {
+	// Digest of its template without rollcall's gate; empty when that is
+	// neither the proven nor the candidate one.
+	Digest string
+	// Gated is whether the template carries rollcall's gate.
+	Gated bool
+	// OnDelete is whether updateStrategy is OnDelete.
+	OnDelete bool
+	// Observed is whether the DaemonSet controller has seen this template.
+	Observed bool
+	// Revision is the controller-revision-hash of the template; empty while
+	// its ControllerRevision is not known.
+	Revision string
+}

@@ -1,0 +1,123 @@
+package rollout_test
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"pgregory.net/rapid"
+
+	"github.com/rollcall-dev/rollcall/apply/rollout"
+	"github.com/rollcall-dev/rollcall/apply/rollout/sim"
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// plan is one story: a fleet, a policy, and what happens when.
+type plan struct {
+	options sim.Options
+	script  []line
+	// abandoned stories end with rollcall scaled to zero, the others with all
+	// faults over and time passing.
+	abandoned bool
+}
+
+type line struct {
+	after   int
+	command string
+}
+
+// String prints the story so that it can be pasted into a scenario.
+func (p plan) String() string {
+	var b strings.Builder
+	o := p.options
+	fmt.Fprintf(&b, "nodes=%d groups=%d proven=%q readyAfter=%d controllerLag=%d cacheLag=%d tolerateAll=%t rollingUpdate=%t abandoned=%t\n%+v\n",
+		o.Nodes, o.Groups, o.Proven, o.ReadyAfter, o.ControllerLag, o.CacheLag, o.TolerateAll, o.RollingUpdate, p.abandoned, o.Policy)
+	for _, l := range p.script {
+		fmt.Fprintf(&b, "+%d %s\n", l.after, l.command)
+	}
+	return b.String()
+}
+
+// stories draws any story at all.
+func stories() *rapid.Generator[plan] {
+	return rapid.Custom(func(t *rapid.T) plan {
+		p := plan{options: drawOptions(t), abandoned: rapid.IntRange(0, 5).Draw(t, "abandoned") == 5}
+		p.script = append(p.script, line{0, "commit " + drawDigest(t)})
+		for range rapid.IntRange(0, 14).Draw(t, "lines") {
+			p.script = append(p.script, line{rapid.IntRange(0, 40).Draw(t, "after"), drawCommand(t, p.options)})
+		}
+		return p
+	})
+}
+
+func drawOptions(t *rapid.T) sim.Options {
+	pick := func(label string, low, high int) int { return rapid.IntRange(low, high).Draw(t, label) }
+	o := sim.Options{
+		Nodes: pick("nodes", 1, 9), Groups: pick("groups", 1, 3), Proven: "v1", Policy: drawPolicy(t),
+		ReadyAfter: pick("readyAfter", 1, 4), ControllerLag: pick("controllerLag", 0, 2), CacheLag: pick("cacheLag", 0, 4),
+		TolerateAll: rapid.Bool().Draw(t, "tolerateAll"), RollingUpdate: pick("rollingUpdate", 0, 4) == 4,
+	}
+	if pick("install", 0, 7) == 7 {
+		o.Proven = ""
+	}
+	return o
+}
+
+func drawPolicy(t *rapid.T) rollout.Policy {
+	seconds := func(label string, low, high int) time.Duration {
+		return time.Duration(rapid.IntRange(low, high).Draw(t, label)) * time.Second
+	}
+	p := rollout.Policy{
+		MaxUnavailable: rapid.SampledFrom([]intstr.IntOrString{intstr.FromInt32(1), intstr.FromInt32(2), intstr.FromInt32(3), intstr.FromString("34%")}).Draw(t, "maxUnavailable"),
+		Health: health.Rule{
+			ReadyFor: seconds("readyFor", 0, 7), Deadline: seconds("deadline", 25, 50),
+			MaxRestarts: int32(rapid.IntRange(0, 1).Draw(t, "maxRestarts")), Node: rapid.IntRange(0, 3).Draw(t, "node") < 3,
+		},
+		FailureBudget: max(0, rapid.IntRange(-2, 2).Draw(t, "failureBudget")),
+		HoldOnFailure: rapid.IntRange(0, 4).Draw(t, "hold") == 4,
+		Grace:         seconds("grace", 0, 5),
+	}
+	ladder := rapid.SampledFrom([][]string{{"1", "100%"}, {"100%"}, {"1", "50%", "100%"}, {"2", "3", "100%"}, {"1", "10%", "60%", "100%"}}).Draw(t, "waves")
+	for i, upTo := range ladder {
+		p.Waves = append(p.Waves, rollout.Wave{Name: fmt.Sprintf("wave-%d", i+1), UpTo: intstr.Parse(upTo), Soak: seconds("soak", 0, 15)})
+	}
+	return p
+}
+
+func drawDigest(t *rapid.T) string {
+	return rapid.SampledFrom([]string{"v2", "v3", "v2:bad", "v3:stuck", "v4:flaky", "v5:late", "v6:killer", "v7:slow", "v8:bad@a", "v9:killer@b"}).Draw(t, "digest")
+}
+
+// drawCommand draws one thing that people, machines or clouds do.
+func drawCommand(t *rapid.T, o sim.Options) string {
+	node := func() string { return fmt.Sprintf("n%02d", rapid.IntRange(1, o.Nodes+2).Draw(t, "node")) }
+	few := func(label string, high int) int { return rapid.IntRange(0, high).Draw(t, label) }
+	verb := rapid.SampledFrom([]string{
+		"evict", "evict", "evict", "commit", "commit", "revert", "crash", "crash", "stall", "stall", "second", "join", "leave", "announce", "rejoin",
+		"down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "drain", "fail", "set-image", "rolling-update",
+		"lag", "controller", "pause", "resume", "retry", "block", "unblock",
+	}).Draw(t, "verb")
+	switch verb {
+	case "evict", "leave", "announce", "rejoin", "down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "fail":
+		return verb + " " + node()
+	case "commit", "retry":
+		return verb + " " + drawDigest(t)
+	case "crash", "stall":
+		return fmt.Sprintf("%s %d %d", verb, few("calls", 9), 1+few("pause", 25))
+	case "join":
+		return "join " + node() + " " + string(rune('a'+few("group", o.Groups-1)))
+	case "drain":
+		return fmt.Sprintf("drain %s %d", node(), few("ticks", 40))
+	case "set-image":
+		return "set-image foreign"
+	case "lag":
+		return fmt.Sprintf("lag %d", few("ticks", 4))
+	case "controller":
+		return fmt.Sprintf("controller %d", few("ticks", 30))
+	case "block":
+		return "block Frozen"
+	default:
+		return verb
+	}
+}

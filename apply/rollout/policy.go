@@ -1,0 +1,44 @@
+package rollout
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// Policy is how a change moves.
+type Policy struct {
+	Name string
+	// Waves in order; the last takes every node. Never empty.
+	Waves []Wave
+	// MaxUnavailable is a count or a percentage of the eligible nodes.
+	MaxUnavailable intstr.IntOrString
+	Health         health.Rule
+	// FailureBudget is how many touched nodes may fail.
+	FailureBudget int
+	// HoldOnFailure leaves touched nodes as they are after a rejection.
+	HoldOnFailure bool
+	// Grace is the candidate's termination grace period; a pulse waits that
+	// long and a little more for its old pods to go.
+	Grace time.Duration
+}
+
+// Wave is one step of the way.
+type Wave struct {
+	Name string
+	// UpTo is cumulative.
+	UpTo intstr.IntOrString
+	Soak time.Duration
+}
+
+// Resolve turns a count or a percentage of total into a count: rounded down,
+// at least 1, at most total; 0 when total is 0.
+func Resolve(v intstr.IntOrString, total int) int {
+	n, err := intstr.GetScaledValueFromIntOrPercent(&v, total, false)
+	if err != nil {
+		n = 1
+	}
+	return min(max(n, 1), total)
+}

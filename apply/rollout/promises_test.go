@@ -1,0 +1,115 @@
+package rollout_test
+
+import (
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/rollcall-dev/rollcall/apply/rollout"
+	"github.com/rollcall-dev/rollcall/apply/rollout/sim"
+)
+
+func TestPromisesHoldInAnyStory(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := stories().Draw(t, "story")
+		if err := tell(p, rollout.Decide); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// tell lets the story happen with a rule and returns the first promise that it
+// breaks.
+func tell(p plan, decide func(rollout.Input) rollout.Decision) error {
+	w := newWitness()
+	o := p.options
+	o.Decide, o.Trace = decide, w.see
+	w.proven[o.Proven] = o.Proven != ""
+	if o.Proven == "" {
+		delete(w.proven, "")
+	}
+	c := sim.New(o)
+	w.cluster = c
+	for _, l := range p.script {
+		for range l.after {
+			c.Tick()
+			w.seeTick()
+			if err := w.err(); err != nil {
+				return err
+			}
+		}
+		if err := c.Do(l.command); err != nil {
+			return err
+		}
+	}
+	if p.abandoned {
+		return abandon(c, w)
+	}
+	return calm(c, w)
+}
+
+// calm ends all faults and lets time pass: the rollout has to come to an end
+// that speaks.
+func calm(c *sim.Cluster, w *witness) error {
+	for _, n := range c.Fleet() {
+		for _, verb := range []string{"up", "release", "include"} {
+			if err := c.Do(verb + " " + n.Name); err != nil {
+				return err
+			}
+		}
+	}
+	if err := c.Do("lag 0"); err != nil {
+		return err
+	}
+	settled := c.Settle(60, 6000)
+	d, live := c.Last(), c.Live()
+	switch {
+	case w.err() != nil:
+		return w.err()
+	case !settled:
+		return fmt.Errorf("liveness: still busy after %ds: %s %s %s %v", c.Now(), d.Phase, d.Reason, d.Message, d.Steps)
+	case d.Phase == rollout.Replacing, d.Phase == rollout.Soaking, d.Phase == rollout.Returning:
+		return fmt.Errorf("liveness: at rest in the middle: %s %s %s", d.Phase, d.Reason, d.Message)
+	case live.Gated, live.Digest != rest(c.State()), !live.OnDelete:
+		return fmt.Errorf("P4: at rest the DaemonSet has %+v instead of %s", live, rest(c.State()))
+	}
+	return atRest(c, d)
+}
+
+// atRest wants no gated pod, and every node on the proven version after a proof
+// or a rejection.
+func atRest(c *sim.Cluster, d rollout.Decision) error {
+	s := c.State()
+	for _, n := range c.Fleet() {
+		a := n.Agent()
+		switch {
+		case a == nil:
+		case a.Gated:
+			return fmt.Errorf("P4: at rest the pod on %s is gated", n.Name)
+		case s.Proven == nil || d.Phase == rollout.Held || !n.Ready || !n.Schedulable:
+		case a.Digest != s.Proven.Digest:
+			return fmt.Errorf("P8: at rest in %s %s the node %s runs %s instead of %s", d.Phase, d.Reason, n.Name, a.Digest, s.Proven.Digest)
+		}
+	}
+	return nil
+}
+
+// abandon scales rollcall to zero: at most a budget of nodes may be left waiting
+// for somebody to open their gate.
+func abandon(c *sim.Cluster, w *witness) error {
+	if err := c.Do("quit"); err != nil {
+		return err
+	}
+	c.Settle(60, 600)
+	waiting := 0
+	for _, n := range c.Fleet() {
+		if a := n.Agent(); n.Eligible && w.emptied[n.UID] && a != nil && a.Gated {
+			waiting++
+		}
+	}
+	if budget := share(c.Policy().MaxUnavailable, len(c.Fleet())); waiting > budget {
+		return fmt.Errorf("P4: rollcall is gone and %d nodes wait for a gate to open, the budget is %d", waiting, budget)
+	}
+	return w.err()
+}

@@ -1,0 +1,144 @@
+package rollout
+
+import (
+	"fmt"
+
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// maxFailing is how many nodes are listed by name; the API shows as many.
+const maxFailing = 20
+
+// report counts the fleet, lists what is wrong, and names the phase if no rule
+// did.
+func (p *pass) report() {
+	p.count()
+	p.listFailing()
+	if p.d.Phase == "" {
+		p.sayDefault()
+	}
+}
+
+func (p *pass) count() {
+	c := &p.d.Counts
+	for i := range p.in.Fleet {
+		n := &p.in.Fleet[i]
+		if n.Held {
+			c.Held++
+		}
+		if !n.Eligible {
+			continue
+		}
+		c.Eligible++
+		if n.Present() {
+			c.Present++
+		}
+		if !n.Ready {
+			c.Unreachable++
+		}
+		if p.candidate() != "" && p.runsCandidate(n) {
+			c.Candidate++
+		}
+		if p.verdicts[n.UID].Status == health.Healthy {
+			c.Healthy++
+		}
+	}
+	c.Failed = p.failedCount()
+	c.Absent = c.Eligible - c.Present
+	c.Unavailable = len(p.unavailable())
+}
+
+func (p *pass) failedCount() int {
+	count := 0
+	for _, r := range p.next.Records {
+		if r.Failed != "" && !r.KeptOut {
+			count++
+		}
+	}
+	return count
+}
+
+func (p *pass) listFailing() {
+	add := func(x health.Problem) {
+		if len(p.d.Failing) < maxFailing {
+			p.d.Failing = append(p.d.Failing, x)
+		}
+	}
+	named := map[string]bool{}
+	for _, r := range p.next.Records {
+		if r.Failed != "" {
+			named[r.Node] = true
+			add(health.Problem{Node: r.Node, Reason: r.Failed, Message: r.FailedMessage, Since: r.Touched})
+		}
+	}
+	for i := range p.in.Fleet {
+		n := &p.in.Fleet[i]
+		if x, wrong := health.RollCall(n); wrong && !named[n.Name] {
+			add(x)
+		}
+	}
+}
+
+// sayDefault names the phase from the goal: in the middle of a pulse no rule of
+// the policy has been asked.
+func (p *pass) sayDefault() {
+	c := p.d.Counts
+	switch p.goal {
+	case goalStop:
+		p.sayStopped()
+	case goalForward:
+		p.say(Replacing, ReasonReplacing, fmt.Sprintf("wave %s: %d of %d eligible nodes run the candidate, %d healthy, %d unavailable of at most %d",
+			p.waveName(), c.Candidate, c.Eligible, c.Healthy, c.Unavailable, Resolve(p.in.Policy.MaxUnavailable, p.eligible)))
+	case goalInstall:
+		if !p.sayRejected() {
+			p.say(Replacing, ReasonInstalling, "first install")
+		}
+	case goalBack:
+		if p.stillTouched() {
+			p.say(Returning, ReasonReturning, "touched nodes go back to "+short(*p.next.Proven))
+			return
+		}
+		p.sayRejected()
+	case goalRest:
+		p.sayRest()
+	}
+}
+
+func (p *pass) stillTouched() bool {
+	return p.d.Counts.Candidate > 0 || len(p.next.InFlight) > 0
+}
+
+// sayRejected explains the rejection of the candidate, if it is rejected.
+func (p *pass) sayRejected() bool {
+	r := p.next.rejection(p.candidate())
+	if r == nil {
+		return false
+	}
+	back := "there is no proven version to return to"
+	if p.next.Proven != nil {
+		back = "touched nodes run " + short(*p.next.Proven) + " again"
+	}
+	p.say(Rejected, r.Reason, fmt.Sprintf("%s: %s; %s; push a fix or retry the digest", short(r.Version), r.Message, back))
+	return true
+}
+
+func (p *pass) sayStopped() {
+	if p.in.Paused {
+		p.say(Held, ReasonPaused, fmt.Sprintf("paused with %d of %d eligible nodes on the candidate; resume to go on", p.d.Counts.Candidate, p.eligible))
+		return
+	}
+	r := p.next.rejection(p.candidate())
+	p.say(Held, r.Reason, fmt.Sprintf("%s: %s; onFailure is hold: %d nodes still run it until a fix is pushed, it is reverted or retried", short(r.Version), r.Message, p.d.Counts.Candidate))
+}
+
+func (p *pass) sayRest() {
+	c := p.d.Counts
+	switch {
+	case p.next.Proven == nil:
+		p.say(Waiting, ReasonProven, "nothing is declared yet")
+	case c.Absent > 0:
+		p.say(Proven, ReasonAgentsAbsent, fmt.Sprintf("%s is proven; %d of %d eligible nodes have no Ready agent", short(*p.next.Proven), c.Absent, c.Eligible))
+	default:
+		p.say(Proven, ReasonProven, fmt.Sprintf("%s runs on all %d eligible nodes", short(*p.next.Proven), c.Eligible))
+	}
+}

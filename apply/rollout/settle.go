@@ -1,0 +1,80 @@
+package rollout
+
+import (
+	"cmp"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// settle brings the records up to date with the fleet: nodes in flight that
+// have arrived, nodes that are gone, nodes that were announced to go.
+func (p *pass) settle() {
+	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, p.arrived)
+	var kept []Record
+	for _, r := range p.next.Records {
+		n := p.nodes[r.UID]
+		switch {
+		case n == nil && (r.Touched.IsZero() || r.Leaving):
+			continue
+		case n == nil && r.Failed == "":
+			r.Failed, r.FailedMessage = health.ReasonNodeVanished, "the node is gone without notice since its agent was replaced"
+		case n == nil:
+		case r.Touched.IsZero() && !reachable(n):
+			continue // it goes to the tail; it was never touched
+		default:
+			r.Leaving = n.Leaving
+		}
+		kept = append(kept, r)
+	}
+	p.next.Records = kept
+}
+
+// arrived is whether a node in flight is through: gone, no longer eligible, or
+// served by an available agent other than the one that had to go.
+func (p *pass) arrived(f InFlight) bool {
+	n := p.nodes[f.NodeUID]
+	if n == nil || !n.Eligible {
+		return true
+	}
+	a := n.Agent()
+	return n.Pod(f.PodUID) == nil && a != nil && p.available(n)
+}
+
+// available is whether the node is served: a Ready node with a Ready agent, and
+// an agent of the candidate has been Ready for long enough.
+func (p *pass) available(n *health.Node) bool {
+	if !n.Present() {
+		return false
+	}
+	a := n.Agent()
+	if c := p.in.State.Candidate; c == nil || a.Digest != c.Digest {
+		return true
+	}
+	return !p.in.Now.Before(a.ReadySince.Add(p.in.Policy.Health.ReadyFor))
+}
+
+// reachable nodes can be given another agent now.
+func reachable(n *health.Node) bool {
+	return n.Eligible && n.Schedulable && n.Ready && !n.Held
+}
+
+// inFlight returns the node's entry, or nil.
+func (p *pass) inFlight(node types.UID) *InFlight {
+	for i := range p.next.InFlight {
+		if p.next.InFlight[i].NodeUID == node {
+			return &p.next.InFlight[i]
+		}
+	}
+	return nil
+}
+
+// take records that the pod has to go, before it does. The node's earlier
+// entry, if any, is replaced.
+func (p *pass) take(n *health.Node, a *health.Agent) {
+	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool { return f.NodeUID == n.UID })
+	p.next.InFlight = append(p.next.InFlight, InFlight{Node: n.Name, NodeUID: n.UID, PodUID: a.UID, At: p.in.Now})
+	slices.SortFunc(p.next.InFlight, func(a, b InFlight) int { return cmp.Compare(a.Node, b.Node) })
+}

@@ -1,0 +1,200 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rollcall-dev/rollcall/apply/rollout"
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// Options are what a cluster starts with. Durations are in ticks.
+type Options struct {
+	Nodes int
+	// Groups are the zones that the nodes are spread over; at least 1.
+	Groups int
+	// Proven runs on every node at the start, as adopted; empty for a DaemonSet
+	// that does not exist yet.
+	Proven string
+	Policy rollout.Policy
+	// ReadyAfter is how long a healthy agent takes from its start to Ready.
+	ReadyAfter int
+	// ControllerLag is how long the DaemonSet controller's cache is behind.
+	ControllerLag int
+	// CacheLag is how often a leader's view of pods catches up; 0 for always.
+	CacheLag int
+	// TolerateAll pods tolerate the taint of a NotReady node.
+	TolerateAll bool
+	// RollingUpdate is the update strategy before rollcall took over.
+	RollingUpdate bool
+	// Decide is the rule under test; nil for rollout.Decide.
+	Decide func(rollout.Input) rollout.Decision
+	// Trace is told of everything that happens, at once; nil for nobody.
+	Trace func(Fact)
+}
+
+// Cluster is one DaemonSet's cluster.
+type Cluster struct {
+	opts Options
+	tick int
+	// version grows with every change that a watch would show.
+	version    int
+	made       int
+	nodes      []*node
+	daemonSet  daemonSet
+	controller controller
+	store      store
+	asked      asked
+	leaders    []*leader
+}
+
+// asked is what Git and people want.
+type asked struct {
+	version *rollout.Version
+	paused  bool
+	retry   string
+	block   *rollout.Block
+}
+
+// New returns a cluster at tick 0, with one leader.
+func New(o Options) *Cluster {
+	o.Groups = max(o.Groups, 1)
+	if o.Decide == nil {
+		o.Decide = rollout.Decide
+	}
+	if o.Trace == nil {
+		o.Trace = func(Fact) {}
+	}
+	c := &Cluster{opts: o}
+	c.daemonSet.spec.onDelete = !o.RollingUpdate
+	c.daemonSet.spec.template.digest = o.Proven
+	c.daemonSet.exists, c.daemonSet.generation, c.daemonSet.written = o.Proven != "", 1, -settled
+	for i := range o.Nodes {
+		c.join(nodeName(i+1), i%o.Groups)
+	}
+	if o.Proven != "" {
+		c.store.status.Proven = &rollout.Version{Digest: o.Proven}
+		c.asked.version = &rollout.Version{Digest: o.Proven}
+		c.wakeUp()
+	}
+	c.leaders = []*leader{newLeader(c)}
+	return c
+}
+
+// wakeUp gives every node the Ready agent that it had before the story begins.
+func (c *Cluster) wakeUp() {
+	c.runController()
+	for range c.opts.ReadyAfter + 2 {
+		c.tick++
+		c.runKubelets()
+	}
+	c.tick = 0
+	for _, n := range c.nodes {
+		for _, p := range n.pods {
+			p.created, p.opened, p.started, p.readySince = -settled, -settled, -settled, -settled
+		}
+	}
+}
+
+// settled is for how long everything has been as it is when the story begins.
+const settled = 3600
+
+// epoch is the time of tick 0.
+var epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// Tick lets one second pass.
+func (c *Cluster) Tick() {
+	c.runKubelets()
+	c.runController()
+	for _, l := range c.leaders {
+		l.run()
+	}
+	c.tick++
+}
+
+// Settle lets time pass until nothing has changed and nobody has had a reason
+// to look for quiet ticks. It returns false if limit ticks are not enough.
+func (c *Cluster) Settle(quiet, limit int) bool {
+	still := 0
+	for range limit {
+		before := c.version
+		c.Tick()
+		still++
+		if c.version != before || c.awaited() {
+			still = 0
+		}
+		if still >= quiet {
+			return true
+		}
+	}
+	return false
+}
+
+// awaited is whether a leader asked to be woken, or is in the middle of a pass.
+func (c *Cluster) awaited() bool {
+	return slices.ContainsFunc(c.leaders, func(l *leader) bool { return l.alive() && (l.wake > 0 || l.pass != nil) })
+}
+
+// Now is the tick that comes next.
+func (c *Cluster) Now() int { return c.tick }
+
+// Last is the decision that was made last by any leader.
+func (c *Cluster) Last() rollout.Decision { return c.store.last }
+
+// State is what is recorded.
+func (c *Cluster) State() rollout.State { return c.store.state() }
+
+// Policy is the policy in force.
+func (c *Cluster) Policy() rollout.Policy { return c.opts.Policy }
+
+// Live is the DaemonSet as it is.
+func (c *Cluster) Live() rollout.Live {
+	s := c.daemonSet.spec
+	return rollout.Live{Digest: s.template.digest, Gated: s.template.gated, OnDelete: s.onDelete, Observed: c.daemonSet.observed()}
+}
+
+// Fleet is the fleet as it is, not as a cache shows it, and every agent has the
+// digest that it really runs.
+func (c *Cluster) Fleet() []health.Node {
+	out := make([]health.Node, 0, len(c.nodes))
+	for _, n := range c.nodes {
+		v := c.viewNode(n)
+		for _, p := range n.pods {
+			a := viewPod(p)
+			a.Digest = p.made.digest
+			v.Agents = append(v.Agents, a)
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+func at(tick int) time.Time {
+	return epoch.Add(time.Duration(tick) * time.Second)
+}
+
+func (c *Cluster) changed() { c.version++ }
+
+func (c *Cluster) uid(prefix string) types.UID {
+	c.made++
+	return types.UID(fmt.Sprintf("%s%d", prefix, c.made))
+}
+
+func (c *Cluster) tell(f Fact) {
+	f.Tick = c.tick
+	c.opts.Trace(f)
+}
+
+func (c *Cluster) node(name string) *node {
+	i, found := slices.BinarySearchFunc(c.nodes, name, func(n *node, name string) int { return cmp.Compare(n.name, name) })
+	if !found {
+		return nil
+	}
+	return c.nodes[i]
+}
+
+func nodeName(i int) string { return fmt.Sprintf("n%02d", i) }

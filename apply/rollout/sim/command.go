@@ -1,0 +1,181 @@
+package sim
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/rollcall-dev/rollcall/apply/rollout"
+)
+
+// Do lets something happen before the next tick:
+//
+//	commit DIGEST          Git declares another version
+//	revert                 Git declares the proven version again
+//	pause, resume          a person stops and resumes the rollout
+//	retry DIGEST           a person wants a rejected version tried again
+//	block REASON, unblock  a window, a freeze, a dependency
+//	policy COUNT           maxUnavailable is COUNT from now on
+//	join NODE GROUP        a new node
+//	leave NODE             a node is gone without notice
+//	announce NODE          an autoscaler taints the node before it goes
+//	rejoin NODE            a node registers anew, with the pods it had
+//	down NODE, up NODE     the node's kubelet stops, and comes back
+//	cordon NODE, uncordon NODE
+//	hold NODE, release NODE   rollcall.dev/hold
+//	exclude NODE, include NODE   a lasting NoSchedule taint
+//	drain NODE TICKS       pods there take so much longer to terminate
+//	evict NODE             the node's pod is deleted
+//	fail NODE              the node's pod ends with phase Failed
+//	set-image DIGEST       a person writes another template
+//	rolling-update         a person sets the update strategy
+//	lag TICKS              the leaders' caches are behind
+//	controller TICKS       kube-controller-manager has no leader
+//	crash AFTER TICKS      the first leader dies after so many calls; 0 ticks: for good
+//	stall AFTER TICKS      the same, but it goes on where it was
+//	quit                   every process is gone
+//	second                 a second process believes to be the leader
+//
+// A command about a node that is not there does nothing.
+func (c *Cluster) Do(command string) error {
+	w := append(strings.Fields(command), "", "", "")
+	known := c.doGit(w[0], w[1]) || c.doNode(w[0], c.node(w[1])) || c.doPod(w[0], w[1], number(w[2])) ||
+		c.doFleet(w[0], w[1], w[2]) || c.doProcess(w[0], number(w[1]), number(w[2]))
+	if !known {
+		return fmt.Errorf("unknown command %q", command)
+	}
+	c.changed()
+	return nil
+}
+
+func (c *Cluster) doGit(verb, arg string) bool {
+	switch verb {
+	case "commit":
+		c.asked.version = &rollout.Version{Digest: arg}
+		if !c.daemonSet.exists {
+			c.write(spec{template: template{digest: arg}, onDelete: true}, Fact{By: Rollcall})
+		}
+	case "revert":
+		if p := c.store.status.Proven; p != nil {
+			c.asked.version = &rollout.Version{Digest: p.Digest}
+		}
+	case "pause", "resume":
+		c.asked.paused = verb == "pause"
+	case "retry":
+		c.asked.retry = arg
+	case "block":
+		c.asked.block = &rollout.Block{Reason: arg, Message: "held by " + arg + " until it is over"}
+	case "unblock":
+		c.asked.block = nil
+	case "policy":
+		c.opts.Policy.MaxUnavailable = intstr.Parse(arg)
+	default:
+		return false
+	}
+	return true
+}
+
+func (c *Cluster) doNode(verb string, n *node) bool {
+	if n == nil {
+		n = &node{} // nobody sees what happens to it
+	}
+	switch verb {
+	case "down":
+		n.dead = true
+		c.setReady(n, false)
+	case "up":
+		n.dead, n.cut = false, false
+		c.setReady(n, true)
+	case "cordon", "uncordon":
+		n.cordoned = verb == "cordon"
+	case "announce":
+		n.leaving = true
+	case "hold", "release":
+		n.held = verb == "hold"
+	case "exclude", "include":
+		n.excluded = verb == "exclude"
+	case "rejoin":
+		n.uid, n.created = c.uid("node-"), c.tick
+	case "leave":
+		c.leave(n)
+	default:
+		return false
+	}
+	return true
+}
+
+func (c *Cluster) doPod(verb, name string, ticks int) bool {
+	n := c.node(name)
+	if n == nil {
+		n = &node{}
+	}
+	switch verb {
+	case "drain":
+		n.drain = ticks
+	case "evict":
+		for _, p := range n.pods {
+			c.remove(n, p, Fact{By: Adversary})
+		}
+	case "fail":
+		for _, p := range n.pods {
+			if p.started != 0 {
+				p.failed = true
+				p.setReady(c, false)
+			}
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+func (c *Cluster) doFleet(verb, arg, group string) bool {
+	next := c.daemonSet.spec
+	switch verb {
+	case "join":
+		if c.node(arg) == nil && group != "" {
+			c.join(arg, int(group[0]-'a'))
+		}
+	case "set-image":
+		next.template = template{digest: arg}
+		c.write(next, Fact{By: Adversary})
+	case "rolling-update":
+		next.onDelete = false
+		c.write(next, Fact{By: Adversary})
+	default:
+		return false
+	}
+	return true
+}
+
+func (c *Cluster) doProcess(verb string, first, second int) bool {
+	l := c.leaders[0]
+	switch verb {
+	case "lag":
+		c.opts.CacheLag = first
+	case "controller":
+		c.controller.stoppedUntil = c.tick + first
+	case "crash", "stall":
+		l.fuse, l.pause, l.crash = first, second, verb == "crash"
+	case "quit":
+		for _, l := range c.leaders {
+			l.resumes = never
+		}
+	case "second":
+		c.leaders = append(c.leaders, newLeader(c))
+	default:
+		return false
+	}
+	return true
+}
+
+// number reads a count; what is none counts as 0.
+func number(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0
+	}
+	return n
+}

@@ -1,0 +1,166 @@
+package sim
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// template is a pod template: its content apart from rollcall's gate, and
+// whether it has the gate.
+type template struct {
+	digest string
+	gated  bool
+}
+
+// revision names the ControllerRevision of the template: the gate makes another
+// one, though the version is the same to rollcall.
+func (t template) revision() string {
+	if t.gated {
+		return t.digest + "+gate"
+	}
+	return t.digest
+}
+
+// spec is what is written to the DaemonSet.
+type spec struct {
+	template template
+	onDelete bool
+}
+
+// daemonSet is the object that the API server has.
+type daemonSet struct {
+	exists             bool
+	spec               spec
+	generation         int
+	observedGeneration int
+	// resourceVersion grows with every write, of the status too.
+	resourceVersion int
+	// written is the tick of the last write of the spec.
+	written int
+}
+
+func (d *daemonSet) observed() bool { return d.observedGeneration >= d.generation }
+
+// write changes the spec. A write that changes nothing is none.
+func (c *Cluster) write(s spec, by Fact) {
+	d := &c.daemonSet
+	if d.spec == s && d.exists {
+		return
+	}
+	d.exists, d.spec, d.written = true, s, c.tick
+	d.generation++
+	d.resourceVersion++
+	c.changed()
+	by.Event, by.Digest, by.Gated = Wrote, s.template.digest, s.template.gated
+	c.tell(by)
+}
+
+// controller is the DaemonSet controller of kube-controller-manager. It looks
+// at pods through its expectations, so they are as they are, and at the
+// DaemonSet through a cache.
+type controller struct {
+	seen           spec
+	seenGeneration int
+	synced         int
+	// stoppedUntil is when a controller-manager without a leader has one again.
+	stoppedUntil int
+	// revisions are the ControllerRevisions that exist.
+	revisions []string
+}
+
+func (c *Cluster) runController() {
+	k, d := &c.controller, &c.daemonSet
+	if !d.exists || c.tick < k.stoppedUntil {
+		return
+	}
+	if c.tick >= d.written+c.opts.ControllerLag && k.seenGeneration != d.generation {
+		k.seen, k.seenGeneration = d.spec, d.generation
+	} else if k.synced == c.version {
+		return
+	}
+	if r := k.seen.template.revision(); !slices.Contains(k.revisions, r) {
+		k.revisions = append(k.revisions, r)
+		c.changed()
+	}
+	for _, n := range c.nodes {
+		c.manage(n)
+	}
+	if !k.seen.onDelete {
+		c.rollingUpdate()
+	}
+	if d.observedGeneration != k.seenGeneration {
+		d.observedGeneration = k.seenGeneration
+		d.resourceVersion++
+		c.changed()
+	}
+	k.synced = c.version
+}
+
+// manage is what the controller does on one node before and regardless of the
+// update strategy (pkg/controller/daemon podsShouldBeOnNode).
+func (c *Cluster) manage(n *node) {
+	if len(n.pods) == 0 {
+		if c.schedulable(n) {
+			c.create(n)
+		}
+		return
+	}
+	running := 0
+	for _, p := range n.pods {
+		switch {
+		case p.terminating:
+		case p.failed:
+			c.remove(n, p, Fact{By: Controller})
+		default:
+			if running++; running > 1 {
+				c.remove(n, p, Fact{By: Controller})
+			}
+		}
+	}
+}
+
+func (c *Cluster) create(n *node) {
+	t := c.controller.seen.template
+	n.pods = append(n.pods, &pod{uid: c.uid("p"), made: t, revision: t.revision(), gated: t.gated, created: c.tick, opened: c.tick})
+	c.changed()
+}
+
+// rollingUpdate is the strategy with maxSurge 0 and maxUnavailable 1: every old
+// pod that is not available goes, and of the others what the budget leaves.
+func (c *Cluster) rollingUpdate() {
+	budget := 1
+	hash := c.controller.seen.template.revision()
+	for _, n := range c.nodes {
+		p := n.serving()
+		switch {
+		case p == nil:
+			budget--
+		case p.revision != hash:
+			continue
+		}
+		for _, old := range n.pods {
+			if p == nil && !old.terminating && old.revision != hash {
+				c.remove(n, old, Fact{By: Controller})
+			}
+		}
+	}
+	for _, n := range c.nodes {
+		if p := n.serving(); p != nil && p.revision != hash && budget > 0 {
+			budget--
+			c.remove(n, p, Fact{By: Controller})
+		}
+	}
+}
+
+// pod finds a pod by UID, with its node.
+func (c *Cluster) pod(uid types.UID) (*node, *pod) {
+	for _, n := range c.nodes {
+		for _, p := range n.pods {
+			if p.uid == uid {
+				return n, p
+			}
+		}
+	}
+	return nil, nil
+}

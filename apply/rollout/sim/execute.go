@@ -1,0 +1,64 @@
+package sim
+
+import (
+	"strings"
+
+	"github.com/rollcall-dev/rollcall/apply/rollout"
+)
+
+// execute takes one step. It returns false where the API server would answer
+// with a conflict that ends the pass.
+func (l *leader) execute(p *pass, s rollout.Step) bool {
+	c := l.c
+	by := Fact{By: Rollcall, Why: s.Why}
+	next := c.daemonSet.spec
+	switch s.Action {
+	case rollout.SetOnDelete:
+		next.onDelete = true
+		return l.writeDaemonSet(p, next, by)
+	case rollout.WriteTemplate:
+		next.template = template{digest: s.Digest, gated: s.Gated}
+		return l.writeDaemonSet(p, next, by)
+	case rollout.DeletePod:
+		if n, victim := c.pod(s.PodUID); victim != nil {
+			c.remove(n, victim, by)
+		}
+		l.note(s.PodUID, func(did *change) { did.deleted = true })
+	case rollout.OpenGate:
+		l.open(s)
+	case rollout.Relabel:
+		if _, agent := c.pod(s.PodUID); agent != nil && agent.revision != s.Revision {
+			agent.revision = s.Revision
+			c.changed()
+		}
+		l.note(s.PodUID, func(did *change) { did.revision = s.Revision })
+	default:
+		panic("sim: unknown action " + string(s.Action))
+	}
+	return true
+}
+
+// writeDaemonSet fails when somebody wrote the DaemonSet since it was read.
+func (l *leader) writeDaemonSet(p *pass, next spec, by Fact) bool {
+	if l.c.daemonSet.resourceVersion != p.resourceVersion {
+		return false
+	}
+	l.c.write(next, by)
+	return true
+}
+
+func (l *leader) open(s rollout.Step) {
+	c := l.c
+	if n, p := c.pod(s.PodUID); p != nil && p.gated {
+		p.gated, p.opened = false, c.tick
+		c.changed()
+		c.tell(Fact{Event: Opened, By: Rollcall, Node: n.name, NodeUID: n.uid, Pod: p.uid, Digest: p.made.digest})
+	}
+	l.note(s.PodUID, func(did *change) { did.opened = true })
+}
+
+// versionOf is the version of a revision, as rollcall finds it by comparing
+// templates without the gate.
+func versionOf(revision string) string {
+	return strings.TrimSuffix(revision, "+gate")
+}

@@ -1,0 +1,228 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rollcall-dev/rollcall/apply/rollout"
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// leader is one process that believes to be the leader.
+type leader struct {
+	c *Cluster
+	// cache is its view of pods by node name, as of version seen and the tick
+	// refreshed.
+	cache     map[string][]pod
+	seen      int
+	refreshed int
+	decided   int
+	// written is what it did to pods and its cache may not show yet.
+	written map[types.UID]change
+	// wake is the tick at which to decide without an event; 0 for never.
+	wake int
+	pass *pass
+	// fuse is after how many more operations it stops, until the tick resumes;
+	// negative for never. A crash loses the pass and the memory, a stall keeps
+	// them.
+	fuse    int
+	crash   bool
+	died    bool
+	pause   int
+	resumes int
+}
+
+// change is what was done to one pod.
+type change struct {
+	deleted, opened bool
+	revision        string
+}
+
+// pass is one reconcile in progress.
+type pass struct {
+	stage    int
+	read     reading
+	asked    asked
+	input    rollout.Input
+	decision rollout.Decision
+	// resourceVersion is that of the DaemonSet that was read.
+	resourceVersion int
+	step            int
+}
+
+// never is the tick of a stop without an end.
+const never = 1 << 40
+
+func newLeader(c *Cluster) *leader {
+	l := &leader{c: c, fuse: -1}
+	l.restart()
+	return l
+}
+
+// restart is a new process: it lists afresh and decides.
+func (l *leader) restart() {
+	l.written, l.pass = map[types.UID]change{}, nil
+	l.decided, l.wake, l.died = -1, 0, false
+	l.list()
+}
+
+func (l *leader) alive() bool { return l.resumes < never }
+
+// list takes the fleet as it is into the cache.
+func (l *leader) list() {
+	l.cache = make(map[string][]pod, len(l.c.nodes))
+	for _, n := range l.c.nodes {
+		for _, p := range n.pods {
+			l.cache[n.name] = append(l.cache[n.name], *p)
+		}
+	}
+	l.seen, l.refreshed = l.c.version, l.c.tick
+}
+
+// run lets the process act in one tick: go on with a pass, or begin one when
+// something changed or the time has come.
+func (l *leader) run() {
+	c := l.c
+	if c.tick < l.resumes {
+		return
+	}
+	if l.died {
+		l.restart()
+	}
+	if l.seen != c.version && c.tick >= l.refreshed+c.opts.CacheLag {
+		l.list()
+	}
+	if l.pass == nil {
+		if l.decided == l.seen && (l.wake == 0 || c.tick < l.wake) {
+			return
+		}
+		l.pass, l.decided = &pass{}, l.seen
+	}
+	for l.pass != nil {
+		if l.fuse == 0 {
+			l.stop()
+			return
+		}
+		l.fuse--
+		if !l.operate(l.pass) {
+			l.pass = nil
+		}
+	}
+}
+
+// stop is a crash, or a pause of the whole process, in the middle of a pass.
+func (l *leader) stop() {
+	l.fuse, l.resumes = -1, l.c.tick+l.pause
+	if l.pause == 0 {
+		l.resumes = never
+	}
+	l.died = l.crash
+}
+
+// operate makes the next call of the pass. It returns false after the last.
+func (l *leader) operate(p *pass) bool {
+	c := l.c
+	defer func() { p.stage++ }()
+	switch p.stage {
+	case 0:
+		p.read, p.asked = c.store.read(), c.asked
+	case 1:
+		l.decide(p)
+	case 2:
+		return l.retryUnless(c.store.writeRecords(p.read, p.decision.Next))
+	case 3:
+		ok := l.retryUnless(c.store.writeStatus(p.read, p.decision.Next))
+		if ok {
+			c.store.last = p.decision
+			c.tell(Fact{Event: Recorded, By: Rollcall, Decision: p.decision, Input: &p.input})
+			l.wake = l.wakeAfter(p)
+		}
+		return ok && len(p.decision.Steps) > 0
+	default:
+		ok := l.retryUnless(l.execute(p, p.decision.Steps[p.step]))
+		p.step++
+		return ok && p.step < len(p.decision.Steps)
+	}
+	return true
+}
+
+// retryUnless looks again in the next tick after an error.
+func (l *leader) retryUnless(ok bool) bool {
+	if !ok {
+		l.wake = l.c.tick + 1
+	}
+	return ok
+}
+
+func (l *leader) decide(p *pass) {
+	c := l.c
+	p.resourceVersion = c.daemonSet.resourceVersion
+	known := l.known(p)
+	live := c.Live()
+	if !known[live.Digest] {
+		live.Digest = ""
+	}
+	if r := c.daemonSet.spec.template.revision(); slices.Contains(c.controller.revisions, r) {
+		live.Revision = r
+	}
+	p.input = rollout.Input{
+		Policy: c.opts.Policy, State: p.read.state, Want: p.asked.version, Paused: p.asked.paused, Retry: p.asked.retry, Block: p.asked.block,
+		Live: live, Fleet: l.fleet(known), Now: at(c.tick),
+	}
+	p.decision = c.opts.Decide(p.input)
+	c.tell(Fact{Event: Decided, By: Rollcall, Decision: p.decision, Input: &p.input})
+}
+
+// known are the digests whose templates the executor has: those recorded and
+// the declared one.
+func (l *leader) known(p *pass) map[string]bool {
+	out := map[string]bool{}
+	for _, v := range []*rollout.Version{p.read.state.Proven, p.read.state.Candidate, p.asked.version} {
+		if v != nil {
+			out[v.Digest] = true
+		}
+	}
+	return out
+}
+
+// fleet shows the nodes as they are with the pods of the cache, overlaid with
+// what this process did since.
+func (l *leader) fleet(known map[string]bool) []health.Node {
+	out := make([]health.Node, 0, len(l.c.nodes))
+	for _, n := range l.c.nodes {
+		v := l.c.viewNode(n)
+		for _, p := range l.cache[n.name] {
+			a := viewPod(&p)
+			did := l.written[p.uid]
+			a.Terminating = a.Terminating || did.deleted
+			a.Gated = a.Gated && !did.opened
+			if did.revision != "" {
+				a.Revision = did.revision
+			}
+			if d := versionOf(a.Revision); known[d] {
+				a.Digest = d
+			}
+			v.Agents = append(v.Agents, a)
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+func (l *leader) wakeAfter(p *pass) int {
+	if !p.input.Live.Observed || len(p.decision.Steps) > 0 {
+		return l.c.tick + 1
+	}
+	if p.decision.Wake.IsZero() {
+		return 0
+	}
+	return max(l.c.tick+1, int((p.decision.Wake.Sub(epoch)+time.Second-1)/time.Second))
+}
+
+func (l *leader) note(uid types.UID, f func(*change)) {
+	did := l.written[uid]
+	f(&did)
+	l.written[uid] = did
+}

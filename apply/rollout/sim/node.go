@@ -1,0 +1,110 @@
+package sim
+
+import (
+	"cmp"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// node is one machine with the DaemonSet's pods on it, or meant for it.
+type node struct {
+	name       string
+	uid        types.UID
+	group      string
+	created    int
+	ready      bool
+	readySince int
+	// dead nodes have no kubelet: nothing on them starts, stops or ends.
+	dead bool
+	// cut nodes are NotReady until an agent works on them again.
+	cut      bool
+	cordoned bool
+	// leaving nodes carry an autoscaler's NoSchedule taint.
+	leaving bool
+	held    bool
+	// excluded nodes carry a lasting NoSchedule taint: no new pods, the old stay.
+	excluded bool
+	// drain is how much longer than usual pods take to terminate here.
+	drain int
+	pods  []*pod
+}
+
+func (c *Cluster) join(name string, group int) {
+	n := &node{name: name, uid: c.uid("node-"), group: string(rune('a' + group)), created: c.tick, ready: true, readySince: c.tick}
+	i, _ := slices.BinarySearchFunc(c.nodes, name, func(n *node, name string) int { return cmp.Compare(n.name, name) })
+	c.nodes = slices.Insert(c.nodes, i, n)
+	c.changed()
+}
+
+func (c *Cluster) leave(n *node) {
+	c.nodes = slices.DeleteFunc(c.nodes, func(o *node) bool { return o == n })
+	c.changed()
+	c.tell(Fact{Event: NodeLeft, By: Adversary, Node: n.name, NodeUID: n.uid})
+}
+
+// setReady turns the node's Ready condition; the pods of a NotReady node are
+// marked so too, as the node lifecycle controller does.
+func (c *Cluster) setReady(n *node, ready bool) {
+	if n.ready == ready {
+		return
+	}
+	n.ready, n.readySince = ready, c.tick
+	if !ready {
+		for _, p := range n.pods {
+			p.setReady(c, false)
+		}
+	}
+	c.changed()
+}
+
+// schedulable is whether the DaemonSet controller would make a pod here now.
+func (c *Cluster) schedulable(n *node) bool {
+	return !n.excluded && !n.leaving && (n.ready || c.opts.TolerateAll)
+}
+
+// serving is the node's agent if it is available.
+func (n *node) serving() *pod {
+	for _, p := range n.pods {
+		if !p.terminating {
+			if p.ready && n.ready {
+				return p
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) viewNode(n *node) health.Node {
+	v := health.Node{
+		Name:        n.name,
+		UID:         n.uid,
+		Groups:      []string{n.group},
+		Created:     at(n.created),
+		Ready:       n.ready,
+		ReadySince:  at(n.readySince),
+		Cordoned:    n.cordoned,
+		Leaving:     n.cordoned || n.leaving,
+		Held:        n.held,
+		Eligible:    !n.excluded,
+		Schedulable: c.schedulable(n),
+	}
+	if !v.Schedulable {
+		v.Taint = n.taint()
+	}
+	return v
+}
+
+func (n *node) taint() string {
+	switch {
+	case n.leaving:
+		return "ToBeDeletedByClusterAutoscaler=1:NoSchedule"
+	case n.excluded:
+		return "dedicated=other:NoSchedule"
+	default:
+		return "node.kubernetes.io/not-ready=:NoSchedule"
+	}
+}

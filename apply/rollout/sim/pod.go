@@ -1,0 +1,144 @@
+package sim
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// pod is one pod of the DaemonSet.
+type pod struct {
+	uid types.UID
+	// made is the template that it was made from; revision is what its label
+	// says.
+	made     template
+	revision string
+	gated    bool
+	created  int
+	// opened is when nothing kept it from starting any more.
+	opened     int
+	started    int // 0 before
+	ready      bool
+	readySince int
+	restarts   int32
+	trouble    string
+	failed     bool
+	// terminating pods are gone at the tick goneAt, if a kubelet is there.
+	terminating bool
+	goneAt      int
+}
+
+func (p *pod) setReady(c *Cluster, ready bool) {
+	if p.ready != ready {
+		p.ready, p.readySince = ready, c.tick
+		c.changed()
+	}
+}
+
+// remove tells a pod to go.
+func (c *Cluster) remove(n *node, p *pod, by Fact) {
+	if p.terminating {
+		return
+	}
+	by.Event, by.Node, by.NodeUID, by.Pod, by.Digest, by.Gated = Deleted, n.name, n.uid, p.uid, p.made.digest, p.gated
+	by.Served = n.serving() == p
+	p.terminating = true
+	p.goneAt = c.tick + 1
+	if p.started != 0 {
+		p.goneAt += n.drain
+	}
+	c.changed()
+	c.tell(by)
+}
+
+func (c *Cluster) runKubelets() {
+	for _, n := range c.nodes {
+		n.pods = slices.DeleteFunc(n.pods, func(p *pod) bool { return c.isGone(n, p) })
+		for _, p := range n.pods {
+			if !p.terminating && !p.gated && !n.dead && !p.failed {
+				c.runPod(n, p)
+			}
+		}
+	}
+}
+
+func (c *Cluster) isGone(n *node, p *pod) bool {
+	gone := p.terminating && c.tick >= p.goneAt && (!n.dead || p.started == 0)
+	if gone {
+		c.changed()
+	}
+	return gone
+}
+
+// runPod moves one pod that may run: start, Ready, and its fault.
+func (c *Cluster) runPod(n *node, p *pod) {
+	fault := faultOn(p.made.digest, n.group)
+	if p.started == 0 {
+		if c.tick > p.opened && c.schedulable(n) {
+			p.started = c.tick
+			c.changed()
+			c.tell(Fact{Event: Ran, By: Kubelet, Node: n.name, NodeUID: n.uid, Pod: p.uid, Digest: p.made.digest})
+		}
+		return
+	}
+	if fault == faultBad && p.restarts == 0 && c.tick >= p.started+crashAfter {
+		p.crash(c)
+	}
+	if p.restarts > 0 || fault == faultBad || fault == faultStuck {
+		return
+	}
+	delay := c.opts.ReadyAfter
+	if fault == faultSlow {
+		delay += slowStart
+	}
+	if c.tick < p.started+delay {
+		return
+	}
+	if n.cut && fault != faultKiller {
+		n.cut = false
+		c.setReady(n, true)
+	}
+	if !p.ready && n.ready {
+		p.setReady(c, true)
+		c.tell(Fact{Event: BecameReady, By: Kubelet, Node: n.name, NodeUID: n.uid, Pod: p.uid, Digest: p.made.digest})
+	}
+	if p.ready {
+		c.failLater(n, p, fault)
+	}
+}
+
+// failLater has the faults that show some time after Ready.
+func (c *Cluster) failLater(n *node, p *pod, fault string) {
+	since := c.tick - p.readySince
+	switch {
+	case fault == faultFlaky && since >= flakyAfter, fault == faultLate && since >= lateAfter:
+		p.crash(c)
+	case fault == faultKiller && since >= killerAfter:
+		n.cut, n.dead = c.opts.TolerateAll, !c.opts.TolerateAll
+		c.setReady(n, false)
+	}
+}
+
+func (p *pod) crash(c *Cluster) {
+	p.setReady(c, false)
+	p.restarts, p.trouble = p.restarts+1, "CrashLoopBackOff"
+	c.changed()
+}
+
+func viewPod(p *pod) health.Agent {
+	return health.Agent{
+		Name:        "agent-" + string(p.uid),
+		UID:         p.uid,
+		Revision:    p.revision,
+		Created:     at(p.created),
+		Gated:       p.gated,
+		Terminating: p.terminating,
+		Ready:       p.ready,
+		ReadySince:  at(p.readySince),
+		Failed:      p.failed,
+		Restarts:    p.restarts,
+		Trouble:     health.Trouble{Reason: p.trouble},
+	}
+}

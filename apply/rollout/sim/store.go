@@ -1,0 +1,87 @@
+package sim
+
+import (
+	"slices"
+
+	"github.com/rollcall-dev/rollcall/apply/rollout"
+)
+
+// store is what rollcall records, in two objects with a resourceVersion each:
+// the fleet-sized records, written first, and the status.
+type store struct {
+	records []rollout.Record
+	// about is the candidate that the records are about.
+	about     string
+	recordsRV int
+	// status is everything but the records.
+	status   rollout.State
+	statusRV int
+	last     rollout.Decision
+}
+
+// state reads back what is recorded. Records about another candidate than that
+// of the status come from a crash between the two writes.
+func (s *store) state() rollout.State {
+	out := s.status
+	out.Rejected, out.InFlight = slices.Clone(out.Rejected), slices.Clone(out.InFlight)
+	if s.about == candidateOf(s.status) {
+		out.Records = slices.Clone(s.records)
+	}
+	return out
+}
+
+func candidateOf(s rollout.State) string {
+	if s.Candidate == nil {
+		return ""
+	}
+	return s.Candidate.Digest
+}
+
+// reading is what a leader has read of the store; it guards the next write.
+type reading struct {
+	state               rollout.State
+	about               string
+	recordsRV, statusRV int
+}
+
+func (s *store) read() reading {
+	return reading{state: s.state(), about: s.about, recordsRV: s.recordsRV, statusRV: s.statusRV}
+}
+
+// writeRecords writes the first half. It returns false when somebody else wrote
+// since it was read, and does not even ask when there is nothing to write.
+func (s *store) writeRecords(r reading, next rollout.State) bool {
+	if r.about == candidateOf(next) && slices.Equal(r.state.Records, next.Records) {
+		return true
+	}
+	if s.recordsRV != r.recordsRV {
+		return false
+	}
+	s.records, s.about = slices.Clone(next.Records), candidateOf(next)
+	s.recordsRV++
+	return true
+}
+
+// writeStatus writes the second half in the same way.
+func (s *store) writeStatus(r reading, next rollout.State) bool {
+	if sameStatus(r.state, next) {
+		return true
+	}
+	if s.statusRV != r.statusRV {
+		return false
+	}
+	s.status = next
+	s.status.Records = nil
+	s.statusRV++
+	return true
+}
+
+func sameStatus(a, b rollout.State) bool {
+	return sameVersion(a.Proven, b.Proven) && sameVersion(a.Candidate, b.Candidate) &&
+		a.HandledRetry == b.HandledRetry && a.Wave == b.Wave && a.WaveStarted.Equal(b.WaveStarted) &&
+		slices.Equal(a.Rejected, b.Rejected) && slices.Equal(a.InFlight, b.InFlight)
+}
+
+func sameVersion(a, b *rollout.Version) bool {
+	return a == b || a != nil && b != nil && *a == *b
+}

@@ -1,0 +1,107 @@
+package rollout
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// State is what is recorded in the cluster between two decisions. Everything
+// else is observed anew each time.
+type State struct {
+	// Proven is nil until the first version has passed.
+	Proven *Version
+	// Candidate is nil when Git asks for the proven version.
+	Candidate *Version
+	// Rejected are the versions that failed, newest first.
+	Rejected     []Rejection
+	HandledRetry string
+	// Wave is the index of the wave in progress.
+	Wave int
+	// WaveStarted is zero until the wave's nodes are picked.
+	WaveStarted time.Time
+	// Records are the nodes of the waves so far, sorted by node name.
+	Records []Record
+	// InFlight are the nodes whose agent was, or is about to be, taken away.
+	InFlight []InFlight
+}
+
+// Version is one digest.
+type Version struct {
+	Digest string
+	Commit string
+}
+
+// Rejection is a version that failed.
+type Rejection struct {
+	Version
+	Reason  string
+	Message string
+	At      time.Time
+}
+
+// Record is one node's part in the rollout of the candidate.
+type Record struct {
+	Node string    `json:"n"`
+	UID  types.UID `json:"u"`
+	// Wave is the index of the wave that the node belongs to.
+	Wave int `json:"w,omitempty"`
+	// Touched is when its replacement was last recorded; zero before.
+	Touched time.Time `json:"t,omitzero"`
+	// SickBefore nodes had no Ready agent when they were first touched: their
+	// failures are no evidence, their recovery is.
+	SickBefore bool `json:"s,omitempty"`
+	// Leaving nodes were announced to go after they were touched: their end is
+	// no evidence.
+	Leaving bool `json:"l,omitempty"`
+	// Failed is the reason of the evidence against the candidate; it stays,
+	// whatever the node shows later.
+	Failed        string `json:"f,omitempty"`
+	FailedMessage string `json:"m,omitempty"`
+	// Excused nodes stay sick as they were before: no evidence, no block.
+	Excused bool `json:"e,omitempty"`
+	// KeptOut nodes failed the version that is proven now, within the failure
+	// budget: they are not tried again by themselves.
+	KeptOut bool `json:"k,omitempty"`
+}
+
+// InFlight is one node whose agent is being replaced.
+type InFlight struct {
+	Node    string
+	NodeUID types.UID
+	// PodUID is the pod that is to go.
+	PodUID types.UID
+	At     time.Time
+}
+
+func (s State) clone() State {
+	s.Rejected = slices.Clone(s.Rejected)
+	s.Records = slices.Clone(s.Records)
+	s.InFlight = slices.Clone(s.InFlight)
+	return s
+}
+
+// rejection returns the rejection of the digest, or nil.
+func (s *State) rejection(digest string) *Rejection {
+	for i := range s.Rejected {
+		if s.Rejected[i].Digest == digest {
+			return &s.Rejected[i]
+		}
+	}
+	return nil
+}
+
+// maxRejected is how many rejections are remembered; the API shows as many.
+const maxRejected = 10
+
+func (s *State) reject(r Rejection) {
+	s.Rejected = slices.DeleteFunc(s.Rejected, func(o Rejection) bool { return o.Digest == r.Digest })
+	s.Rejected = slices.Insert(s.Rejected, 0, r)
+	s.Rejected = s.Rejected[:min(len(s.Rejected), maxRejected)]
+}
+
+// restart begins the candidate's waves anew.
+func (s *State) restart() {
+	s.Wave, s.WaveStarted, s.Records = 0, time.Time{}, nil
+}

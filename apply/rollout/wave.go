@@ -1,0 +1,140 @@
+package rollout
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// startWave picks the nodes of the next wave that has any, if none is in
+// progress, and takes late nodes into the last one. It returns false when the
+// wave cannot start.
+func (p *pass) startWave() bool {
+	p.repickEmptyWave()
+	for p.next.WaveStarted.IsZero() {
+		need := Resolve(p.in.Policy.Waves[p.next.Wave].UpTo, p.eligible) - p.members()
+		if p.lastWave() {
+			need = len(p.in.Fleet)
+		}
+		picked := p.pick(need)
+		switch {
+		case len(picked) == 0 && p.members() == 0:
+			p.say(Held, ReasonNoCanary, fmt.Sprintf("none of %d eligible nodes can be a canary: one that is Ready, uncordoned, not held out and has an agent is needed", p.eligible))
+			return false
+		case len(picked) == 0 && !p.lastWave():
+			p.next.Wave++ // everything it asks for is done already
+			continue
+		}
+		p.addRecords(picked)
+		p.next.WaveStarted = p.in.Now
+	}
+	if p.lastWave() {
+		p.addRecords(p.pick(len(p.in.Fleet)))
+	}
+	return true
+}
+
+// repickEmptyWave starts the wave again when its last node has left.
+func (p *pass) repickEmptyWave() {
+	if p.next.WaveStarted.IsZero() || p.lastWave() {
+		return
+	}
+	if !slices.ContainsFunc(p.next.Records, func(r Record) bool { return r.Wave == p.next.Wave }) {
+		p.next.WaveStarted = time.Time{}
+	}
+}
+
+func (p *pass) lastWave() bool {
+	return p.next.Wave >= len(p.in.Policy.Waves)-1
+}
+
+// members counts the nodes of all waves so far that still exist.
+func (p *pass) members() int {
+	count := 0
+	for _, r := range p.next.Records {
+		if p.nodes[r.UID] != nil {
+			count++
+		}
+	}
+	return count
+}
+
+// pick chooses up to count nodes that are in no wave yet, evenly over their
+// groups. Nodes that already lost the proven version to a superseded candidate
+// come first, so that the radius does not grow; the first wave wants canaries.
+func (p *pass) pick(count int) []*health.Node {
+	taken := map[types.UID]bool{}
+	for _, r := range p.next.Records {
+		taken[r.UID] = true
+	}
+	var touched, well, sick []*health.Node
+	for i := range p.in.Fleet {
+		n := &p.in.Fleet[i]
+		a := n.Agent()
+		switch {
+		case taken[n.UID] || !reachable(n) || a == nil || a.Gated:
+		case a.Digest != p.rest():
+			touched = append(touched, n)
+		case p.next.Wave == 0 && (n.Cordoned || n.Leaving):
+		case n.Present():
+			well = append(well, n)
+		default:
+			sick = append(sick, n)
+		}
+	}
+	seed := p.candidate()
+	ordered := slices.Concat(spread(touched, seed), spread(well, seed), spread(sick, seed))
+	return ordered[:max(0, min(count, len(ordered)))]
+}
+
+func (p *pass) addRecords(nodes []*health.Node) {
+	for _, n := range nodes {
+		p.next.Records = append(p.next.Records, Record{Node: n.Name, UID: n.UID, Wave: p.next.Wave})
+	}
+	slices.SortFunc(p.next.Records, func(a, b Record) int { return cmp.Compare(a.Node, b.Node) })
+}
+
+// progress is how far the waves so far have come.
+type progress struct {
+	// unfinished nodes block the wave.
+	unfinished int
+	// evidence counts healthy nodes of this wave; any counts those of all.
+	evidence, any int
+	// until is when the last soak ends.
+	until time.Time
+}
+
+// waveProgress looks at every node of the waves so far: evidence given in an
+// earlier wave can be lost again.
+func (p *pass) waveProgress() progress {
+	var g progress
+	for i := range p.next.Records {
+		r := &p.next.Records[i]
+		n := p.nodes[r.UID]
+		switch {
+		case n == nil || r.Failed != "" || r.Excused:
+			continue
+		case !p.runsCandidate(n) || p.verdicts[r.UID].Status != health.Healthy:
+			g.unfinished++
+			continue
+		}
+		g.any++
+		if r.Wave == p.next.Wave {
+			g.evidence++
+		}
+		if end := p.verdicts[r.UID].Since.Add(p.in.Policy.Waves[min(r.Wave, len(p.in.Policy.Waves)-1)].Soak); end.After(g.until) {
+			g.until = end
+		}
+	}
+	return g
+}
+
+func (p *pass) runsCandidate(n *health.Node) bool {
+	a := n.Agent()
+	return a != nil && !a.Gated && a.Digest == p.candidate()
+}

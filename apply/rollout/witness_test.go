@@ -1,0 +1,308 @@
+package rollout_test
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/rollcall-dev/rollcall/apply/rollout"
+	"github.com/rollcall-dev/rollcall/apply/rollout/sim"
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// witness watches a cluster and knows nothing of how decisions are made: it
+// sees what happens and holds it against the promises of DESIGN §1.
+type witness struct {
+	cluster *sim.Cluster
+	// broken are the promises that were, first first.
+	broken []string
+	// proven are the digests that ever were, by the record.
+	proven map[string]bool
+	// started is what each digest may reach and what it has reached.
+	reach map[string]*reach
+	// down are the nodes whose available agent rollcall took away, until they
+	// have an available one again.
+	down map[types.UID]bool
+	// emptied are the nodes whose last pod rollcall deleted, served or not.
+	emptied map[types.UID]bool
+	last    rollout.State
+	// eligible are the counts of the last decisions.
+	eligible []int
+	// unrest is for how many ticks the template has not been the rest one.
+	unrest int
+}
+
+// reach is how far one attempt at a digest has come.
+type reach struct {
+	limit int
+	nodes map[types.UID]bool
+	// rejected are the nodes that were touched when the digest was rejected;
+	// nil while it is not.
+	rejected map[types.UID]bool
+}
+
+func newWitness() *witness {
+	return &witness{proven: map[string]bool{}, reach: map[string]*reach{}, down: map[types.UID]bool{}, emptied: map[types.UID]bool{}}
+}
+
+func (w *witness) accuse(promise, format string, args ...any) {
+	w.broken = append(w.broken, fmt.Sprintf("%s at %ds: ", promise, w.cluster.Now())+fmt.Sprintf(format, args...))
+}
+
+// err is the first broken promise.
+func (w *witness) err() error {
+	if len(w.broken) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s", w.broken[0])
+}
+
+func (w *witness) see(f sim.Fact) {
+	switch f.Event {
+	case sim.Ran:
+		w.seeRun(f)
+	case sim.BecameReady:
+		delete(w.down, f.NodeUID)
+	case sim.NodeLeft:
+		delete(w.down, f.NodeUID)
+		delete(w.emptied, f.NodeUID)
+	case sim.Deleted:
+		w.seeDeletion(f)
+	case sim.Decided:
+		w.seeDecision(f.Input, f.Decision)
+	case sim.Recorded:
+		w.seeRecord(f.Input, f.Decision)
+	case sim.Opened, sim.Wrote:
+	}
+}
+
+// seeRun holds P1 and P5: a version that is not proven runs on no more nodes
+// than the waves started so far have, and on no new one once it is rejected.
+func (w *witness) seeRun(f sim.Fact) {
+	r := w.reach[f.Digest]
+	if w.proven[f.Digest] || len(w.proven) == 0 || f.Digest == "foreign" {
+		return
+	}
+	if r == nil {
+		w.accuse("P1", "%s runs on %s though no wave of it was ever started", f.Digest, f.Node)
+		return
+	}
+	if r.rejected != nil && !r.rejected[f.NodeUID] {
+		w.accuse("P5", "%s is rejected and reaches %s", f.Digest, f.Node)
+	}
+	r.nodes[f.NodeUID] = true
+	reached := 0
+	for _, n := range w.cluster.Fleet() {
+		if r.nodes[n.UID] {
+			reached++
+		}
+	}
+	if reached > r.limit {
+		w.accuse("P1", "%s has run on %d nodes, the waves started have %d", f.Digest, reached, r.limit)
+	}
+}
+
+// seeDeletion holds P2.
+func (w *witness) seeDeletion(f sim.Fact) {
+	if f.By != sim.Rollcall {
+		delete(w.emptied, f.NodeUID)
+		return
+	}
+	w.emptied[f.NodeUID] = true
+	if !f.Served {
+		return
+	}
+	w.down[f.NodeUID] = true
+	count := 0
+	for _, n := range w.cluster.Fleet() {
+		if n.Eligible && w.down[n.UID] {
+			count++
+		}
+	}
+	if budget := share(w.cluster.Policy().MaxUnavailable, slices.Max(w.eligible)); count > budget {
+		w.accuse("P2", "%d nodes are without an agent because of rollcall (last %s, for %s), the budget is %d", count, f.Node, f.Why, budget)
+	}
+}
+
+// seeDecision holds P3, P4 and P9 against what was known to the decision.
+func (w *witness) seeDecision(in *rollout.Input, d rollout.Decision) {
+	eligible := 0
+	for _, n := range in.Fleet {
+		if n.Eligible {
+			eligible++
+		}
+	}
+	w.eligible = append(w.eligible, eligible)
+	if len(w.eligible) > 40 {
+		w.eligible = w.eligible[1:]
+	}
+	if !slices.Contains(phases(), d.Phase) || d.Reason == "" || d.Message == "" {
+		w.accuse("P9", "a decision does not speak: %q %q %q", d.Phase, d.Reason, d.Message)
+	}
+	w.seeSteps(d)
+	w.seeEvidence(in, d)
+}
+
+func phases() []rollout.Phase {
+	return []rollout.Phase{rollout.Proven, rollout.Waiting, rollout.Replacing, rollout.Soaking, rollout.Returning, rollout.Rejected, rollout.Held}
+}
+
+func (w *witness) seeSteps(d rollout.Decision) {
+	inFlight := func(node string) bool {
+		return slices.ContainsFunc(d.Next.InFlight, func(f rollout.InFlight) bool { return f.Node == node })
+	}
+	for _, s := range d.Steps {
+		switch {
+		case s.Action == rollout.OpenGate && !inFlight(s.Node):
+			w.accuse("P1", "the gate on %s is opened though the node is not in flight", s.Node)
+		case s.Action == rollout.DeletePod && s.Why != rollout.ForStray && !inFlight(s.Node):
+			w.accuse("P2", "the pod on %s is deleted for %s though that is not recorded", s.Node, s.Why)
+		case s.Action != rollout.WriteTemplate:
+		case s.Gated && (len(d.Next.InFlight) == 0 || d.Next.Candidate == nil || s.Digest != d.Next.Candidate.Digest):
+			w.accuse("P4", "a pulse with %s is opened for nobody", s.Digest)
+		case !s.Gated && s.Digest != rest(d.Next):
+			w.accuse("P4", "%s is written, the rest state is %s", s.Digest, rest(d.Next))
+		}
+	}
+}
+
+// rest is the digest that the template has outside a pulse.
+func rest(s rollout.State) string {
+	switch {
+	case s.Proven != nil:
+		return s.Proven.Digest
+	case s.Candidate != nil:
+		return s.Candidate.Digest
+	default:
+		return ""
+	}
+}
+
+// seeEvidence holds P3: whatever a decision calls passed has been healthy, on
+// every node of it that is there, for long enough.
+func (w *witness) seeEvidence(in *rollout.Input, d rollout.Decision) {
+	before, after := in.State, d.Next
+	if before.Candidate == nil {
+		return
+	}
+	promoted := after.Proven != nil && after.Proven.Digest == before.Candidate.Digest && (before.Proven == nil || before.Proven.Digest != after.Proven.Digest)
+	if !promoted && (after.Candidate == nil || after.Candidate.Digest != before.Candidate.Digest) {
+		return
+	}
+	passed, records := after.Wave, after.Records
+	if promoted {
+		passed, records = len(in.Policy.Waves), before.Records
+		w.seePromotion(in, before.Candidate.Digest)
+	}
+	for _, r := range records {
+		n := find(in.Fleet, r.UID)
+		if r.Wave >= passed || n == nil || r.Failed != "" || r.Excused || promoted && (r.Touched.IsZero() || !n.Ready && before.Proven == nil) {
+			continue
+		}
+		soak := in.Policy.Waves[r.Wave].Soak
+		if !healthySince(n, before.Candidate.Digest, in, soak) {
+			w.accuse("P3", "wave %d passed without evidence from %s: %+v", r.Wave, n.Name, n.Agents)
+		}
+	}
+}
+
+// seePromotion wants a healthy node for a proof, and no version that breaks
+// every node that it runs on.
+func (w *witness) seePromotion(in *rollout.Input, digest string) {
+	healthy := 0
+	for i := range in.Fleet {
+		if healthySince(&in.Fleet[i], digest, in, 0) {
+			healthy++
+		}
+	}
+	_, fault, _ := strings.Cut(digest, ":")
+	switch {
+	case healthy == 0:
+		w.accuse("P3", "%s is proven without a healthy node", digest)
+	case fault == "bad", fault == "stuck", fault == "flaky" && in.Policy.Health.ReadyFor.Seconds() > 6:
+		w.accuse("P3", "%s is proven", digest)
+	}
+}
+
+// healthySince is whether the node has run the digest, Ready, for as long as the
+// policy wants plus the soak.
+func healthySince(n *health.Node, digest string, in *rollout.Input, soak time.Duration) bool {
+	for _, a := range n.Agents {
+		if !a.Terminating {
+			return n.Ready && a.Digest == digest && a.Ready && !a.Gated && !in.Now.Before(a.ReadySince.Add(in.Policy.Health.ReadyFor+soak))
+		}
+	}
+	return false
+}
+
+func find(fleet []health.Node, uid types.UID) *health.Node {
+	i := slices.IndexFunc(fleet, func(n health.Node) bool { return n.UID == uid })
+	if i < 0 {
+		return nil
+	}
+	return &fleet[i]
+}
+
+// seeRecord learns what was started, rejected and proven.
+func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
+	s := d.Next
+	if s.Proven != nil {
+		w.proven[s.Proven.Digest] = true
+	}
+	for digest, r := range w.reach {
+		if !slices.ContainsFunc(s.Rejected, func(x rollout.Rejection) bool { return x.Digest == digest }) {
+			r.rejected = nil
+		}
+	}
+	if s.Candidate == nil {
+		w.last = s
+		return
+	}
+	digest := s.Candidate.Digest
+	again := w.last.Candidate == nil || w.last.Candidate.Digest != digest || w.last.HandledRetry != s.HandledRetry
+	if w.reach[digest] == nil || again {
+		w.reach[digest] = &reach{nodes: map[types.UID]bool{}}
+	}
+	r := w.reach[digest]
+	if !s.WaveStarted.IsZero() {
+		limit := share(in.Policy.Waves[s.Wave].UpTo, w.eligible[len(w.eligible)-1])
+		if s.Wave == len(in.Policy.Waves)-1 {
+			limit = 1 << 30
+		}
+		r.limit = max(r.limit, limit)
+	}
+	if r.rejected == nil && slices.ContainsFunc(s.Rejected, func(x rollout.Rejection) bool { return x.Digest == digest }) {
+		r.rejected = map[types.UID]bool{}
+		for _, x := range s.Records {
+			r.rejected[x.UID] = !x.Touched.IsZero()
+		}
+	}
+	w.last = s
+}
+
+// seeTick holds P4 between pulses.
+func (w *witness) seeTick() {
+	s, live := w.cluster.State(), w.cluster.Live()
+	w.unrest++
+	if !live.Gated && live.Digest == rest(s) {
+		w.unrest = 0
+	}
+	if w.unrest > 150 {
+		w.accuse("P4", "for %d seconds the template has been %s, gated %t, instead of %s", w.unrest, live.Digest, live.Gated, rest(s))
+	}
+}
+
+// share is a count or a percentage of total: rounded down, at least 1.
+func share(v intstr.IntOrString, total int) int {
+	n := v.IntValue()
+	if percent, is := strings.CutSuffix(v.StrVal, "%"); is {
+		p, _ := strconv.Atoi(percent)
+		n = p * total / 100
+	}
+	return max(n, 1)
+}

@@ -1,0 +1,205 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/record"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/rollcall-dev/rollcall/apply/kinds"
+	"github.com/rollcall-dev/rollcall/apply/rollout"
+	"github.com/rollcall-dev/rollcall/health/watch"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// ReasonPlacementChange holds a candidate that would run on other nodes: the
+// DaemonSet controller acts on placement on all nodes at once, under every
+// update strategy, so no wave could bound it.
+const ReasonPlacementChange = "PlacementChange"
+
+// Rollouts moves DaemonSets over their nodes: it observes, lets rollout.Decide
+// decide, records, and acts. It keeps nothing that a restart could lose.
+type Rollouts struct {
+	Kube    kubernetes.Interface
+	Kinds   *kinds.Client
+	Fleet   *watch.Fleet
+	Events  record.EventRecorder
+	Metrics *Metrics
+	Logger  *slog.Logger
+	// Written is what was done to pods and is not yet seen in the cache.
+	Written *Written
+
+	loop *Loop
+}
+
+// view is one DaemonSet with everything that a decision about it needs.
+type view struct {
+	key      types.NamespacedName
+	rollout  *v1alpha1.NodeRollout
+	live     *appsv1.DaemonSet
+	want     *declared
+	recorded recorded
+	// stateMap is what recorded was read from; it guards the next write.
+	stateMap  *corev1.ConfigMap
+	templates templates
+	revisions revisions
+	input     rollout.Input
+}
+
+// Reconcile decides once for one DaemonSet and executes the decision. It
+// returns after how long to look again without an event; 0 for never.
+func (r *Rollouts) Reconcile(ctx context.Context, key types.NamespacedName) (time.Duration, error) {
+	v, err := r.observe(ctx, key, time.Now())
+	if err != nil || v == nil {
+		return 0, err
+	}
+	d := rollout.Decide(v.input)
+	if err := r.record(ctx, v, d); err != nil {
+		return 0, err
+	}
+	r.announce(v, d)
+	if err := r.execute(ctx, v, d); err != nil {
+		return 0, err
+	}
+	return wake(v, d), nil
+}
+
+// wake is when to look again: when the decision asks for it, and soon while the
+// DaemonSet controller has something to observe.
+func wake(v *view, d rollout.Decision) time.Duration {
+	const poll = 250 * time.Millisecond
+	if !v.input.Live.Observed || len(d.Steps) > 0 {
+		return poll
+	}
+	switch d.Phase {
+	case rollout.Held, rollout.Rejected, rollout.Waiting:
+		return sooner(d, v.input.Now, heldRefresh) // its age is a metric
+	case rollout.Proven, rollout.Replacing, rollout.Soaking, rollout.Returning:
+	}
+	return sooner(d, v.input.Now, 0)
+}
+
+// heldRefresh is how often the age of a hold is exported anew.
+const heldRefresh = 15 * time.Second
+
+// sooner is the decision's own wish, or otherwise if that is earlier or the
+// decision has none.
+func sooner(d rollout.Decision, now time.Time, otherwise time.Duration) time.Duration {
+	if d.Wake.IsZero() {
+		return otherwise
+	}
+	wish := max(d.Wake.Sub(now), time.Millisecond)
+	if otherwise > 0 {
+		return min(wish, otherwise)
+	}
+	return wish
+}
+
+// observe reads what a decision needs. The NodeRollout, the DaemonSet and the
+// recorded state are read live, nodes and pods from the cache. It returns nil
+// when there is nothing to decide.
+func (r *Rollouts) observe(ctx context.Context, key types.NamespacedName, now time.Time) (*view, error) {
+	v := &view{key: key}
+	var err error
+	if v.rollout, err = r.Kinds.NodeRollouts(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{}); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.Metrics.forget(key)
+			return nil, nil
+		}
+		return nil, fmt.Errorf("get noderollout %s: %w", key, err)
+	}
+	if v.rollout.Status.Phase == "" || v.rollout.DeletionTimestamp != nil {
+		return nil, nil // not initialised yet, or on its way out
+	}
+	if v.live, err = r.Kube.AppsV1().DaemonSets(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{}); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, nil // the next pass makes it again
+		}
+		return nil, fmt.Errorf("get daemonset %s: %w", key, err)
+	}
+	s := store{r.Kube, key}
+	if v.want, err = s.declared(ctx); err != nil {
+		return nil, err
+	}
+	if v.recorded, v.stateMap, err = s.recorded(ctx); err != nil {
+		return nil, err
+	}
+	return v, r.complete(ctx, v, now)
+}
+
+// complete relates revisions to versions and fills the input.
+func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
+	v.templates = templates{}
+	for digest, t := range v.recorded.Templates {
+		v.templates[digest] = t
+	}
+	if v.want != nil {
+		if _, known := v.templates[v.want.Digest]; !known {
+			v.templates[v.want.Digest] = v.want.Template
+		}
+	}
+	var err error
+	if v.revisions, err = newRevisions(r.Fleet.Revisions(v.live.UID), &v.live.Spec.Template, v.templates); err != nil {
+		return err
+	}
+	p, block, err := r.policyFor(ctx, v.want)
+	if err != nil {
+		return err
+	}
+	rest := v.live.Spec.Template
+	if proven := v.rollout.Status.Proven; proven != nil {
+		rest = v.templates[proven.Digest]
+	}
+	placement := watch.NewPlacement(&rest)
+	if block == nil && v.want != nil {
+		block = r.placementBlock(placement, v.want)
+	}
+	v.input = rollout.Input{
+		Policy: p.Policy,
+		State:  stateOf(v.rollout, v.recorded),
+		Want:   wanted(v.want),
+		Paused: v.rollout.Spec.Paused,
+		Retry:  v.rollout.Spec.Retry,
+		Block:  block,
+		Live: rollout.Live{
+			Digest:   v.templates.digestOf(&v.live.Spec.Template),
+			Gated:    hasGate(&v.live.Spec.Template),
+			OnDelete: v.live.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType,
+			Observed: v.live.Status.ObservedGeneration >= v.live.Generation,
+			Revision: v.revisions.live,
+		},
+		Fleet: r.Written.overlay(r.Fleet.Nodes(v.live.UID, placement, p.groupBy, v.digest)),
+		Now:   now,
+	}
+	return nil
+}
+
+func (v *view) digest(revision string) string {
+	return v.revisions.digests[revision]
+}
+
+func wanted(d *declared) *rollout.Version {
+	if d == nil {
+		return nil
+	}
+	return &rollout.Version{Digest: d.Digest, Commit: d.Commit}
+}
+
+func (r *Rollouts) placementBlock(rest watch.Placement, want *declared) *rollout.Block {
+	lost, won := r.Fleet.CompareEligible(rest, watch.NewPlacement(&want.Template))
+	if len(lost)+len(won) == 0 {
+		return nil
+	}
+	return &rollout.Block{Reason: ReasonPlacementChange,
+		Message: fmt.Sprintf("the candidate's nodeSelector, affinity or tolerations lose %d nodes and win %d (first %s), which Kubernetes would do on all of them at once: revert the placement, or label the nodes instead",
+			len(lost), len(won), append(lost, won...)[0])}
+}

@@ -1,0 +1,69 @@
+// Command rollcall keeps the DaemonSets of a cluster equal to a path of a Git
+// repository, and moves every change over the nodes in waves.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// exitCode is an error that asks for a certain exit code and was explained
+// already.
+type exitCode int
+
+// Error is never shown.
+func (e exitCode) Error() string {
+	return fmt.Sprintf("exit code %d", int(e))
+}
+
+// run is the whole program but the process: 0 is success, 1 an error; plan
+// exits with 2 when there are changes.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot(stdout, stderr)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var code exitCode
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &code):
+		return int(code)
+	default:
+		fmt.Fprintln(stderr, "rollcall:", err)
+		return 1
+	}
+}
+
+func newRoot(stdout, stderr io.Writer) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "rollcall",
+		Short: "GitOps for node agents: every node answers before the next one changes",
+		Long: `rollcall keeps the DaemonSets of a cluster (CNI, CSI, log, metric and security
+agents, and the objects they need) equal to a path of a Git repository, and
+moves every change over the nodes in waves, each gated on the proven health of
+the nodes before it.
+
+Installed as kubectl-rollcall it is a kubectl plugin: kubectl rollcall status`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	k := &kubeFlags{}
+	root.AddCommand(newController(stderr), newPlan(k), newStatus(k), newPause(k), newResume(k), newRetry(k), newVersion())
+	return root
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/client-go/tools/record"
+
+	"github.com/rollcall-dev/rollcall/apply"
+	"github.com/rollcall-dev/rollcall/apply/kinds"
+	"github.com/rollcall-dev/rollcall/health/watch"
+	"github.com/rollcall-dev/rollcall/sync"
+	"github.com/rollcall-dev/rollcall/sync/git"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// process is one running controller.
+type process struct {
+	config   *rest.Config
+	registry *prometheus.Registry
+	logger   *slog.Logger
+	cacheDir string
+	flags    *controllerFlags
+
+	kube   kubernetes.Interface
+	events record.EventBroadcaster
+	syncs  *sync.Controller
+	leader prometheus.Gauge
+	ready  atomic.Bool
+}
+
+// build makes the clients and the controllers; nothing runs yet.
+func (p *process) build() error {
+	kube, err := kubernetes.NewForConfig(p.config)
+	if err != nil {
+		return fmt.Errorf("make client: %w", err)
+	}
+	own, err := kinds.NewClient(p.config)
+	if err != nil {
+		return err
+	}
+	objects, err := apply.NewApplier(p.config, p.logger)
+	if err != nil {
+		return err
+	}
+	fleet, err := watch.NewFleet(kube)
+	if err != nil {
+		return err
+	}
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return fmt.Errorf("register kinds: %w", err)
+	}
+	p.kube, p.events = kube, record.NewBroadcaster()
+	recorder := p.events.NewRecorder(scheme, corev1.EventSource{Component: "rollcall"})
+	rollouts := &apply.Rollouts{
+		Kube: kube, Kinds: own, Fleet: fleet, Events: recorder, Metrics: apply.NewMetrics(p.registry),
+		Logger: p.logger, Written: &apply.Written{},
+	}
+	rollouts.Init()
+	p.syncs = &sync.Controller{
+		Kube: kube, Kinds: own, Git: &git.Client{Dir: filepath.Join(p.cacheDir, "git")}, Objects: objects, Rollouts: rollouts,
+		Events: recorder, Metrics: sync.NewMetrics(p.registry), Logger: p.logger,
+	}
+	p.leader = prometheus.NewGauge(prometheus.GaugeOpts{Name: "rollcall_leader", Help: "1 while this replica acts."})
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "rollcall_build_info", Help: "1, with the version."}, []string{"version", "commit"})
+	p.registry.MustRegister(p.leader, build)
+	build.WithLabelValues(version, commit).Set(1)
+	return nil
+}
+
+// serve answers /metrics, /healthz and /readyz until ctx is done.
+func (p *process) serve(ctx context.Context) error {
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !p.ready.Load() {
+			http.Error(w, "starting", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte("ok\n"))
+	})
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", p.flags.metricsAddress)
+	if err != nil {
+		return fmt.Errorf("listen on --metrics-bind-address: %w", err)
+	}
+	p.logger.Info("serving", "address", listener.Addr().String())
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	stop := context.AfterFunc(ctx, func() {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+		defer cancel()
+		_ = server.Shutdown(bounded)
+	})
+	defer stop()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve metrics: %w", err)
+	}
+	return nil
+}
+
+// lead acts while this replica leads. Losing the lease ends the process: what
+// it was doing is found by the next leader.
+func (p *process) lead(ctx context.Context) error {
+	if !p.flags.leaderElect {
+		return p.act(ctx)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("name this replica: %w", err)
+	}
+	identity := fmt.Sprintf("%s-%d", host, os.Getpid())
+	lock := &resourcelock.LeaseLock{
+		LeaseMeta:  metav1.ObjectMeta{Namespace: p.flags.leaseNamespace, Name: p.flags.leaseName},
+		Client:     p.kube.CoordinationV1(),
+		LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
+	}
+	p.ready.Store(true)
+	var actErr error
+	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+		Lock: lock, LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second,
+		ReleaseOnCancel: true, Name: p.flags.leaseName,
+		Callbacks: leaderelection.LeaderCallbacks{
+			OnStartedLeading: func(ctx context.Context) { actErr = p.act(ctx) },
+			OnStoppedLeading: func() { p.leader.Set(0) },
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("prepare leader election: %w", err)
+	}
+	elector.Run(ctx)
+	if ctx.Err() == nil && actErr == nil {
+		return errors.New("the lease was lost")
+	}
+	return actErr
+}
+
+// act runs the controllers until ctx is done.
+func (p *process) act(ctx context.Context) error {
+	p.logger.Info("leading")
+	p.leader.Set(1)
+	p.ready.Store(true)
+	p.events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: p.kube.CoreV1().Events("")})
+	defer p.events.Shutdown()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.syncs.Rollouts.Run(ctx) })
+	g.Go(func() error { return p.syncs.Run(ctx) })
+	return g.Wait()
+}

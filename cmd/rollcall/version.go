@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+
+	"github.com/spf13/cobra"
+)
+
+// Set by the linker: see the Makefile.
+var (
+	version = "dev"     //nolint:gochecknoglobals // the linker writes to a global only
+	commit  = "unknown" //nolint:gochecknoglobals // as above
+	date    = "unknown" //nolint:gochecknoglobals // as above
+)
+
+type versionInfo struct {
+	Version  string `json:"version"`
+	Commit   string `json:"commit"`
+	Date     string `json:"date"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+func currentVersion() versionInfo {
+	return versionInfo{Version: version, Commit: commit, Date: date, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+}
+
+func newVersion() *cobra.Command {
+	var output outputFlag
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			v := currentVersion()
+			return output.print(cmd.OutOrStdout(), v, func() string {
+				return fmt.Sprintf("rollcall %s (commit %s, built %s, %s, %s)\n", v.Version, v.Commit, v.Date, v.Go, v.Platform)
+			})
+		},
+	}
+	output.register(cmd)
+	return cmd
+}

@@ -1,0 +1,70 @@
+package diff
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// Calculate says what a pass does with each object. First match wins:
+//
+//	declared:  owner label names another GitSync ... Foreign
+//	           a problem ........................... Conflict or Refused
+//	           not live ............................ Create
+//	           the API server cannot be asked yet .. Update
+//	           merged differs, or fields to take ... Update
+//	           otherwise ........................... Unchanged
+//	listed by the inventory only: see former
+func Calculate(in Input) Plan {
+	var plan Plan
+	for _, o := range in.Objects {
+		plan.Changes = append(plan.Changes, declared(in.Owner, o))
+	}
+	plan.Changes = append(plan.Changes, pruned(in, plan.Blocked())...)
+	sortChanges(plan.Changes)
+	return plan
+}
+
+func declared(owner string, o Object) Change {
+	c := Change{ID: IDOf(o.Declared), Version: o.Declared.GroupVersionKind().Version, Source: o.Source, Declared: true}
+	other := ""
+	if o.Live != nil {
+		other = o.Live.GetLabels()[v1alpha1.LabelOwner]
+	}
+	switch {
+	case other != "" && other != owner:
+		c.Operation, c.Reason, c.Message = Foreign, ReasonOwnedByAnother, ownedBy(other, owner)
+	case o.Problem != nil && o.Problem.Reason == ReasonConflict:
+		c.Operation, c.Reason, c.Message = Conflict, o.Problem.Reason, o.Problem.Message
+	case o.Problem != nil:
+		c.Operation, c.Reason, c.Message = Refused, o.Problem.Reason, o.Problem.Message
+	case o.Live == nil:
+		c.Operation, c.Reason, c.Message = Create, ReasonAbsent, o.Pending
+		c.Fields = fields(nil, o.Declared.Object)
+	case o.Merged == nil:
+		c.Operation, c.Reason, c.Message = Update, ReasonPending, o.Pending
+	default:
+		c.Fields = fields(o.Live.Object, o.Merged.Object)
+		c.Operation, c.Reason, c.Message = compared(c.Fields, o.TakenFrom)
+	}
+	if o.Pending != "" && c.Operation == Create {
+		c.Reason = ReasonPending
+	}
+	return c
+}
+
+func compared(changed []FieldChange, takenFrom []string) (operation Operation, reason, message string) {
+	switch {
+	case len(takenFrom) > 0:
+		return Update, ReasonTakesOver, "takes over the fields of " + strings.Join(takenFrom, ", ")
+	case len(changed) > 0:
+		return Update, ReasonDiffers, ""
+	default:
+		return Unchanged, ReasonEqual, ""
+	}
+}
+
+func ownedBy(other, owner string) string {
+	return fmt.Sprintf("GitSync %s owns it, so %s leaves it alone: remove it from one of the two", other, owner)
+}

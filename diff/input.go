@@ -1,0 +1,73 @@
+package diff
+
+import (
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// Input is everything that a Plan follows from.
+type Input struct {
+	// Owner is the value of the label v1alpha1.LabelOwner that names the GitSync.
+	Owner string
+	// Objects are the declared objects but the DaemonSets, as they were observed.
+	Objects []Object
+	// DaemonSets are the declared DaemonSets. Their rollouts apply them, so that a Plan does not list them; but they
+	// are declared, and so never pruned.
+	DaemonSets []ID
+	// Previous is the inventory of the last pass; nil before the first one.
+	Previous *v1alpha1.Inventory
+	// Former says what the cluster has of the objects that Previous lists and Git declares no more. One that is
+	// missing here was not observed, and is kept.
+	Former []Former
+	// Prune is whether anything may be deleted at all.
+	Prune bool
+	// Unproven is whether some DaemonSet of this commit is not proven yet on every node. Until then nothing is deleted:
+	// the way back needs it.
+	Unproven bool
+	// InUse are the ConfigMaps and Secrets that a live pod, a proven template or a candidate reads.
+	InUse []Reference
+}
+
+// Object is a declared object, as it was observed.
+type Object struct {
+	// Declared is the object as it would be applied: with its namespace and its owner label.
+	Declared *unstructured.Unstructured
+	// Source is the file it came from, relative to the root of the repository.
+	Source string
+	// Live is what the cluster has; nil when it has no such object.
+	Live *unstructured.Unstructured
+	// Merged is what an apply would make of it, by a dry-run; nil when the API server was not asked.
+	Merged *unstructured.Unstructured
+	// TakenFrom are the field managers whose fields an apply would take over, sorted.
+	TakenFrom []string
+	// Pending is why the API server cannot be asked before something else of the same commit is applied; empty when
+	// nothing is in the way.
+	Pending string
+	// Problem is why the object cannot be applied; nil when it can.
+	Problem *Problem
+}
+
+// Problem is why an object cannot be applied or read.
+type Problem struct {
+	// Reason is a constant.
+	Reason string
+	// Message says what is wrong and the way out. It holds no value of a Secret.
+	Message string
+}
+
+// Former is an object that the inventory lists and Git declares no more, as it was observed.
+type Former struct {
+	ID ID
+	// Live is what the cluster has; nil when it is gone.
+	Live *unstructured.Unstructured
+	// Problem is why it could not be read; nil when it could.
+	Problem *Problem
+}
+
+// Reference names a ConfigMap or a Secret. It has the fields of render.Reference, so that one converts to the other.
+type Reference struct {
+	Kind      string
+	Namespace string
+	Name      string
+}

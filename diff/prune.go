@@ -1,0 +1,119 @@
+package diff
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// pruned says what becomes of the objects that the inventory lists and Git declares no more. Those that are gone
+// already are left out, and so are those that Git declares under another group: Kubernetes serves one object under two
+// groups while a kind moves, and deleting the old name would delete the object.
+func pruned(in Input, blocked []Change) []Change {
+	if in.Previous == nil {
+		return nil
+	}
+	known, moved := declaredIDs(in), liveUIDs(in.Objects)
+	observed := map[ID]Former{}
+	for _, f := range in.Former {
+		observed[f.ID] = f
+	}
+	var out []Change
+	for _, entry := range in.Previous.Entries {
+		id, err := ParseID(entry.ID)
+		if err != nil || known[id] {
+			continue
+		}
+		f, looked := observed[id]
+		if !looked {
+			f = Former{ID: id, Problem: &Problem{Reason: ReasonNotObserved, Message: "nobody looked whether it is still there"}}
+		}
+		if f.Problem == nil && (f.Live == nil || moved[f.Live.GetUID()]) {
+			continue
+		}
+		c := Change{ID: id, Version: entry.Version}
+		c.Operation, c.Reason, c.Message = former(in, f, blocked)
+		out = append(out, c)
+	}
+	return out
+}
+
+// former says what becomes of one of them. First match wins, and Delete is what is left over:
+//
+//	could not be read ............................. Keep, with the reason
+//	the live owner label names another, or nobody . Foreign
+//	deleted already ............................... Keep Terminating
+//	Namespace, CustomResourceDefinition ........... Keep ProtectedKind
+//	the GitSync does not prune .................... Keep PruneDisabled
+//	Git declares nothing .......................... Keep EmptyRender
+//	something declared cannot be applied .......... Keep AwaitingApply
+//	a DaemonSet is not proven ..................... Keep AwaitingProof
+//	something reads it ............................ Keep InUse
+func former(in Input, f Former, blocked []Change) (operation Operation, reason, message string) {
+	if f.Problem != nil {
+		return Keep, f.Problem.Reason, f.Problem.Message
+	}
+	switch owner := f.Live.GetLabels()[v1alpha1.LabelOwner]; owner {
+	case in.Owner:
+	case "":
+		return Foreign, ReasonNotOwned, fmt.Sprintf("its label %s was taken away, so %s leaves it alone", v1alpha1.LabelOwner, in.Owner)
+	default:
+		return Foreign, ReasonOwnedByAnother, fmt.Sprintf("GitSync %s owns it now", owner)
+	}
+	if f.Live.GetDeletionTimestamp() != nil {
+		return Keep, ReasonTerminating, "it is deleted and waits for its finalizers: " + strings.Join(f.Live.GetFinalizers(), ", ")
+	}
+	if reason, message := withheld(in, f.ID, blocked); reason != "" {
+		return Keep, reason, message
+	}
+	return Delete, ReasonNotDeclared, ""
+}
+
+func withheld(in Input, id ID, blocked []Change) (reason, message string) {
+	switch {
+	case protected(id):
+		return ReasonProtectedKind, "everything in it would go too: delete it by hand if that is wanted"
+	case !in.Prune:
+		return ReasonPruneDisabled, "the GitSync does not prune: delete it by hand, or set spec.prune"
+	case len(in.Objects) == 0 && len(in.DaemonSets) == 0:
+		return ReasonEmptyRender, "Git declares no object at all, and that prunes nothing: delete the GitSync and its objects by hand if that is wanted"
+	case len(blocked) > 0:
+		return ReasonAwaitingApply, fmt.Sprintf("%d declared objects cannot be applied", len(blocked))
+	case in.Unproven:
+		return ReasonAwaitingProof, "a DaemonSet of this commit is not proven yet"
+	case slices.Contains(in.InUse, Reference{Kind: id.Kind, Namespace: id.Namespace, Name: id.Name}) && id.Group == "":
+		return ReasonInUse, "a pod or the way back reads it: it goes when nothing does"
+	default:
+		return "", ""
+	}
+}
+
+func protected(id ID) bool {
+	return id == ID{Name: id.Name, Kind: "Namespace"} ||
+		id == ID{Name: id.Name, Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}
+}
+
+func declaredIDs(in Input) map[ID]bool {
+	out := map[ID]bool{}
+	for _, o := range in.Objects {
+		out[IDOf(o.Declared)] = true
+	}
+	for _, id := range in.DaemonSets {
+		out[id] = true
+	}
+	return out
+}
+
+func liveUIDs(objects []Object) map[types.UID]bool {
+	out := map[types.UID]bool{}
+	for _, o := range objects {
+		if o.Live != nil && o.Live.GetUID() != "" {
+			out[o.Live.GetUID()] = true
+		}
+	}
+	return out
+}

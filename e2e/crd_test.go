@@ -1,0 +1,267 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/rollcall-dev/rollcall/e2e/cluster"
+	"github.com/rollcall-dev/rollcall/e2e/product"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// A refusal is a spec and what the API server says about it. Without words
+// the spec is accepted.
+type refusal struct {
+	spec  string
+	words []string
+}
+
+// TestCRDs shows which objects a real API server accepts, and that it says of
+// the others what is wrong with them.
+func TestCRDs(t *testing.T) {
+	t.Parallel()
+	c, err := cluster.Start(t.Context(), cluster.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := product.InstallCRDs(t.Context(), c.Dynamic); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("GitSync", func(t *testing.T) {
+		judge(t, "GitSync", c.Dynamic.Resource(resource("gitsyncs")).Namespace(metav1.NamespaceDefault), gitSyncs())
+	})
+	t.Run("RolloutPolicy", func(t *testing.T) {
+		judge(t, "RolloutPolicy", c.Dynamic.Resource(resource("rolloutpolicies")), rolloutPolicies())
+	})
+	t.Run("defaults", func(t *testing.T) { testDefaults(t, c) })
+}
+
+func resource(plural string) schema.GroupVersionResource {
+	return v1alpha1.GroupVersion().WithResource(plural)
+}
+
+// judge tries to create an object of each spec, without storing it.
+func judge(t *testing.T, kind string, client dynamic.ResourceInterface, cases map[string]refusal) {
+	t.Helper()
+	for name, want := range cases {
+		t.Run(name, func(t *testing.T) {
+			_, err := client.Create(t.Context(), object(t, kind, want.spec), metav1.CreateOptions{
+				DryRun: []string{metav1.DryRunAll}, FieldValidation: metav1.FieldValidationStrict,
+			})
+			if (err != nil) != (len(want.words) > 0) {
+				t.Fatalf("got error %v, want words %q", err, want.words)
+			}
+			for _, word := range want.words {
+				if !strings.Contains(err.Error(), word) {
+					t.Errorf("the refusal lacks %q:\n%v", word, err)
+				}
+			}
+		})
+	}
+}
+
+// object makes an object of a kind with a spec in YAML.
+func object(t *testing.T, kind, spec string) *unstructured.Unstructured {
+	t.Helper()
+	var fields map[string]any
+	if err := yaml.Unmarshal([]byte(spec), &fields); err != nil {
+		t.Fatal(err)
+	}
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": v1alpha1.GroupVersion().String(), "kind": kind,
+		"metadata": map[string]any{"name": "example"}, "spec": fields,
+	}}
+}
+
+func gitSyncs() map[string]refusal {
+	source := func(fields string) string {
+		return fmt.Sprintf("{source: {url: https://git.example.com/agents.git, ref: {branch: main}, %s}}", fields)
+	}
+	ref := func(fields string) string {
+		return fmt.Sprintf("{source: {url: https://git.example.com/agents.git, ref: {%s}}}", fields)
+	}
+	url := func(value, fields string) string {
+		return fmt.Sprintf("{source: {url: %q, ref: {branch: main}%s}}", value, fields)
+	}
+	const (
+		oneRef   = "set exactly one of branch, tag and name"
+		interval = "interval must be a duration between 5s and 24h"
+		path     = "path must be relative and must not contain '..'"
+		scheme   = "url must begin with https://"
+	)
+	return map[string]refusal{
+		"a branch":                       {spec: ref("branch: main")},
+		"a tag":                          {spec: ref("tag: v1.2.3")},
+		"a full ref name":                {spec: ref("name: refs/rollcall/proven/staging")},
+		"no ref":                         {ref(""), []string{oneRef}},
+		"a branch and a tag":             {ref("branch: main, tag: v1"), []string{oneRef}},
+		"all three":                      {ref("branch: main, tag: v1, name: refs/heads/main"), []string{oneRef}},
+		"a name that is not a full one":  {ref("name: heads/main"), []string{"name must be a full ref name, beginning with refs/"}},
+		"an empty branch":                {ref("branch: ''"), []string{"spec.source.ref.branch"}},
+		"the shortest interval":          {spec: source("interval: 5s")},
+		"the longest interval":           {spec: source("interval: 24h")},
+		"an interval of several units":   {spec: source("interval: 1h30m0s")},
+		"an interval that is too short":  {source("interval: 4999ms"), []string{interval}},
+		"an interval that is too long":   {source("interval: 24h1s"), []string{interval}},
+		"an interval without a unit":     {source("interval: '60'"), []string{interval}},
+		"an interval in days":            {source("interval: 1d"), []string{interval}},
+		"a negative interval":            {source("interval: -1m"), []string{interval}},
+		"a path":                         {spec: source("path: clusters/prod")},
+		"a path with dots in a name":     {spec: source("path: clusters/..prod/a..b")},
+		"an absolute path":               {source("path: /etc"), []string{path}},
+		"a path that leaves the tree":    {source("path: clusters/../../etc"), []string{path}},
+		"http that is asked for":         {spec: url("http://git.example.com/agents.git", ", insecureHTTP: true")},
+		"http that is not asked for":     {url("http://git.example.com/agents.git", ""), []string{"url is plain http: use https, or set insecureHTTP: true"}},
+		"http that is refused":           {url("http://git.example.com/agents.git", ", insecureHTTP: false"), []string{"set insecureHTTP: true"}},
+		"another scheme":                 {url("file:///etc", ""), []string{scheme}},
+		"no scheme":                      {url("git@git.example.com:agents.git", ""), []string{scheme}},
+		"no URL":                         {url("", ""), []string{"spec.source.url"}},
+		"a password in the URL":          {url("https://user:secret@git.example.com/agents.git", ""), []string{"url must not contain credentials: use secretRef"}},
+		"an @ in the path of a URL":      {spec: url("https://git.example.com/agents@v1.git", "")},
+		"a field that there is not":      {source("depth: 1"), []string{`unknown field "spec.source.depth"`}},
+		"neither source nor anything":    {"{}", []string{"spec.source: Required value"}},
+		"everything but what is needed":  {spec: "{source: {url: https://git.example.com/agents.git, ref: {branch: main}, secretRef: {name: git-auth}}, prune: true, policy: cautious, suspend: true}"},
+		"a policy whose name is no name": {fmt.Sprintf("{source: {url: https://git.example.com/a.git, ref: {branch: main}}, policy: %s}", strings.Repeat("a", 254)), []string{"spec.policy"}},
+	}
+}
+
+func rolloutPolicies() map[string]refusal {
+	waves := func(list ...string) string { return "{waves: [" + strings.Join(list, ", ") + "]}" }
+	upTo := func(values ...string) string {
+		list := make([]string, len(values))
+		for i, value := range values {
+			list[i] = fmt.Sprintf("{name: wave-%d, upTo: %s}", i, value)
+		}
+		return waves(list...)
+	}
+	soak := func(value string) string { return waves(fmt.Sprintf("{name: all, upTo: 100%%, soak: %s}", value)) }
+	health := func(fields string) string {
+		return fmt.Sprintf("{waves: [{name: all, upTo: 100%%}], health: {%s}}", fields)
+	}
+	with := func(fields string) string { return fmt.Sprintf("{waves: [{name: all, upTo: 100%%}], %s}", fields) }
+	const (
+		last        = "the last wave must be upTo: 100%"
+		percentages = "upTo is cumulative: the percentages of waves must grow"
+		counts      = "upTo is cumulative: the counts of waves must grow"
+		once        = "no two waves may have the same upTo"
+		share       = "upTo must be a count from 1 to 100000 or a percentage from 1% to 100%"
+		budget      = "maxUnavailable must be a count from 1 to 100000 or a percentage from 1% to 100%"
+		soakTime    = "soak must be a duration between 0s and 168h"
+		readyFor    = "readyFor must be a duration between 0s and 1h"
+		deadline    = "deadline must be a duration between 1s and 24h"
+	)
+	return map[string]refusal{
+		"one wave":                          {spec: upTo("100%")},
+		"percentages that grow":             {spec: upTo("1%", "9%", "10%", "50%", "100%")},
+		"counts that grow":                  {spec: upTo("1", "9", "10", "100000", "100%")},
+		"counts among percentages":          {spec: upTo("1", "5%", "20", "50%", "300", "100%")},
+		"as many waves as there may be":     {spec: upTo(growing(19)...)},
+		"one wave more":                     {upTo(growing(20)...), []string{"must have at most 20 items"}},
+		"no waves":                          {waves(), []string{"spec.waves"}},
+		"no spec":                           {"{}", []string{"spec.waves: Required value"}},
+		"a last wave that is not all":       {upTo("1", "50%"), []string{last}},
+		"a last wave that is a count":       {upTo("1", "100"), []string{last}},
+		"percentages that shrink":           {upTo("50%", "10%", "100%"), []string{percentages}},
+		"percentages that shrink by digits": {upTo("10%", "9%", "100%"), []string{percentages}},
+		"percentages that shrink late":      {upTo("50%", "1", "10%", "100%"), []string{percentages}},
+		"all before the last wave":          {upTo("100%", "100%"), []string{once}},
+		"a percentage twice":                {upTo("10%", "10%", "100%"), []string{once}},
+		"counts that shrink":                {upTo("10", "9", "100%"), []string{counts}},
+		"a count twice":                     {upTo("1", "1", "100%"), []string{once}},
+		"a count of nothing":                {upTo("0", "100%"), []string{share}},
+		"a negative count":                  {upTo("-1", "100%"), []string{share}},
+		"a count that no cluster has":       {upTo("100001", "100%"), []string{share}},
+		"nothing percent":                   {upTo("0%", "100%"), []string{share}},
+		"more than all":                     {upTo("101%", "100%"), []string{share}},
+		"a part of a percent":               {upTo("0.5%", "100%"), []string{share}},
+		"a count in quotes":                 {upTo("'5'", "100%"), []string{share}},
+		"words":                             {upTo("half", "100%"), []string{share}},
+		"words that end like a percentage":  {upTo("half%", "100%"), []string{share}},
+		"names that are the same":           {waves("{name: a, upTo: 1}", "{name: a, upTo: 100%}"), []string{"wave names must be unique"}},
+		"a name that is no name":            {waves("{name: A_b, upTo: 100%}"), []string{"spec.waves[0].name"}},
+		"no name":                           {waves("{upTo: 100%}"), []string{"spec.waves[0].name: Required value"}},
+		"no upTo":                           {waves("{name: all}"), []string{"spec.waves[0].upTo: Required value"}},
+		"no soak":                           {spec: soak("0s")},
+		"the longest soak":                  {spec: soak("168h")},
+		"a soak as Go writes it":            {spec: soak("1h0m1.5s")},
+		"a soak that is too long":           {soak("168h1s"), []string{soakTime}},
+		"a soak that overflows":             {soak("999999h999999h999999h"), []string{"spec.waves[0].soak"}},
+		"a soak without a unit":             {soak("'30'"), []string{soakTime}},
+		"a soak in words":                   {soak("a while"), []string{soakTime}},
+		"a negative soak":                   {soak("-1s"), []string{soakTime}},
+		"a budget":                          {spec: with("maxUnavailable: 3")},
+		"a budget in percent":               {spec: with("maxUnavailable: 10%")},
+		"a budget of nothing":               {with("maxUnavailable: 0"), []string{budget}},
+		"a budget of nothing percent":       {with("maxUnavailable: 0%"), []string{budget}},
+		"a budget in quotes":                {with("maxUnavailable: '3'"), []string{budget}},
+		"all health fields":                 {spec: health("readyFor: 1h, deadline: 24h, maxRestarts: 1000, failureBudget: 100000, node: false")},
+		"no readyFor":                       {spec: health("readyFor: 0s")},
+		"a readyFor that is too long":       {health("readyFor: 61m"), []string{readyFor}},
+		"no deadline":                       {health("deadline: 0s"), []string{deadline}},
+		"a deadline that is too long":       {health("deadline: 25h"), []string{deadline}},
+		"negative restarts":                 {health("maxRestarts: -1"), []string{"spec.health.maxRestarts"}},
+		"a negative failure budget":         {health("failureBudget: -1"), []string{"spec.health.failureBudget"}},
+		"what happens on failure":           {spec: with("onFailure: hold")},
+		"something else on failure":         {with("onFailure: explode"), []string{`supported values: "return", "hold"`}},
+		"groups":                            {spec: with("groupBy: [topology.kubernetes.io/zone, kubernetes.io/arch]")},
+		"too many groups":                   {with("groupBy: [a, b, c, d, e]"), []string{"must have at most 4 items"}},
+		"a field that there is not":         {with("maxSurge: 1"), []string{`unknown field "spec.maxSurge"`}},
+	}
+}
+
+// growing is n counts and then all.
+func growing(n int) []string {
+	values := make([]string, 0, n+1)
+	for i := range n {
+		values = append(values, fmt.Sprint(i+1))
+	}
+	return append(values, "100%")
+}
+
+// testDefaults shows what the API server adds to the shortest objects.
+func testDefaults(t *testing.T, c *cluster.Cluster) {
+	create := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
+	sync, err := c.Dynamic.Resource(resource("gitsyncs")).Namespace(metav1.NamespaceDefault).Create(t.Context(),
+		object(t, "GitSync", "{source: {url: https://git.example.com/agents.git, ref: {branch: main}}}"), create)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy, err := c.Dynamic.Resource(resource("rolloutpolicies")).Create(t.Context(),
+		object(t, "RolloutPolicy", "{waves: [{name: all, upTo: 100%}]}"), create)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []struct {
+		object *unstructured.Unstructured
+		path   string
+		value  any
+	}{
+		{sync, "spec.prune", false},
+		{sync, "spec.source.path", "."},
+		{sync, "spec.source.interval", "1m"},
+		{policy, "spec.maxUnavailable", int64(1)},
+		{policy, "spec.onFailure", "return"},
+		{policy, "spec.health.readyFor", "30s"},
+		{policy, "spec.health.deadline", "10m"},
+		{policy, "spec.health.maxRestarts", int64(0)},
+		{policy, "spec.health.failureBudget", int64(0)},
+		{policy, "spec.health.node", true},
+	} {
+		got, _, err := unstructured.NestedFieldNoCopy(want.object.Object, strings.Split(want.path, ".")...)
+		if err != nil || got != want.value {
+			t.Errorf("%s of %s is %v (%v), want %v", want.path, want.object.GetKind(), got, err, want.value)
+		}
+	}
+}

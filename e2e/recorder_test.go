@@ -1,0 +1,135 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+)
+
+// recorder watches the agent's pods and remembers, event by event, which image
+// ran where and how many nodes were without a Ready agent at once.
+type recorder struct {
+	mu sync.Mutex
+	// hosts are the nodes that a pod of the tag was ever bound to.
+	hosts map[string]map[string]bool
+	// ready are the nodes with a Ready agent now, by pod name.
+	ready map[string]map[string]bool
+	// born are the nodes that had a Ready agent once.
+	born map[string]bool
+	// excused nodes are not rollcall's doing.
+	excused map[string]bool
+	// worst is the most nodes that were without a Ready agent at once.
+	worst   int
+	worstAt string
+}
+
+func record(t *testing.T, client kubernetes.Interface) *recorder {
+	t.Helper()
+	r := &recorder{hosts: map[string]map[string]bool{}, ready: map[string]map[string]bool{}, born: map[string]bool{}, excused: map[string]bool{}}
+	factory := informers.NewSharedInformerFactory(client, 0)
+	pods := factory.Core().V1().Pods().Informer()
+	_, err := pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(o any) { r.see(o.(*corev1.Pod)) },
+		UpdateFunc: func(_, o any) { r.see(o.(*corev1.Pod)) },
+		DeleteFunc: func(o any) {
+			if gone, ok := o.(cache.DeletedFinalStateUnknown); ok {
+				o = gone.Obj
+			}
+			r.gone(o.(*corev1.Pod))
+		},
+	})
+	if err != nil {
+		t.Fatalf("watch pods: %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	t.Cleanup(cancel)
+	factory.Start(ctx.Done())
+	factory.WaitForCacheSync(ctx.Done())
+	return r
+}
+
+func (r *recorder) see(p *corev1.Pod) {
+	if p.Labels["app"] != "example" || p.Spec.NodeName == "" {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	node := p.Spec.NodeName
+	if r.hosts[tag(p)] == nil {
+		r.hosts[tag(p)] = map[string]bool{}
+	}
+	r.hosts[tag(p)][node] = true
+	if r.ready[node] == nil {
+		r.ready[node] = map[string]bool{}
+	}
+	if podReady(p) && p.DeletionTimestamp == nil {
+		r.ready[node][p.Name] = true
+		r.born[node] = true
+	} else {
+		delete(r.ready[node], p.Name)
+	}
+	r.measure()
+}
+
+func (r *recorder) gone(p *corev1.Pod) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ready[p.Spec.NodeName] != nil {
+		delete(r.ready[p.Spec.NodeName], p.Name)
+	}
+	r.measure()
+}
+
+func (r *recorder) measure() {
+	var without []string
+	for node := range r.born {
+		if len(r.ready[node]) == 0 && !r.excused[node] {
+			without = append(without, node)
+		}
+	}
+	if len(without) > r.worst {
+		slices.Sort(without)
+		r.worst, r.worstAt = len(without), fmt.Sprintf("%s: %v", time.Now().Format(time.TimeOnly), without)
+	}
+}
+
+// excuse leaves a node out of the count of unavailable nodes.
+func (r *recorder) excuse(nodes ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range nodes {
+		r.excused[n] = true
+	}
+}
+
+// nodesOf are the nodes that a pod of the tag was ever bound to.
+func (r *recorder) nodesOf(tag string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Sorted(maps.Keys(r.hosts[tag]))
+}
+
+// wantWorst fails when more nodes were without a Ready agent at once.
+func (r *recorder) wantWorst(t *testing.T, most int) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.worst > most {
+		t.Errorf("%d nodes were without a Ready agent at once, at most %d allowed; %s", r.worst, most, r.worstAt)
+	}
+}
+
+func podReady(p *corev1.Pod) bool {
+	return slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}

@@ -1,0 +1,83 @@
+package health
+
+import (
+	"fmt"
+	"time"
+)
+
+// Reasons of roll-call problems that no verdict has.
+const (
+	ReasonTainted       = "Tainted"
+	ReasonUnschedulable = "Unschedulable"
+	ReasonNoPod         = "NoPod"
+	ReasonGated         = "Gated"
+	ReasonTerminating   = "Terminating"
+	ReasonNotReady      = "NotReady"
+	ReasonDuplicate     = "Duplicate"
+	ReasonUnwanted      = "Unwanted"
+)
+
+// Problem is what is wrong with one node's agent at rest.
+type Problem struct {
+	Node    string
+	Reason  string
+	Message string
+	// Since is the later of the cause's own time and the node's Ready, so that
+	// a new node's agent is timed from the node's Ready.
+	Since time.Time
+}
+
+// RollCall says what is wrong on the node, and whether anything is: no Ready
+// agent where there should be one, two of them, or one that should not be.
+func RollCall(n *Node) (Problem, bool) {
+	live := 0
+	for i := range n.Agents {
+		if !n.Agents[i].Terminating {
+			live++
+		}
+	}
+	switch {
+	case !n.Eligible && live > 0:
+		return problem(n, ReasonUnwanted, "has an agent but is not eligible", n.Agent().Created), true
+	case !n.Eligible:
+		return Problem{}, false
+	case live > 1:
+		return problem(n, ReasonDuplicate, fmt.Sprintf("has %d agents", live), n.Agents[len(n.Agents)-1].Created), true
+	case n.Present():
+		return Problem{}, false
+	default:
+		return absence(n), true
+	}
+}
+
+// absence names the first cause that explains a missing agent, from the node
+// outwards in: a dead node explains a pod that is not Ready, a taint explains
+// a pod that is not there.
+func absence(n *Node) Problem {
+	a := n.Agent()
+	switch {
+	case !n.Ready:
+		return problem(n, ReasonNodeNotReady, "the node is NotReady", n.ReadySince)
+	case a == nil && len(n.Agents) > 0:
+		return problem(n, ReasonTerminating, "the old pod is still Terminating", n.Agents[0].Created)
+	case a == nil && !n.Schedulable:
+		return problem(n, ReasonTainted, "the taint "+n.Taint+" keeps the agent out", n.ReadySince)
+	case a == nil:
+		return problem(n, ReasonNoPod, "no pod was made for it: look for quota or admission errors in the DaemonSet's events", n.ReadySince)
+	case a.Gated:
+		return problem(n, ReasonGated, "the pod waits for its wave", a.Created)
+	case a.Trouble.Reason == ReasonUnschedulable:
+		return problem(n, ReasonUnschedulable, a.Trouble.Message, a.Created)
+	case fatal(a.Trouble.Reason):
+		return problem(n, ReasonCannotStart, a.Trouble.Reason+": "+a.Trouble.Message, a.ReadySince)
+	default:
+		return problem(n, ReasonNotReady, "the agent is not Ready"+trouble(a), a.ReadySince)
+	}
+}
+
+func problem(n *Node, reason, message string, since time.Time) Problem {
+	if since.Before(n.ReadySince) {
+		since = n.ReadySince
+	}
+	return Problem{Node: n.Name, Reason: reason, Message: message, Since: since}
+}

@@ -1,0 +1,115 @@
+package watch
+
+import (
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/rollcall-dev/rollcall/health"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// newAgent reads what rollcall needs to know of one pod.
+func newAgent(p *corev1.Pod) health.Agent {
+	a := health.Agent{
+		Name:        p.Name,
+		UID:         p.UID,
+		Revision:    p.Labels[appsv1.ControllerRevisionHashLabelKey],
+		Created:     p.CreationTimestamp.Time,
+		Gated:       gated(p),
+		Terminating: p.DeletionTimestamp != nil,
+		Failed:      p.Status.Phase == corev1.PodFailed,
+		Trouble:     trouble(p),
+	}
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			a.Ready, a.ReadySince = c.Status == corev1.ConditionTrue, c.LastTransitionTime.Time
+		}
+	}
+	for _, c := range statuses(p) {
+		a.Restarts += c.RestartCount
+	}
+	return a
+}
+
+func gated(p *corev1.Pod) bool {
+	return slices.ContainsFunc(p.Spec.SchedulingGates, func(g corev1.PodSchedulingGate) bool { return g.Name == v1alpha1.WaveGate })
+}
+
+func statuses(p *corev1.Pod) []corev1.ContainerStatus {
+	return slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses)
+}
+
+// trouble is the first waiting reason that is not a normal start, else the last
+// termination of a container that is not Ready, else why the pod has no node.
+func trouble(p *corev1.Pod) health.Trouble {
+	for _, c := range statuses(p) {
+		if w := c.State.Waiting; w != nil && w.Reason != "" && w.Reason != "ContainerCreating" && w.Reason != "PodInitializing" {
+			return health.Trouble{Reason: w.Reason, Message: w.Message}
+		}
+	}
+	for _, c := range statuses(p) {
+		if t := c.State.Terminated; t != nil && t.ExitCode != 0 {
+			return health.Trouble{Reason: t.Reason, Message: t.Message}
+		}
+		if t := c.LastTerminationState.Terminated; t != nil && !c.Ready {
+			return health.Trouble{Reason: t.Reason, Message: t.Message}
+		}
+	}
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
+			return health.Trouble{Reason: health.ReasonUnschedulable, Message: c.Message}
+		}
+	}
+	if p.Status.Reason != "" {
+		return health.Trouble{Reason: p.Status.Reason, Message: p.Status.Message}
+	}
+	return health.Trouble{}
+}
+
+// nodeOf is the node that the pod is bound to, or meant for: the DaemonSet
+// controller names it in the pod's affinity before the scheduler binds it.
+func nodeOf(p *corev1.Pod) string {
+	if p.Spec.NodeName != "" {
+		return p.Spec.NodeName
+	}
+	if p.Spec.Affinity == nil || p.Spec.Affinity.NodeAffinity == nil || p.Spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution == nil {
+		return ""
+	}
+	for _, term := range p.Spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms {
+		for _, f := range term.MatchFields {
+			if f.Key == metav1.ObjectNameField && f.Operator == corev1.NodeSelectorOpIn && len(f.Values) == 1 {
+				return f.Values[0]
+			}
+		}
+	}
+	return ""
+}
+
+// newNode reads what rollcall needs to know of one node.
+func newNode(n *corev1.Node, p Placement, groupBy []string) health.Node {
+	out := health.Node{
+		Name:     n.Name,
+		UID:      n.UID,
+		Created:  n.CreationTimestamp.Time,
+		Cordoned: n.Spec.Unschedulable,
+		Held:     n.Labels[v1alpha1.LabelHold] == "true",
+		Eligible: p.Eligible(n),
+		Leaving:  n.Spec.Unschedulable || n.DeletionTimestamp != nil,
+	}
+	out.Schedulable, out.Taint = p.Schedulable(n)
+	for _, t := range n.Spec.Taints {
+		out.Leaving = out.Leaving || announcesEnd(t.Key)
+	}
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			out.Ready, out.ReadySince = c.Status == corev1.ConditionTrue, c.LastTransitionTime.Time
+		}
+	}
+	for _, key := range groupBy {
+		out.Groups = append(out.Groups, n.Labels[key])
+	}
+	return out
+}

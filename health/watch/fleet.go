@@ -1,0 +1,177 @@
+package watch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+const byOwner = "controllerUID"
+
+// Fleet watches nodes, the pods of DaemonSets, DaemonSets and their controller
+// revisions.
+type Fleet struct {
+	factory                           informers.SharedInformerFactory
+	nodes, pods, revisions, daemonSet cache.SharedIndexInformer
+}
+
+// NewFleet prepares the informers; nothing is watched until Run.
+func NewFleet(client kubernetes.Interface) (*Fleet, error) {
+	f := informers.NewSharedInformerFactory(client, 0)
+	fleet := &Fleet{
+		factory:   f,
+		nodes:     f.Core().V1().Nodes().Informer(),
+		pods:      f.Core().V1().Pods().Informer(),
+		revisions: f.Apps().V1().ControllerRevisions().Informer(),
+		daemonSet: f.Apps().V1().DaemonSets().Informer(),
+	}
+	err := errors.Join(
+		fleet.nodes.SetTransform(trimNode),
+		fleet.pods.SetTransform(trimPod),
+		fleet.pods.AddIndexers(cache.Indexers{byOwner: owner}),
+		fleet.revisions.AddIndexers(cache.Indexers{byOwner: owner}),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("prepare informers: %w", err)
+	}
+	return fleet, nil
+}
+
+// Run watches until ctx is done.
+func (f *Fleet) Run(ctx context.Context) error {
+	f.factory.Start(ctx.Done())
+	<-ctx.Done()
+	f.factory.Shutdown()
+	return nil
+}
+
+// WaitForSync blocks until every informer has listed once, or ctx is done.
+func (f *Fleet) WaitForSync(ctx context.Context) bool {
+	return cache.WaitForCacheSync(ctx.Done(), f.nodes.HasSynced, f.pods.HasSynced, f.revisions.HasSynced, f.daemonSet.HasSynced)
+}
+
+// Notify calls changed with the namespace and name of a DaemonSet whenever one
+// of its pods, its revisions or itself changes, and with two empty strings when
+// a node changes in a way that matters to every DaemonSet.
+func (f *Fleet) Notify(changed func(namespace, name string)) error {
+	owned := func(o any) {
+		if ref := controllerOf(o); ref != nil && ref.Kind == "DaemonSet" {
+			changed(meta(o).GetNamespace(), ref.Name)
+		}
+	}
+	self := func(o any) {
+		if m := meta(o); m != nil {
+			changed(m.GetNamespace(), m.GetName())
+		}
+	}
+	var errs []error
+	add := func(i cache.SharedIndexInformer, h cache.ResourceEventHandler) {
+		_, err := i.AddEventHandler(h)
+		errs = append(errs, err)
+	}
+	add(f.pods, handler(owned))
+	add(f.revisions, handler(owned))
+	add(f.daemonSet, handler(self))
+	add(f.nodes, cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(any) { changed("", "") },
+		DeleteFunc: func(any) { changed("", "") },
+		UpdateFunc: func(old, new any) {
+			if nodeChanged(old.(*corev1.Node), new.(*corev1.Node)) {
+				changed("", "")
+			}
+		},
+	})
+	return errors.Join(errs...)
+}
+
+func handler(f func(any)) cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{AddFunc: f, DeleteFunc: f, UpdateFunc: func(_, o any) { f(o) }}
+}
+
+// Nodes returns every node as the DaemonSet sees it, sorted by name. digestOf
+// names the version of a controller-revision-hash.
+func (f *Fleet) Nodes(daemonSet types.UID, p Placement, groupBy []string, digestOf func(revision string) string) []health.Node {
+	var nodes []*corev1.Node
+	for _, o := range f.nodes.GetStore().List() {
+		nodes = append(nodes, o.(*corev1.Node))
+	}
+	return Join(nodes, f.agents(daemonSet), p, groupBy, digestOf)
+}
+
+// agents are the pods that the DaemonSet controls.
+func (f *Fleet) agents(daemonSet types.UID) []*corev1.Pod {
+	objects, err := f.pods.GetIndexer().ByIndex(byOwner, string(daemonSet))
+	if err != nil {
+		return nil // only for an index that NewFleet did not add
+	}
+	out := make([]*corev1.Pod, 0, len(objects))
+	for _, o := range objects {
+		out = append(out, o.(*corev1.Pod))
+	}
+	return out
+}
+
+// Revisions are the controller revisions that the DaemonSet owns, by name.
+func (f *Fleet) Revisions(daemonSet types.UID) []*appsv1.ControllerRevision {
+	objects, err := f.revisions.GetIndexer().ByIndex(byOwner, string(daemonSet))
+	if err != nil {
+		return nil // only for an index that NewFleet did not add
+	}
+	out := make([]*appsv1.ControllerRevision, 0, len(objects))
+	for _, o := range objects {
+		out = append(out, o.(*appsv1.ControllerRevision))
+	}
+	slices.SortFunc(out, func(a, b *appsv1.ControllerRevision) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+// CompareEligible says which nodes only one of two placements wants, by name.
+func (f *Fleet) CompareEligible(before, after Placement) (lost, won []string) {
+	for _, o := range f.nodes.GetStore().List() {
+		n := o.(*corev1.Node)
+		switch was, is := before.Eligible(n), after.Eligible(n); {
+		case was && !is:
+			lost = append(lost, n.Name)
+		case is && !was:
+			won = append(won, n.Name)
+		}
+	}
+	slices.Sort(lost)
+	slices.Sort(won)
+	return lost, won
+}
+
+func meta(o any) metav1.Object {
+	if gone, ok := o.(cache.DeletedFinalStateUnknown); ok {
+		o = gone.Obj
+	}
+	m, _ := o.(metav1.Object)
+	return m
+}
+
+func controllerOf(o any) *metav1.OwnerReference {
+	m := meta(o)
+	if m == nil {
+		return nil
+	}
+	return metav1.GetControllerOf(m)
+}
+
+func owner(o any) ([]string, error) {
+	if ref := controllerOf(o); ref != nil {
+		return []string{string(ref.UID)}, nil
+	}
+	return nil, nil
+}

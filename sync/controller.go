@@ -1,0 +1,175 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	gosync "sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
+
+	"github.com/rollcall-dev/rollcall/apply"
+	"github.com/rollcall-dev/rollcall/apply/kinds"
+	"github.com/rollcall-dev/rollcall/sync/git"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// Controller runs a pass for every GitSync: on its interval, when it changes,
+// and when one of its rollouts gets somewhere.
+type Controller struct {
+	Kube     kubernetes.Interface
+	Kinds    *kinds.Client
+	Git      *git.Client
+	Objects  *apply.Applier
+	Rollouts *apply.Rollouts
+	Events   record.EventRecorder
+	Metrics  *Metrics
+	Logger   *slog.Logger
+
+	mu gosync.Mutex
+	// memory is what this process knows of each GitSync beside the cluster; a
+	// new process polls and renders again.
+	memory map[types.NamespacedName]*memory
+}
+
+// Run watches GitSyncs and NodeRollouts until ctx is done.
+func (c *Controller) Run(ctx context.Context) error {
+	syncs, rollouts := c.Kinds.GitSyncInformer(), c.Kinds.NodeRolloutInformer()
+	loop := &apply.Loop{Name: "gitsync", Reconcile: c.Reconcile, Workers: 4, Settle: 50 * time.Millisecond, Logger: c.Logger}
+	loop.Init()
+	if err := errors.Join(onGitSync(syncs, loop), onRollout(rollouts, loop)); err != nil {
+		return fmt.Errorf("watch for gitsyncs: %w", err)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { syncs.RunWithContext(ctx); return nil })
+	g.Go(func() error { rollouts.RunWithContext(ctx); return nil })
+	g.Go(func() error {
+		if !cache.WaitForCacheSync(ctx.Done(), syncs.HasSynced, rollouts.HasSynced) {
+			return nil // ctx is done
+		}
+		return loop.Run(ctx)
+	})
+	return g.Wait()
+}
+
+// onGitSync runs a pass when what is asked for changes, not when a pass wrote
+// its own status.
+func onGitSync(i cache.SharedIndexInformer, loop *apply.Loop) error {
+	enqueue := func(o any) {
+		if name, err := cache.DeletionHandlingObjectToName(o); err == nil {
+			loop.Enqueue(types.NamespacedName{Namespace: name.Namespace, Name: name.Name})
+		}
+	}
+	_, err := i.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    enqueue,
+		DeleteFunc: enqueue,
+		UpdateFunc: func(old, new any) {
+			before, after := old.(*v1alpha1.GitSync), new.(*v1alpha1.GitSync)
+			if before.Generation != after.Generation || before.Annotations[v1alpha1.AnnotationReconcileAt] != after.Annotations[v1alpha1.AnnotationReconcileAt] {
+				enqueue(new)
+			}
+		},
+	})
+	return err
+}
+
+// onRollout runs a pass of the owning GitSync when a rollout changes its phase:
+// the status speaks of it, and what was kept for it may be pruned.
+func onRollout(i cache.SharedIndexInformer, loop *apply.Loop) error {
+	_, err := i.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: func(old, new any) {
+		before, after := old.(*v1alpha1.NodeRollout), new.(*v1alpha1.NodeRollout)
+		owner, known := apply.ParseOwner(after.Labels[v1alpha1.LabelOwner])
+		if known && (before.Status.Phase != after.Status.Phase || before.Status.Reason != after.Status.Reason) {
+			loop.Enqueue(owner)
+		}
+	}})
+	return err
+}
+
+// Reconcile runs one pass and writes the status. It returns when the next poll
+// is due.
+func (c *Controller) Reconcile(ctx context.Context, key types.NamespacedName) (time.Duration, error) {
+	gs, err := c.Kinds.GitSyncs(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		c.forget(key)
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("get gitsync %s: %w", key, err)
+	}
+	o := c.pass(ctx, gs)
+	if ctx.Err() != nil {
+		return 0, nil // stopping: what was not finished is no failure
+	}
+	c.announce(gs, o)
+	if err := c.writeStatus(ctx, gs, o); err != nil {
+		return 0, err
+	}
+	return c.nextPass(gs, o), nil
+}
+
+// nextPass is the interval with up to 10% of jitter, so that a hundred GitSyncs
+// of one server do not poll it in one second. A failed pass is tried again
+// sooner, with a growing delay, never later than the interval.
+func (c *Controller) nextPass(gs *v1alpha1.GitSync, o *outcome) time.Duration {
+	interval := gs.Spec.Source.Interval.Duration
+	if interval <= 0 {
+		interval = time.Minute
+	}
+	if gs.Spec.Suspend {
+		return 0
+	}
+	m := c.remember(gs)
+	if o.failure == nil {
+		m.failures = 0
+		return interval + rand.N(interval/10+1) //nolint:gosec // jitter
+	}
+	m.failures = min(m.failures+1, 20)
+	return min(interval, 5*time.Second<<min(m.failures-1, 10))
+}
+
+func (c *Controller) announce(gs *v1alpha1.GitSync, o *outcome) {
+	c.Metrics.passed(gs, o)
+	now := o.condition()
+	before := readyCondition(gs)
+	if before != nil && before.Reason == now.Reason && string(before.Status) == string(now.Ready) {
+		return
+	}
+	c.Logger.Info("gitsync", "gitsync", gs.Namespace+"/"+gs.Name, "ready", now.Ready, "reason", now.Reason, "message", now.Message)
+	kind := "Normal"
+	if o.failure != nil || now.Extra == "Stalled" {
+		kind = "Warning"
+	}
+	c.Events.Event(gs, kind, now.Reason, now.Message)
+}
+
+func (c *Controller) forget(key types.NamespacedName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.memory, key)
+	c.Metrics.forget(key)
+}
+
+// remember returns what this process knows of the GitSync. One pass at a time
+// runs for each, so its owner needs no lock.
+func (c *Controller) remember(gs *v1alpha1.GitSync) *memory {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := types.NamespacedName{Namespace: gs.Namespace, Name: gs.Name}
+	if c.memory == nil {
+		c.memory = map[types.NamespacedName]*memory{}
+	}
+	if c.memory[key] == nil {
+		c.memory[key] = &memory{}
+	}
+	return c.memory[key]
+}

@@ -1,0 +1,73 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/rollcall-dev/rollcall/apply"
+	"github.com/rollcall-dev/rollcall/sync/git"
+	"github.com/rollcall-dev/rollcall/sync/render"
+)
+
+// Reasons of a GitSync's Ready condition, beside those of git, render and
+// apply. They are constants, fit for a metric label.
+const (
+	ReasonProven         = "Proven"
+	ReasonRolling        = "Rolling"
+	ReasonRolloutStopped = "RolloutStopped"
+	ReasonSuspended      = "Suspended"
+	ReasonSecretNotFound = "SecretNotFound"
+	ReasonSecretInvalid  = "SecretInvalid"
+	ReasonPruneFailed    = "PruneFailed"
+	ReasonPruneBlocked   = "PruneBlocked"
+	ReasonFailed         = "Failed"
+)
+
+// Failure is why a pass could not go on.
+type Failure struct {
+	Reason  string
+	Message string
+	Err     error
+}
+
+// Error is the message.
+func (f *Failure) Error() string {
+	return f.Message
+}
+
+// Unwrap returns the cause.
+func (f *Failure) Unwrap() error {
+	return f.Err
+}
+
+// maxMessage bounds a condition's message; the API allows 32768 characters, a
+// person reads less.
+const maxMessage = 2000
+
+// newFailure gives an error of any stage its reason. Errors about several
+// objects are joined; the first names the reason.
+func newFailure(err error) *Failure {
+	out := &Failure{Reason: ReasonFailed, Message: err.Error(), Err: err}
+	var failure *Failure
+	var fromGit *git.Error
+	var fromApply *apply.Error
+	rendered := render.List(err)
+	switch {
+	case errors.As(err, &failure):
+		return failure
+	case errors.As(err, &fromGit):
+		out.Reason = string(fromGit.Reason)
+	case len(rendered) > 0:
+		out.Reason = string(rendered[0].Reason)
+	case errors.As(err, &fromApply):
+		out.Reason = fromApply.Reason
+	case errors.Is(err, context.DeadlineExceeded):
+		out.Reason = apply.ReasonUnavailable
+	}
+	out.Message = strings.ReplaceAll(out.Message, "\n", "; ")
+	if len(out.Message) > maxMessage {
+		out.Message = strings.ToValidUTF8(out.Message[:maxMessage], "") + " …"
+	}
+	return out
+}

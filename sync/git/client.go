@@ -1,0 +1,70 @@
+package git
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// Client reads repositories into a directory. It is safe for concurrent use.
+//
+//	DIR/SOURCE/COMMIT/   a bare clone of depth 1; the newest and the one before it are kept
+//	DIR/SOURCE/.new-*    a clone in the making; what a crash leaves is removed by the next fetch
+type Client struct {
+	// Dir is where the clones lie; it is created when it is missing. Only Fetch needs it. No other process
+	// may write to it.
+	Dir string
+	// Limits bound what a repository may cost. The zero value means the defaults.
+	Limits Limits
+
+	// swap is held while a clone is put in place and old ones are removed.
+	swap sync.Mutex
+}
+
+// Resolve asks the server for the commit that the ref names; of an annotated tag it is the commit that the tag
+// names. It transfers the list of refs and nothing else. The error is an *Error.
+func (c *Client) Resolve(ctx context.Context, s Source) (commit string, err error) {
+	limits := c.Limits.orDefaults()
+	ctx, cancel := context.WithTimeout(ctx, limits.ResolveTimeout)
+	defer cancel()
+	session, err := open(ctx, s, limits)
+	if err != nil {
+		return "", err
+	}
+	defer session.close()
+	_, peeled, err := session.find()
+	if err != nil {
+		return "", err
+	}
+	return peeled.String(), nil
+}
+
+// Fetch returns the commit that the ref names now, which Snapshot.Commit tells: the ref may have moved since
+// Resolve. A commit that was fetched before is not fetched again, but the server is asked first, so that the
+// credentials are proven each time. When the server cannot be reached, the commit that the caller names is
+// taken from an earlier fetch, if there was one; an empty commit names none. The error is an *Error.
+func (c *Client) Fetch(ctx context.Context, s Source, commit string) (*Snapshot, error) {
+	limits := c.Limits.orDefaults()
+	ctx, cancel := context.WithTimeout(ctx, limits.FetchTimeout)
+	defer cancel()
+	session, err := open(ctx, s, limits)
+	if errors.Is(err, Unreachable) && plumbing.IsHash(commit) {
+		if kept, openErr := c.kept(s, plumbing.NewHash(commit)); openErr == nil {
+			return kept, nil
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer session.close()
+	tip, peeled, err := session.find()
+	if err != nil {
+		return nil, err
+	}
+	if kept, err := c.kept(s, peeled); err == nil {
+		return kept, nil
+	}
+	return c.clone(ctx, session, tip)
+}

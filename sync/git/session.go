@@ -1,0 +1,128 @@
+package git
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+)
+
+// session is one conversation with a server, after it has listed its refs.
+type session struct {
+	source Source
+	wire   *wire
+	upload transport.UploadPackSession
+	refs   *packp.AdvRefs
+}
+
+// open dials the server and reads the list of refs.
+func open(ctx context.Context, s Source, l Limits) (*session, error) {
+	ep, err := s.endpoint()
+	if err != nil {
+		return nil, err
+	}
+	w, err := s.newWire(l)
+	if err != nil {
+		return nil, err
+	}
+	upload, err := w.client().NewUploadPackSession(ep, s.Auth.method())
+	if err != nil {
+		return nil, s.classify(ctx, w, err)
+	}
+	refs, err := upload.AdvertisedReferencesContext(ctx)
+	if err != nil {
+		w.close()
+		return nil, s.classify(ctx, w, err)
+	}
+	return &session{source: s, wire: w, upload: upload, refs: refs}, nil
+}
+
+func (c *session) close() {
+	c.wire.close()
+}
+
+// find returns what the ref names and the commit that this leads to; they differ for annotated tags.
+func (c *session) find() (tip, peeled plumbing.Hash, err error) {
+	tip, ok := c.refs.References[c.source.Ref]
+	if !ok {
+		return tip, peeled, c.missing()
+	}
+	if peeled, ok = c.refs.Peeled[c.source.Ref]; !ok {
+		peeled = tip
+	}
+	return tip, peeled, nil
+}
+
+// missing tells a missing ref from an empty repository and names the refs that there are of its kind.
+func (c *session) missing() *Error {
+	if len(c.refs.References) == 0 {
+		return c.source.errorf(EmptyRepository, "the repository has no commits yet: push one")
+	}
+	prefix := "refs/heads/"
+	if strings.HasPrefix(c.source.Ref, "refs/tags/") {
+		prefix = "refs/tags/"
+	}
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(c.refs.References)) {
+		if short, ok := strings.CutPrefix(name, prefix); ok {
+			names = append(names, short)
+		}
+	}
+	const shown = 10
+	have := "none"
+	if len(names) > 0 {
+		have = strings.Join(names[:min(len(names), shown)], ", ")
+	}
+	if len(names) > shown {
+		have += fmt.Sprintf(" and %d more", len(names)-shown)
+	}
+	return c.source.errorf(RefNotFound, "the repository has no such ref; below %s it has %s: push it, or correct the ref", prefix, have)
+}
+
+// pack asks for one object and what belongs to it, to a depth of one commit, and returns the pack as it comes.
+func (c *session) pack(ctx context.Context, tip plumbing.Hash, l Limits) (io.ReadCloser, error) {
+	request := packp.NewUploadPackRequestFromCapabilities(c.refs.Capabilities)
+	request.Wants = []plumbing.Hash{tip}
+	if err := request.Capabilities.Set(capability.Shallow); err != nil {
+		return nil, c.source.errorf(InvalidAnswer, "ask for one commit: %s", c.source.scrub(err.Error()))
+	}
+	request.Depth = packp.DepthCommits(1)
+	if c.refs.Capabilities.Supports(capability.NoProgress) {
+		if err := request.Capabilities.Set(capability.NoProgress); err != nil {
+			return nil, c.source.errorf(InvalidAnswer, "ask for no progress: %s", c.source.scrub(err.Error()))
+		}
+	}
+	c.wire.allow("WireBytes", l.WireBytes)
+	response, err := c.upload.UploadPack(ctx, request)
+	if errors.Is(err, transport.ErrEmptyUploadPackRequest) {
+		return nil, c.source.errorf(InvalidAnswer, "the server ended its answer before the pack: it will be asked again")
+	}
+	if err != nil {
+		return nil, c.source.classify(ctx, c.wire, err)
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{demultiplexed(request.Capabilities, response), response}, nil
+}
+
+// demultiplexed takes the pack out of the bands in which the server sends it.
+func demultiplexed(agreed *capability.List, r io.Reader) io.Reader {
+	switch {
+	case agreed.Supports(capability.Sideband64k):
+		return sideband.NewDemuxer(sideband.Sideband64k, r)
+	case agreed.Supports(capability.Sideband):
+		return sideband.NewDemuxer(sideband.Sideband, r)
+	default:
+		return r
+	}
+}

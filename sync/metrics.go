@@ -1,0 +1,110 @@
+package sync
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// Metrics are the GitSync metrics. They carry the GitSync's namespace and name,
+// never a commit or an object.
+type Metrics struct {
+	info, ready, success, pruneBlocked *prometheus.GaugeVec
+	passes, requests, conflicts        *prometheus.CounterVec
+	duration                           *prometheus.HistogramVec
+}
+
+// NewMetrics registers the GitSync metrics.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+	}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	m := &Metrics{
+		info:         gauge("rollcall_gitsync_info", "1 for every GitSync, with what it follows.", "namespace", "name", "url", "ref", "path"),
+		ready:        gauge("rollcall_gitsync_ready", "Whether the GitSync's Ready condition is true.", "namespace", "name"),
+		success:      gauge("rollcall_gitsync_last_success_timestamp_seconds", "When a pass last ended without an error.", "namespace", "name"),
+		pruneBlocked: gauge("rollcall_prune_blocked", "Objects that Git no longer declares and that are kept, by reason.", "namespace", "name", "reason"),
+		passes:       counter("rollcall_gitsync_passes_total", "Passes by result.", "namespace", "name", "result"),
+		requests:     counter("rollcall_git_requests_total", "Requests to Git servers.", "op", "result"),
+		conflicts:    counter("rollcall_conflicts_total", "Passes that met a field of another manager or another GitSync's object.", "namespace", "name"),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "rollcall_gitsync_pass_duration_seconds", Help: "How long the stages of a pass took.",
+			Buckets: prometheus.ExponentialBuckets(0.01, 2.5, 10),
+		}, []string{"stage"}),
+	}
+	reg.MustRegister(m.info, m.ready, m.success, m.pruneBlocked, m.passes, m.requests, m.conflicts, m.duration)
+	return m
+}
+
+// stage is one part of a pass, timed.
+type stage string
+
+// The stages. The set is closed.
+const (
+	stageResolve stage = "resolve"
+	stageFetch   stage = "fetch"
+	stageRender  stage = "render"
+	stageDiff    stage = "diff"
+	stageApply   stage = "apply"
+	stagePrune   stage = "prune"
+)
+
+// time runs one stage and measures it.
+func (m *Metrics) time(s stage, f func() error) error {
+	started := time.Now()
+	err := f()
+	m.duration.WithLabelValues(string(s)).Observe(time.Since(started).Seconds())
+	return err
+}
+
+func (m *Metrics) requested(op string, err error) {
+	result := "ok"
+	if err != nil {
+		result = newFailure(err).Reason
+	}
+	m.requests.WithLabelValues(op, result).Inc()
+}
+
+// passed exports what the pass left in the status.
+func (m *Metrics) passed(gs *v1alpha1.GitSync, o *outcome) {
+	ns, name := gs.Namespace, gs.Name
+	s := gs.Spec.Source
+	m.info.DeletePartialMatch(prometheus.Labels{"namespace": ns, "name": name})
+	m.info.WithLabelValues(ns, name, s.URL, s.Ref.FullName(), s.Path).Set(1)
+	ready := 0.0
+	if o.condition().Ready == "True" {
+		ready = 1
+	}
+	m.ready.WithLabelValues(ns, name).Set(ready)
+	result := "ok"
+	switch {
+	case o.failure != nil:
+		result = "error"
+	default:
+		m.success.WithLabelValues(ns, name).Set(float64(time.Now().Unix()))
+	}
+	m.passes.WithLabelValues(ns, name, result).Inc()
+	if o.conflicted() {
+		m.conflicts.WithLabelValues(ns, name).Inc()
+	}
+	m.pruneBlocked.DeletePartialMatch(prometheus.Labels{"namespace": ns, "name": name})
+	for _, reason := range o.withheld {
+		m.pruneBlocked.WithLabelValues(ns, name, reason).Inc()
+	}
+}
+
+// forget drops the series of a GitSync that is gone.
+func (m *Metrics) forget(key types.NamespacedName) {
+	match := prometheus.Labels{"namespace": key.Namespace, "name": key.Name}
+	for _, g := range []*prometheus.GaugeVec{m.info, m.ready, m.success, m.pruneBlocked} {
+		g.DeletePartialMatch(match)
+	}
+	m.passes.DeletePartialMatch(match)
+	m.conflicts.DeletePartialMatch(match)
+}

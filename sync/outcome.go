@@ -1,0 +1,132 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/rollcall-dev/rollcall/apply"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// outcome is everything that one pass found out. The status is derived from it
+// in one place.
+type outcome struct {
+	gs *v1alpha1.GitSync
+	// failure is what stopped the pass; nil when it came to its end.
+	failure *Failure
+	fetched *v1alpha1.Commit
+	// applied and proven are empty where this pass did not get there: the
+	// status keeps what earlier passes reached.
+	applied, proven string
+	rollouts        []v1alpha1.RolloutSummary
+	inventory       *v1alpha1.Inventory
+	// withheld has the reason of every object that was not pruned.
+	withheld []string
+}
+
+func newOutcome(gs *v1alpha1.GitSync) *outcome {
+	return &outcome{gs: gs, rollouts: gs.Status.Rollouts, inventory: gs.Status.Inventory}
+}
+
+func (o *outcome) fail(err error) *outcome {
+	o.failure = newFailure(err)
+	return o
+}
+
+func (o *outcome) conflicted() bool {
+	return o.failure != nil && (o.failure.Reason == apply.ReasonConflict || o.failure.Reason == apply.ReasonOwnedByAnother)
+}
+
+// condition says in one place what the pass means:
+//
+//	failed ............................ Ready=False, Reconciling: it is tried again by itself
+//	suspended ......................... Ready as before, nothing else
+//	a rollout rejected or held ........ Ready=False, Stalled
+//	a rollout on its way .............. Ready=False, Reconciling
+//	every rollout proven .............. Ready=True
+func (o *outcome) condition() apply.Condition {
+	if o.failure != nil {
+		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: o.failure.Reason, Message: o.failure.Message}
+	}
+	if o.gs.Spec.Suspend {
+		return apply.Condition{Ready: o.readyBefore(), Reason: ReasonSuspended, Message: "suspended: nothing is polled or applied; rollouts under way go on"}
+	}
+	if r, stopped := o.first(v1alpha1.PhaseRejected, v1alpha1.PhaseHeld); stopped {
+		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Stalled", Reason: ReasonRolloutStopped,
+			Message: fmt.Sprintf("DaemonSet %s/%s is %s (%s): see its NodeRollout", r.Namespace, r.Name, r.Phase, r.Reason)}
+	}
+	if r, moving := o.first(v1alpha1.PhaseReplacing, v1alpha1.PhaseSoaking, v1alpha1.PhaseReturning, v1alpha1.PhaseWaiting, ""); moving {
+		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: ReasonRolling,
+			Message: fmt.Sprintf("commit %s is applied; DaemonSet %s/%s is %s (%s)", short(o.commit()), r.Namespace, r.Name, r.Phase, r.Reason)}
+	}
+	return apply.Condition{Ready: metav1.ConditionTrue, Reason: ReasonProven,
+		Message: fmt.Sprintf("commit %s is applied, and proven on every eligible node of %d DaemonSets", short(o.commit()), len(o.rollouts))}
+}
+
+func (o *outcome) readyBefore() metav1.ConditionStatus {
+	if c := readyCondition(o.gs); c != nil {
+		return c.Status
+	}
+	return metav1.ConditionUnknown
+}
+
+func readyCondition(gs *v1alpha1.GitSync) *metav1.Condition {
+	return apimeta.FindStatusCondition(gs.Status.Conditions, "Ready")
+}
+
+func (o *outcome) first(phases ...v1alpha1.Phase) (v1alpha1.RolloutSummary, bool) {
+	for _, r := range o.rollouts {
+		if slices.Contains(phases, r.Phase) {
+			return r, true
+		}
+	}
+	return v1alpha1.RolloutSummary{}, false
+}
+
+func (o *outcome) commit() string {
+	if o.applied != "" {
+		return o.applied
+	}
+	return o.gs.Status.Applied
+}
+
+func short(commit string) string {
+	return commit[:min(len(commit), 8)]
+}
+
+// status derives the status from the outcome.
+func (o *outcome) status(now time.Time) v1alpha1.GitSyncStatus {
+	out := *o.gs.Status.DeepCopy()
+	out.ObservedGeneration = o.gs.Generation
+	out.Conditions = apply.Conditions(o.gs.Status.Conditions, o.condition(), o.gs.Generation, now)
+	out.LastHandledReconcileAt = o.gs.Annotations[v1alpha1.AnnotationReconcileAt]
+	out.Rollouts, out.Inventory = o.rollouts, o.inventory
+	if o.fetched != nil {
+		out.Fetched = o.fetched
+	}
+	if o.applied != "" {
+		out.Applied = o.applied
+	}
+	if o.proven != "" {
+		out.Proven = o.proven
+	}
+	return out
+}
+
+func (c *Controller) writeStatus(ctx context.Context, gs *v1alpha1.GitSync, o *outcome) error {
+	next := gs.DeepCopy()
+	next.Status = o.status(time.Now())
+	if equality.Semantic.DeepEqual(next.Status, gs.Status) {
+		return nil
+	}
+	if _, err := c.Kinds.GitSyncs(gs.Namespace).UpdateStatus(ctx, next, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager}); err != nil {
+		return fmt.Errorf("write status of gitsync %s/%s: %w", gs.Namespace, gs.Name, err)
+	}
+	return nil
+}

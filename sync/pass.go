@@ -1,0 +1,102 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rollcall-dev/rollcall/apply"
+	"github.com/rollcall-dev/rollcall/sync/render"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// pass brings the cluster one step nearer to Git and says what it found. What
+// fails leaves everything as it is: the last good state keeps running.
+func (c *Controller) pass(ctx context.Context, gs *v1alpha1.GitSync) *outcome {
+	o := newOutcome(gs)
+	if gs.Spec.Suspend || gs.DeletionTimestamp != nil {
+		return o
+	}
+	declared, err := c.read(ctx, gs, o)
+	if err != nil {
+		return o.fail(err)
+	}
+	if err := c.applyObjects(ctx, gs, declared, o); err != nil {
+		return o.fail(err)
+	}
+	if err := c.declareDaemonSets(ctx, gs, declared, o); err != nil {
+		return o.fail(err)
+	}
+	o.applied = o.fetched.Commit
+	if err := c.summarise(ctx, declared, o); err != nil {
+		return o.fail(err)
+	}
+	if err := c.prune(ctx, gs, declared, o); err != nil {
+		return o.fail(err)
+	}
+	return o
+}
+
+// declareDaemonSets hands every DaemonSet to its rollout. One that cannot be
+// handed over does not stop the others.
+func (c *Controller) declareDaemonSets(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, o *outcome) error {
+	var errs []error
+	for _, ds := range declared.DaemonSets {
+		if native(ds) {
+			continue
+		}
+		policy := ds.GetAnnotations()[v1alpha1.AnnotationPolicy]
+		if policy == "" {
+			policy = gs.Spec.Policy
+		}
+		errs = append(errs, c.Rollouts.Declare(ctx, apply.Declaration{
+			DaemonSet: ds, Commit: o.fetched.Commit, Policy: policy, Owner: apply.Owner(name(gs)),
+		}))
+	}
+	return errors.Join(errs...)
+}
+
+// native DaemonSets are applied and watched, but their pods are left to
+// Kubernetes.
+func native(ds render.DaemonSet) bool {
+	return ds.GetAnnotations()[v1alpha1.AnnotationRollout] == v1alpha1.RolloutNative
+}
+
+func name(gs *v1alpha1.GitSync) types.NamespacedName {
+	return types.NamespacedName{Namespace: gs.Namespace, Name: gs.Name}
+}
+
+// summarise reads how far the rollouts are. The commit is proven when every
+// DaemonSet runs, as its proven version, what this commit declares.
+func (c *Controller) summarise(ctx context.Context, declared *render.Declared, o *outcome) error {
+	o.rollouts = nil
+	proven := true
+	for _, ds := range declared.DaemonSets {
+		if native(ds) {
+			continue
+		}
+		row := v1alpha1.RolloutSummary{Namespace: ds.GetNamespace(), Name: ds.GetName()}
+		n, err := c.Kinds.NodeRollouts(row.Namespace).Get(ctx, row.Name, metav1.GetOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("get noderollout %s/%s: %w", row.Namespace, row.Name, err)
+		}
+		if err == nil {
+			row.Phase, row.Reason = n.Status.Phase, n.Status.Reason
+		}
+		if err != nil || n.Status.Phase != v1alpha1.PhaseProven || n.Status.Proven == nil || n.Status.Proven.Digest != ds.Digest {
+			proven = false
+			if row.Phase == v1alpha1.PhaseProven {
+				row.Phase, row.Reason = v1alpha1.PhaseWaiting, "Declared" // the rollout has not looked yet
+			}
+		}
+		o.rollouts = append(o.rollouts, row)
+	}
+	if proven {
+		o.proven = o.fetched.Commit
+	}
+	return nil
+}

@@ -1,0 +1,146 @@
+package render
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+)
+
+// tree reads the files of one build under its limits. What it has read is kept, so a file that a build
+// reaches twice is paid for once. Every error that it returns is an *Error.
+type tree struct {
+	files  fs.FS
+	limits Limits
+
+	seen  int
+	bytes int64
+	read  map[string][]byte
+}
+
+func newTree(files fs.FS, l Limits) *tree {
+	return &tree{files: files, limits: l, read: map[string][]byte{}}
+}
+
+// list returns the entries of a directory in the order of their names.
+func (t *tree) list(dir string) ([]fs.DirEntry, error) {
+	entries, err := fs.ReadDir(t.files, dir)
+	if err != nil {
+		return nil, unreadable(dir, err)
+	}
+	t.seen += len(entries)
+	if t.seen > t.limits.Files {
+		return nil, exceeded(dir, "Files", t.limits.Files, t.seen)
+	}
+	return entries, nil
+}
+
+// content returns the bytes of a file.
+func (t *tree) content(name string) ([]byte, error) {
+	if b, ok := t.read[name]; ok {
+		return b, nil
+	}
+	f, err := t.files.Open(name)
+	if err != nil {
+		return nil, unreadable(name, err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, t.limits.FileBytes+1))
+	if err != nil {
+		return nil, unreadable(name, err)
+	}
+	if int64(len(b)) > t.limits.FileBytes {
+		return nil, exceeded(name, "FileBytes", t.limits.FileBytes, int64(len(b)))
+	}
+	t.bytes += int64(len(b))
+	if t.bytes > t.limits.TotalBytes {
+		return nil, exceeded(name, "TotalBytes", t.limits.TotalBytes, t.bytes)
+	}
+	t.read[name] = b
+	return b, nil
+}
+
+// fileType returns the type bits of a name; ok is false when the tree does not have it.
+func (t *tree) fileType(name string) (mode fs.FileMode, ok bool, err error) {
+	info, err := fs.Stat(t.files, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return 0, false, nil
+	case err != nil:
+		return 0, false, unreadable(name, err)
+	default:
+		return info.Mode().Type(), true, nil
+	}
+}
+
+// directory checks that the tree has the directory and says what lies beside it when it does not.
+func (t *tree) directory(dir string) error {
+	mode, ok, err := t.fileType(dir)
+	if err != nil {
+		return err
+	}
+	switch {
+	case ok && mode.IsDir():
+		return nil
+	case ok:
+		return &Error{Reason: PathNotFound, File: dir, Message: fmt.Sprintf(
+			"path %q is a file: name the directory that holds it, %q", dir, path.Dir(dir))}
+	}
+	parent := path.Dir(dir)
+	for parent != "." {
+		if mode, ok, err := t.fileType(parent); err == nil && ok && mode.IsDir() {
+			break
+		}
+		parent = path.Dir(parent)
+	}
+	beside, err := t.directories(parent)
+	if err != nil {
+		return err
+	}
+	return &Error{Reason: PathNotFound, Message: fmt.Sprintf(
+		"path %q does not exist in this commit; %s", dir, beside)}
+}
+
+// shownNames is how many names of a directory a message spells out.
+const shownNames = 10
+
+func (t *tree) directories(parent string) (string, error) {
+	entries, err := t.list(parent)
+	if err != nil {
+		return "", err
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() && !hidden(e.Name()) {
+			names = append(names, path.Join(parent, e.Name()))
+		}
+	}
+	where := fmt.Sprintf("%q", parent)
+	if parent == "." {
+		where = "the repository"
+	}
+	switch {
+	case len(names) == 0:
+		return where + " has no directories", nil
+	case len(names) > shownNames:
+		return fmt.Sprintf("%s has %s and %d more directories",
+			where, strings.Join(names[:shownNames], ", "), len(names)-shownNames), nil
+	default:
+		return where + " has " + strings.Join(names, ", "), nil
+	}
+}
+
+func hidden(name string) bool {
+	return strings.HasPrefix(name, ".")
+}
+
+func unreadable(name string, err error) *Error {
+	return &Error{Reason: BuildFailed, File: name, Message: fmt.Sprintf("read file: %v", err), Err: err}
+}
+
+func exceeded[N int | int64](name, limit string, allowed, value N) *Error {
+	return &Error{Reason: LimitExceeded, File: name, Message: fmt.Sprintf(
+		"%s is limited to %d and this build has %d or more: make it smaller, or split the path", limit, allowed, value)}
+}

@@ -1,0 +1,29 @@
+package v1alpha1
+
+// Annotations and labels that rollcall reads or writes, and the names it
+// writes under.
+const (
+	// FieldManager is the field manager of every write.
+	FieldManager = "rollcall"
+
+	// AnnotationReconcileAt on a GitSync asks for a pass now; any new value does.
+	AnnotationReconcileAt = "rollcall.dev/reconcile-at"
+	// AnnotationPolicy on a DaemonSet names its RolloutPolicy.
+	AnnotationPolicy = "rollcall.dev/policy"
+	// AnnotationRollout on a DaemonSet with the value RolloutNative leaves its
+	// pods to Kubernetes.
+	AnnotationRollout = "rollcall.dev/rollout"
+	// RolloutNative is the value of AnnotationRollout that opts out of waves.
+	RolloutNative = "native"
+	// AnnotationPinConfig with the value "false" opts a DaemonSet, a ConfigMap
+	// or a Secret out of config pinning.
+	AnnotationPinConfig = "rollcall.dev/pin-config"
+	// LabelPinnedFrom on a pinned copy names the object it was taken from.
+	LabelPinnedFrom = "rollcall.dev/pinned-from"
+	// LabelOwner on an applied object names its GitSync as NAMESPACE.NAME.
+	LabelOwner = "rollcall.dev/gitsync"
+	// LabelHold on a node with the value "true" keeps the node out of rollouts.
+	LabelHold = "rollcall.dev/hold"
+	// WaveGate is the scheduling gate that every candidate pod is born with.
+	WaveGate = "rollcall.dev/wave"
+)

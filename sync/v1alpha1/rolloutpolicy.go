@@ -1,0 +1,153 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// RolloutPolicy says how a change of a DaemonSet moves over the nodes.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,shortName=rpol,path=rolloutpolicies,categories=rollcall
+// +kubebuilder:printcolumn:name="Waves",type=string,JSONPath=`.spec.waves[*].name`
+// +kubebuilder:printcolumn:name="Max-Unavailable",type=string,JSONPath=`.spec.maxUnavailable`
+// +kubebuilder:printcolumn:name="On-Failure",type=string,JSONPath=`.spec.onFailure`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type RolloutPolicy struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec RolloutPolicySpec `json:"spec"`
+}
+
+// RolloutPolicySpec is the policy. Its zero value is not valid: waves are
+// required.
+type RolloutPolicySpec struct {
+	// GroupBy are node label keys; every wave takes its nodes evenly over the
+	// groups that their values form.
+	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:items:MaxLength=317
+	// +listType=atomic
+	// +optional
+	GroupBy []string `json:"groupBy,omitempty"`
+
+	// Waves in order. UpTo is cumulative and must grow within counts and within
+	// percentages; the last must be 100%.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=20
+	// +kubebuilder:validation:XValidation:rule="self[self.size()-1].upTo == '100%'",message="the last wave must be upTo: 100%"
+	// +kubebuilder:validation:XValidation:rule="self.all(w, self.exists_one(o, o.name == w.name))",message="wave names must be unique"
+	// +kubebuilder:validation:XValidation:rule="self.all(w, self.exists_one(o, o.upTo == w.upTo))",message="no two waves may have the same upTo"
+	// +kubebuilder:validation:XValidation:rule="self.map(w, type(w.upTo) == string && w.upTo.matches('^[0-9]{1,3}%$'), int(w.upTo.replace('%', ''))).isSorted()",message="upTo is cumulative: the percentages of waves must grow"
+	// +kubebuilder:validation:XValidation:rule="self.map(w, type(w.upTo) == int, int(w.upTo)).isSorted()",message="upTo is cumulative: the counts of waves must grow"
+	// +listType=atomic
+	Waves []Wave `json:"waves"`
+
+	// MaxUnavailable is how many nodes may be without an available agent
+	// because of rollcall at any instant: a count, or a percentage of the
+	// eligible nodes (rounded down, at least 1). The DaemonSet's own
+	// updateStrategy.rollingUpdate.maxUnavailable in Git wins.
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? int(self) >= 1 && int(self) <= 100000 : string(self).matches('^([1-9][0-9]?|100)%$')",message="maxUnavailable must be a count from 1 to 100000 or a percentage from 1% to 100%"
+	// +optional
+	MaxUnavailable *intstr.IntOrString `json:"maxUnavailable,omitempty"`
+
+	// Health is what a replaced node must show.
+	// +kubebuilder:default={}
+	// +optional
+	Health HealthSpec `json:"health,omitempty"`
+
+	// OnFailure says what happens to touched nodes when the candidate is
+	// rejected: return gives them the proven template again, hold leaves them
+	// for a person to look at.
+	// +kubebuilder:default=return
+	// +optional
+	OnFailure OnFailure `json:"onFailure,omitempty"`
+}
+
+// Wave is a set of nodes that change together.
+type Wave struct {
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+
+	// UpTo is how many nodes run the candidate when the wave is complete: a
+	// count, or a percentage of the eligible nodes at the start of the wave
+	// (rounded down, at least 1).
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? int(self) >= 1 && int(self) <= 100000 : string(self).matches('^([1-9][0-9]?|100)%$')",message="upTo must be a count from 1 to 100000 or a percentage from 1% to 100%"
+	UpTo intstr.IntOrString `json:"upTo"`
+
+	// Soak is how long every node of the wave must stay healthy, after it has
+	// become healthy, before the next wave begins. At most 168h.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,9})?(ms|s|m|h))+$') && duration(self) <= duration('168h')",message="soak must be a duration between 0s and 168h, such as 5m"
+	// +optional
+	Soak metav1.Duration `json:"soak,omitempty"`
+}
+
+// HealthSpec is what a node must show after its agent was replaced.
+type HealthSpec struct {
+	// ReadyFor is how long the agent must have been Ready without a break to
+	// count as available. At most 1h.
+	// +kubebuilder:default="30s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,9})?(ms|s|m|h))+$') && duration(self) <= duration('1h')",message="readyFor must be a duration between 0s and 1h, such as 30s"
+	// +optional
+	ReadyFor metav1.Duration `json:"readyFor,omitempty"`
+
+	// Deadline is how long one node may take from its own replacement until
+	// its agent is healthy; after it the node has failed. From 1s to 24h.
+	// +kubebuilder:default="10m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,9})?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="deadline must be a duration between 1s and 24h, such as 10m"
+	// +optional
+	Deadline metav1.Duration `json:"deadline,omitempty"`
+
+	// MaxRestarts is how often the containers of one replaced agent may restart
+	// before the node has failed.
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	// +optional
+	MaxRestarts int32 `json:"maxRestarts,omitempty"`
+
+	// FailureBudget is how many touched nodes may fail before the candidate is
+	// rejected.
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000
+	// +optional
+	FailureBudget int32 `json:"failureBudget,omitempty"`
+
+	// Node makes a node that turns NotReady after its agent was replaced
+	// evidence against the candidate.
+	// +kubebuilder:default=true
+	// +optional
+	Node *bool `json:"node,omitempty"`
+}
+
+// OnFailure is what happens to touched nodes after a rejection.
+// +kubebuilder:validation:Enum=return;hold
+type OnFailure string
+
+// The values of OnFailure.
+const (
+	OnFailureReturn OnFailure = "return"
+	OnFailureHold   OnFailure = "hold"
+)
+
+// RolloutPolicyList is a list of RolloutPolicies.
+//
+// +kubebuilder:object:root=true
+type RolloutPolicyList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []RolloutPolicy `json:"items"`
+}
