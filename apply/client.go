@@ -3,7 +3,6 @@ package apply
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -14,7 +13,11 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
 
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -42,6 +45,23 @@ type Applier struct {
 	// EstablishTimeout is how long to wait for the API server to serve a CustomResourceDefinition that was just applied;
 	// 0 for 30 s.
 	EstablishTimeout time.Duration
+}
+
+// NewApplier returns an Applier for the cluster of the config.
+func NewApplier(config *rest.Config, logger *slog.Logger) (*Applier, error) {
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make dynamic client: %w", err)
+	}
+	discover, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make discovery client: %w", err)
+	}
+	return &Applier{
+		Dynamic: client,
+		Mapper:  restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(discover)),
+		Logger:  logger,
+	}, nil
 }
 
 // DefaultAdoptFrom are the field managers of tools by which people install node agents by hand: whoever points rollcall
@@ -108,14 +128,10 @@ func (a *Applier) get(ctx context.Context, t target) (*unstructured.Unstructured
 	}
 }
 
-// notServed tells a kind that the API server does not serve from an object that it does not have.
+// notServed tells a kind that the API server does not serve from an object that it does not have: the first answer comes
+// from no resource, and is no Status.
 func notServed(err error) bool {
-	var status apierrors.APIStatus
-	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
-		return false
-	}
-	details := status.Status().Details
-	return details == nil || details.Name == ""
+	return apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }
 
 // request is one server-side apply.

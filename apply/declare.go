@@ -27,6 +27,9 @@ type Declaration struct {
 	Policy string
 	// Owner is the value of the owner label.
 	Owner string
+	// ConfigChanged is whether Git would change a plain ConfigMap or Secret that
+	// running pods mount.
+	ConfigChanged bool
 }
 
 func (d Declaration) key() types.NamespacedName {
@@ -166,7 +169,7 @@ func (r *Rollouts) adopt(ctx context.Context, d Declaration, n *v1alpha1.NodeRol
 		return err
 	}
 	digest := d.DaemonSet.Digest
-	if !equality.Semantic.DeepEqual(merged.Spec.Template, live.Spec.Template) {
+	if d.ConfigChanged || !equality.Semantic.DeepEqual(merged.Spec.Template, live.Spec.Template) {
 		if digest, err = adoptedDigest(&live.Spec.Template); err != nil {
 			return err
 		}

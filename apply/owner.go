@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
@@ -13,8 +14,8 @@ const ownerHashLength = 10
 
 // Owner is the value of the label v1alpha1.LabelOwner that names a GitSync: NAMESPACE.NAME, cut and with a hash of the
 // whole where a label value cannot hold that.
-func Owner(namespace, name string) string {
-	owner := namespace + "." + name
+func Owner(gitsync types.NamespacedName) string {
+	owner := gitsync.Namespace + "." + gitsync.Name
 	if len(owner) <= validation.LabelValueMaxLength {
 		return owner
 	}

@@ -18,23 +18,28 @@ type Set struct {
 	Namespace string
 	// Owner is the value of the owner label.
 	Owner string
-	// Objects are the declared objects but the DaemonSets.
+	// Objects are the declared objects but the DaemonSets that rollouts move.
 	Objects []render.Object
-	// DaemonSets are the declared DaemonSets.
+	// DaemonSets are the declared DaemonSets that rollouts move.
 	DaemonSets []diff.ID
 	// Previous is the inventory of the last pass; nil before the first one.
 	Previous *v1alpha1.Inventory
 }
 
-// NewSet returns the Set of a GitSync.
+// NewSet returns the Set of a GitSync. DaemonSets that are left to Kubernetes are objects like others; their
+// configuration is not pinned, for the pins would restart them.
 func NewSet(gitsync types.NamespacedName, declared *render.Declared, previous *v1alpha1.Inventory) Set {
 	set := Set{
 		Namespace: gitsync.Namespace,
-		Owner:     Owner(gitsync.Namespace, gitsync.Name),
-		Objects:   declared.Objects,
+		Owner:     Owner(gitsync),
+		Objects:   slices.Clone(declared.Objects),
 		Previous:  previous,
 	}
 	for _, ds := range declared.DaemonSets {
+		if ds.GetAnnotations()[v1alpha1.AnnotationRollout] == v1alpha1.RolloutNative {
+			set.Objects = append(set.Objects, ds.Object)
+			continue
+		}
 		id := diff.IDOf(ds.Unstructured)
 		if id.Namespace == "" {
 			id.Namespace = gitsync.Namespace

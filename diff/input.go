@@ -27,6 +27,9 @@ type Input struct {
 	Unproven bool
 	// InUse are the ConfigMaps and Secrets that a live pod, a proven template or a candidate reads.
 	InUse []Reference
+	// Frozen are the ConfigMaps and Secrets whose content must not change now: pods of a proven template read them by
+	// their plain names, and the candidate reads pinned copies instead. A change would reach every node at once.
+	Frozen []Reference
 }
 
 // Object is a declared object, as it was observed.

@@ -23,7 +23,7 @@ const (
 	Foreign Operation = "Foreign"
 	// Delete is an object that Git declares no more.
 	Delete Operation = "Delete"
-	// Keep is an object that Git declares no more and that is not deleted now.
+	// Keep is an object that Git declares no more and that is not deleted now, or a declared one that is not updated now.
 	Keep Operation = "Keep"
 )
 

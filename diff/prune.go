@@ -2,7 +2,6 @@ package diff
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -85,7 +84,7 @@ func withheld(in Input, id ID, blocked []Change) (reason, message string) {
 		return ReasonAwaitingApply, fmt.Sprintf("%d declared objects cannot be applied", len(blocked))
 	case in.Unproven:
 		return ReasonAwaitingProof, "a DaemonSet of this commit is not proven yet"
-	case slices.Contains(in.InUse, Reference{Kind: id.Kind, Namespace: id.Namespace, Name: id.Name}) && id.Group == "":
+	case refers(in.InUse, id):
 		return ReasonInUse, "a pod or the way back reads it: it goes when nothing does"
 	default:
 		return "", ""

@@ -46,7 +46,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	syncs, rollouts := c.Kinds.GitSyncInformer(), c.Kinds.NodeRolloutInformer()
 	loop := &apply.Loop{Name: "gitsync", Reconcile: c.Reconcile, Workers: 4, Settle: 50 * time.Millisecond, Logger: c.Logger}
 	loop.Init()
-	if err := errors.Join(onGitSync(syncs, loop), onRollout(rollouts, loop)); err != nil {
+	if err := errors.Join(onGitSync(syncs, loop), onRollout(rollouts, syncs, loop)); err != nil {
 		return fmt.Errorf("watch for gitsyncs: %w", err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
@@ -84,12 +84,17 @@ func onGitSync(i cache.SharedIndexInformer, loop *apply.Loop) error {
 
 // onRollout runs a pass of the owning GitSync when a rollout changes its phase:
 // the status speaks of it, and what was kept for it may be pruned.
-func onRollout(i cache.SharedIndexInformer, loop *apply.Loop) error {
-	_, err := i.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: func(old, new any) {
+func onRollout(rollouts, syncs cache.SharedIndexInformer, loop *apply.Loop) error {
+	_, err := rollouts.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: func(old, new any) {
 		before, after := old.(*v1alpha1.NodeRollout), new.(*v1alpha1.NodeRollout)
-		owner, known := apply.ParseOwner(after.Labels[v1alpha1.LabelOwner])
-		if known && (before.Status.Phase != after.Status.Phase || before.Status.Reason != after.Status.Reason) {
-			loop.Enqueue(owner)
+		if before.Status.Phase == after.Status.Phase && before.Status.Reason == after.Status.Reason {
+			return
+		}
+		for _, o := range syncs.GetStore().List() {
+			gs := o.(*v1alpha1.GitSync)
+			if apply.Owner(name(gs)) == after.Labels[v1alpha1.LabelOwner] {
+				loop.Enqueue(name(gs))
+			}
 		}
 	}})
 	return err

@@ -25,17 +25,21 @@ func (c *Controller) pass(ctx context.Context, gs *v1alpha1.GitSync) *outcome {
 	if err != nil {
 		return o.fail(err)
 	}
-	if err := c.applyObjects(ctx, gs, declared, o); err != nil {
+	seen, err := c.observe(ctx, gs, declared)
+	if err != nil {
 		return o.fail(err)
 	}
-	if err := c.declareDaemonSets(ctx, gs, declared, o); err != nil {
+	if err := c.applyObjects(ctx, gs, seen, o); err != nil {
+		return o.fail(err)
+	}
+	if err := c.declareDaemonSets(ctx, gs, declared, seen, o); err != nil {
 		return o.fail(err)
 	}
 	o.applied = o.fetched.Commit
 	if err := c.summarise(ctx, declared, o); err != nil {
 		return o.fail(err)
 	}
-	if err := c.prune(ctx, gs, declared, o); err != nil {
+	if err := c.prune(ctx, gs, seen, o); err != nil {
 		return o.fail(err)
 	}
 	return o
@@ -43,7 +47,7 @@ func (c *Controller) pass(ctx context.Context, gs *v1alpha1.GitSync) *outcome {
 
 // declareDaemonSets hands every DaemonSet to its rollout. One that cannot be
 // handed over does not stop the others.
-func (c *Controller) declareDaemonSets(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, o *outcome) error {
+func (c *Controller) declareDaemonSets(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, seen observed, o *outcome) error {
 	var errs []error
 	for _, ds := range declared.DaemonSets {
 		if native(ds) {
@@ -54,7 +58,7 @@ func (c *Controller) declareDaemonSets(ctx context.Context, gs *v1alpha1.GitSync
 			policy = gs.Spec.Policy
 		}
 		errs = append(errs, c.Rollouts.Declare(ctx, apply.Declaration{
-			DaemonSet: ds, Commit: o.fetched.Commit, Policy: policy, Owner: apply.Owner(name(gs)),
+			DaemonSet: ds, Commit: o.fetched.Commit, Policy: policy, Owner: seen.set.Owner, ConfigChanged: seen.changes(ds),
 		}))
 	}
 	return errors.Join(errs...)

@@ -2,7 +2,6 @@ package rollout_test
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -12,32 +11,6 @@ import (
 	"github.com/rollcall-dev/rollcall/apply/rollout/sim"
 	"github.com/rollcall-dev/rollcall/health"
 )
-
-// plan is one story: a fleet, a policy, and what happens when.
-type plan struct {
-	options sim.Options
-	script  []line
-	// abandoned stories end with rollcall scaled to zero, the others with all
-	// faults over and time passing.
-	abandoned bool
-}
-
-type line struct {
-	after   int
-	command string
-}
-
-// String prints the story so that it can be pasted into a scenario.
-func (p plan) String() string {
-	var b strings.Builder
-	o := p.options
-	fmt.Fprintf(&b, "nodes=%d groups=%d proven=%q readyAfter=%d controllerLag=%d cacheLag=%d tolerateAll=%t rollingUpdate=%t abandoned=%t\n%+v\n",
-		o.Nodes, o.Groups, o.Proven, o.ReadyAfter, o.ControllerLag, o.CacheLag, o.TolerateAll, o.RollingUpdate, p.abandoned, o.Policy)
-	for _, l := range p.script {
-		fmt.Fprintf(&b, "+%d %s\n", l.after, l.command)
-	}
-	return b.String()
-}
 
 // stories draws any story at all.
 func stories() *rapid.Generator[plan] {

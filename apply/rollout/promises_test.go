@@ -21,10 +21,15 @@ func TestPromisesHoldInAnyStory(t *testing.T) {
 
 // tell lets the story happen with a rule and returns the first promise that it
 // breaks.
-func tell(p plan, decide func(rollout.Input) rollout.Decision) error {
+func tell(p plan, decide func(rollout.Input) rollout.Decision, listeners ...func(sim.Fact)) error {
 	w := newWitness()
 	o := p.options
-	o.Decide, o.Trace = decide, w.see
+	o.Decide = decide
+	o.Trace = func(f sim.Fact) {
+		for _, listen := range append(listeners, w.see) {
+			listen(f)
+		}
+	}
 	w.proven[o.Proven] = o.Proven != ""
 	if o.Proven == "" {
 		delete(w.proven, "")

@@ -77,7 +77,7 @@ func (w *witness) see(f sim.Fact) {
 		w.seeDecision(f.Input, f.Decision)
 	case sim.Recorded:
 		w.seeRecord(f.Input, f.Decision)
-	case sim.Opened, sim.Wrote:
+	case sim.Opened, sim.Wrote, sim.Asked:
 	}
 }
 
@@ -191,7 +191,8 @@ func (w *witness) seeEvidence(in *rollout.Input, d rollout.Decision) {
 		return
 	}
 	promoted := after.Proven != nil && after.Proven.Digest == before.Candidate.Digest && (before.Proven == nil || before.Proven.Digest != after.Proven.Digest)
-	if !promoted && (after.Candidate == nil || after.Candidate.Digest != before.Candidate.Digest) {
+	advanced := after.Candidate != nil && after.Candidate.Digest == before.Candidate.Digest && after.Wave > before.Wave
+	if !promoted && !advanced {
 		return
 	}
 	passed, records := after.Wave, after.Records
@@ -201,6 +202,9 @@ func (w *witness) seeEvidence(in *rollout.Input, d rollout.Decision) {
 	}
 	for _, r := range records {
 		n := find(in.Fleet, r.UID)
+		if promoted && slices.ContainsFunc(after.Records, func(x rollout.Record) bool { return x.UID == r.UID }) {
+			continue // failed within the budget, and remembered for it
+		}
 		if r.Wave >= passed || n == nil || r.Failed != "" || r.Excused || promoted && (r.Touched.IsZero() || !n.Ready && before.Proven == nil) {
 			continue
 		}

@@ -22,6 +22,8 @@ func (k *kubeFlags) register(cmd *cobra.Command) {
 	f.StringVar(&k.kubeconfig, "kubeconfig", "", "path of the kubeconfig; default $KUBECONFIG, then ~/.kube/config, then the pod's own account")
 	f.StringVar(&k.context, "context", "", "context of the kubeconfig")
 	f.StringVarP(&k.namespace, "namespace", "n", "", "namespace; default the context's")
+	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("namespace", k.completeNamespaces))
+	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("context", k.completeContexts))
 }
 
 // config returns the client configuration and the namespace.
@@ -37,6 +39,7 @@ func (k *kubeFlags) config() (*rest.Config, string, error) {
 		return nil, "", fmt.Errorf("load kubeconfig: %w", err)
 	}
 	config.UserAgent = "rollcall/" + version
+	config.QPS, config.Burst = 50, 100 // a person waits for the answer
 	namespace := k.namespace
 	if namespace == "" {
 		if namespace, _, err = loader.Namespace(); err != nil {

@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -16,7 +18,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	code := run(ctx, os.Args, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
@@ -30,11 +32,14 @@ func (e exitCode) Error() string {
 	return fmt.Sprintf("exit code %d", int(e))
 }
 
-// run is the whole program but the process: 0 is success, 1 an error; plan
-// exits with 2 when there are changes.
+// run is the whole program but the process; args begin with the program's own
+// name. 0 is success, 1 an error; plan exits with 2 when there are changes.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot(stdout, stderr)
-	root.SetArgs(args)
+	if strings.HasPrefix(filepath.Base(args[0]), "kubectl-") {
+		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl rollcall"}
+	}
+	root.SetArgs(args[1:])
 	err := root.ExecuteContext(ctx)
 	var code exitCode
 	switch {
@@ -63,6 +68,9 @@ Installed as kubectl-rollcall it is a kubectl plugin: kubectl rollcall status`,
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
+	})
 	k := &kubeFlags{}
 	root.AddCommand(newController(stderr), newPlan(k), newStatus(k), newPause(k), newResume(k), newRetry(k), newVersion())
 	return root

@@ -4,29 +4,60 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
+
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
-// outputFlag is -o: text for people, json and yaml for programs.
+// outputFlag is -o: text for people, json and yaml for programs. It is a
+// pflag.Value, so that an unknown format is refused before anything is done.
 type outputFlag struct {
 	format string
 }
 
-func (o *outputFlag) register(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&o.format, "output", "o", "text", "output format: text, json or yaml")
+func outputFormats() []string {
+	return []string{"text", "json", "yaml"}
 }
 
+// String is the format.
+func (o *outputFlag) String() string {
+	return o.format
+}
+
+// Set accepts the formats that exist.
+func (o *outputFlag) Set(format string) error {
+	if !slices.Contains(outputFormats(), format) {
+		return fmt.Errorf("unknown output format %q: use text, json or yaml", format)
+	}
+	o.format = format
+	return nil
+}
+
+// Type is shown in the help.
+func (o *outputFlag) Type() string {
+	return "string"
+}
+
+func (o *outputFlag) register(cmd *cobra.Command) {
+	o.format = "text"
+	cmd.Flags().VarP(o, "output", "o", "output format: "+strings.Join(outputFormats(), ", "))
+	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputFormats(), cobra.ShellCompDirectiveNoFileComp)))
+}
+
+// print writes v, or for people the text.
 func (o *outputFlag) print(w io.Writer, v any, text func() string) error {
 	switch o.format {
-	case "text", "":
-		_, err := io.WriteString(w, text())
-		return err
 	case "json":
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
-		return e.Encode(v)
+		if err := e.Encode(v); err != nil {
+			return fmt.Errorf("print as json: %w", err)
+		}
+		return nil
 	case "yaml":
 		raw, err := yaml.Marshal(v)
 		if err != nil {
@@ -35,6 +66,24 @@ func (o *outputFlag) print(w io.Writer, v any, text func() string) error {
 		_, err = w.Write(raw)
 		return err
 	default:
-		return fmt.Errorf("unknown output format %q: use text, json or yaml", o.format)
+		_, err := io.WriteString(w, text())
+		return err
 	}
+}
+
+// typed returns the NodeRollout with its kind, which the API leaves out of what
+// it returns to a typed client, and without its managed fields.
+func typed(n *v1alpha1.NodeRollout) *v1alpha1.NodeRollout {
+	out := n.DeepCopy()
+	out.APIVersion, out.Kind = v1alpha1.GroupVersion().String(), "NodeRollout"
+	out.ManagedFields = nil
+	return out
+}
+
+// typedSync does the same for a GitSync.
+func typedSync(gs *v1alpha1.GitSync) *v1alpha1.GitSync {
+	out := gs.DeepCopy()
+	out.APIVersion, out.Kind = v1alpha1.GroupVersion().String(), "GitSync"
+	out.ManagedFields = nil
+	return out
 }

@@ -50,6 +50,22 @@ func count(t *testing.T, snapshot *git.Snapshot) int {
 	return files
 }
 
+func TestTheCloneInUseIsNotTheOneToBeRemoved(t *testing.T) {
+	s := newServer(t)
+	client := &git.Client{Dir: t.TempDir()}
+	older := s.push("one", map[string]string{"a": "1"})
+	fetch(t, client, s.source(), "")
+	s.push("two", map[string]string{"a": "2"})
+	fetch(t, client, s.source(), "")
+	s.git(s.work, "push", "-q", "-f", "origin", older+":main")
+	back := fetch(t, client, s.source(), "")
+	s.push("three", map[string]string{"a": "3"})
+	fetch(t, client, s.source(), "")
+	if content, err := back.ReadFile("a"); err != nil || string(content) != "1" {
+		t.Errorf("the snapshot from before the last fetch reads %q, %v", content, err)
+	}
+}
+
 func TestACommitIsFetchedOnce(t *testing.T) {
 	s := newServer(t)
 	commit := s.push("one", map[string]string{"a": "1"})

@@ -10,7 +10,7 @@ import (
 
 // Client reads repositories into a directory. It is safe for concurrent use.
 //
-//	DIR/SOURCE/COMMIT/   a bare clone of depth 1; the newest and the one before it are kept
+//	DIR/SOURCE/COMMIT/   a bare clone of depth 1; the newest and the one used before it are kept
 //	DIR/SOURCE/.new-*    a clone in the making; what a crash leaves is removed by the next fetch
 type Client struct {
 	// Dir is where the clones lie; it is created when it is missing. Only Fetch needs it. No other process

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -18,12 +19,21 @@ func (c *Client) home(s Source) string {
 	return filepath.Join(c.Dir, hex.EncodeToString(sum[:])[:32])
 }
 
-// kept opens a clone of an earlier fetch.
+// kept opens a clone of an earlier fetch and marks it as used now, so that it is not the one to be removed next.
 func (c *Client) kept(s Source, commit plumbing.Hash) (*Snapshot, error) {
-	return openSnapshot(filepath.Join(c.home(s), commit.String()), s, c.Limits.orDefaults(), commit)
+	dir := filepath.Join(c.home(s), commit.String())
+	snapshot, err := openSnapshot(dir, s, c.Limits.orDefaults(), commit)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	if err := os.Chtimes(dir, now, now); err != nil {
+		return nil, s.cacheFailed("mark the clone as used", err)
+	}
+	return snapshot, nil
 }
 
-// place renames a finished clone to its final name, opens it there, and removes all others but the newest. A
+// place renames a finished clone to its final name, opens it there, and removes all others but the one used last. A
 // good clone that another fetch has put there meanwhile stays: it may be in use.
 func (c *Client) place(s Source, dir string, commit plumbing.Hash) (*Snapshot, error) {
 	c.swap.Lock()
@@ -44,7 +54,7 @@ func (c *Client) place(s Source, dir string, commit plumbing.Hash) (*Snapshot, e
 	return c.kept(s, commit)
 }
 
-// removeOlder keeps the current clone and the newest of the others.
+// removeOlder keeps the current clone and, of the others, the one that was used last.
 func (c *Client) removeOlder(home, current string) error {
 	entries, err := os.ReadDir(home)
 	if err != nil {
@@ -52,7 +62,7 @@ func (c *Client) removeOlder(home, current string) error {
 	}
 	type clone struct {
 		name string
-		made int64
+		used time.Time
 	}
 	var others []clone
 	for _, entry := range entries {
@@ -60,9 +70,9 @@ func (c *Client) removeOlder(home, current string) error {
 		if err != nil || entry.Name() == current || strings.HasPrefix(entry.Name(), newPrefix) {
 			continue
 		}
-		others = append(others, clone{entry.Name(), info.ModTime().UnixNano()})
+		others = append(others, clone{entry.Name(), info.ModTime()})
 	}
-	slices.SortFunc(others, func(a, b clone) int { return int(b.made - a.made) })
+	slices.SortFunc(others, func(a, b clone) int { return b.used.Compare(a.used) })
 	for _, old := range others[min(len(others), 1):] {
 		if err := os.RemoveAll(filepath.Join(home, old.name)); err != nil {
 			return fmt.Errorf("remove old clone: %w", err)

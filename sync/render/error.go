@@ -99,14 +99,17 @@ const collected = 200
 
 // add appends what is wrong to the errors, whatever form it has. What a base is blamed for twice is said once.
 func (e *Errors) add(err error) {
-	if err == nil || len(*e) >= collected {
+	if err == nil {
 		return
 	}
 	found := List(err)
 	if len(found) == 0 {
 		found = []*Error{{Reason: BuildFailed, Message: err.Error(), Err: err}}
 	}
-	for _, f := range found {
+	for _, f := range found[:min(len(found), collected)] {
+		if len(*e) >= collected {
+			return
+		}
 		known := slices.ContainsFunc(*e, func(other *Error) bool { return other.Error() == f.Error() })
 		if !known {
 			*e = append(*e, f)

@@ -33,7 +33,7 @@ func TestNothingIsFetched(t *testing.T) {
 		"resources, git over https":     "resources: ['https://127.0.0.1/a/b.git?ref=main']\n",
 		"resources, ssh":                "resources: ['ssh://git@127.0.0.1/a/b']\n",
 		"resources, scp-like":           "resources: ['git@127.0.0.1:a/b']\n",
-		"resources, file":               "resources: ['file:///tmp/a']\n",
+		"resources, file":               "resources: ['file:///srv/a']\n",
 		"resources, github.com":         "resources: [github.com/a/b]\n",
 		"resources, GitHub.com":         "resources: [GitHub.com/a/b]\n",
 		"resources, user":               "resources: ['user@host/a/b']\n",

@@ -2,7 +2,6 @@ package render
 
 import (
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 )
@@ -41,7 +40,7 @@ func (w *walk) directory(dir string, depth int) error {
 		case entry.IsDir():
 			err = w.directory(name, depth+1)
 		case !entry.Type().IsRegular():
-			err = w.irregular(name, entry.Type())
+			w.errs.add(w.tree.irregular(name, entry.Type()))
 		case depth > 0 && slices.Contains(kustomizationNames(), entry.Name()):
 			w.errs.add(&Error{Reason: BuildFailed, File: name, Message: fmt.Sprintf(
 				"a kustomization below a plain directory is not built: name %s in the resources of a kustomization.yaml "+
@@ -72,18 +71,6 @@ func (w *walk) file(name string) error {
 	if len(w.found) > w.tree.limits.Objects {
 		return exceeded(name, "Objects", w.tree.limits.Objects, len(w.found))
 	}
-	return nil
-}
-
-// irregular reads what is neither file nor directory for the error that the tree has about it. It is never
-// skipped: a link may stand for a directory of manifests.
-func (w *walk) irregular(name string, mode fs.FileMode) error {
-	if _, err := w.tree.content(name); err != nil {
-		w.errs.add(err)
-		return nil
-	}
-	w.errs.add(&Error{Reason: BuildFailed, File: name, Message: fmt.Sprintf(
-		"this is no regular file (%s): replace it by a copy, or move it out of the path", mode)})
 	return nil
 }
 

@@ -84,6 +84,8 @@ func (t *tree) directory(dir string) error {
 	switch {
 	case ok && mode.IsDir():
 		return nil
+	case ok && !mode.IsRegular():
+		return t.irregular(dir, mode)
 	case ok:
 		return &Error{Reason: PathNotFound, File: dir, Message: fmt.Sprintf(
 			"path %q is a file: name the directory that holds it, %q", dir, path.Dir(dir))}
@@ -101,6 +103,16 @@ func (t *tree) directory(dir string) error {
 	}
 	return &Error{Reason: PathNotFound, Message: fmt.Sprintf(
 		"path %q does not exist in this commit; %s", dir, beside)}
+}
+
+// irregular reads what is neither file nor directory for the error that the tree has about it. It is never
+// skipped: a link may stand for a directory of manifests.
+func (t *tree) irregular(name string, mode fs.FileMode) error {
+	if _, err := t.content(name); err != nil {
+		return err
+	}
+	return &Error{Reason: BuildFailed, File: name, Message: fmt.Sprintf(
+		"this is no regular file (%s): replace it by a copy, or move it out of the path", mode)}
 }
 
 // shownNames is how many names of a directory a message spells out.

@@ -40,6 +40,7 @@ import (
 //
 // A command about a node that is not there does nothing.
 func (c *Cluster) Do(command string) error {
+	c.tell(Fact{Event: Asked, By: Adversary, Command: command})
 	w := append(strings.Fields(command), "", "", "")
 	known := c.doGit(w[0], w[1]) || c.doNode(w[0], c.node(w[1])) || c.doPod(w[0], w[1], number(w[2])) ||
 		c.doFleet(w[0], w[1], w[2]) || c.doProcess(w[0], number(w[1]), number(w[2]))

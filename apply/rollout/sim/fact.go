@@ -25,6 +25,8 @@ const (
 	Recorded Event = "Recorded"
 	// Decided: a leader has made a decision.
 	Decided Event = "Decided"
+	// Asked: a command was given.
+	Asked Event = "Asked"
 	// NodeLeft: a node is gone.
 	NodeLeft Event = "NodeLeft"
 )
@@ -53,6 +55,8 @@ type Fact struct {
 	// Served is whether the node had an available agent until this deletion.
 	Served bool
 	Why    rollout.Why
+	// Command is what was asked.
+	Command string
 	// Decision is what was decided or recorded, from Input.
 	Decision rollout.Decision
 	Input    *rollout.Input

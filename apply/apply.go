@@ -1,0 +1,120 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// Apply writes what a plan creates and updates, stage by stage, and returns what became of each declared object. Objects
+// that are as declared are not written.
+//
+// It is all or nothing as far as can be known: while the plan has an object that cannot be applied, nothing is written.
+// When a write fails all the same, its stage goes on and the stages after it do not begin. Apply waits only for
+// CustomResourceDefinitions, and no longer than EstablishTimeout.
+func (a *Applier) Apply(ctx context.Context, plan diff.Plan, objects []diff.Object) Results {
+	declared := map[diff.ID]diff.Object{}
+	for _, o := range objects {
+		declared[diff.IDOf(o.Declared)] = o
+	}
+	blocked := plan.Blocked()
+	failed := 0
+	var out Results
+	for _, s := range stages() {
+		before := failed
+		for _, c := range inStage(plan.Changes, s) {
+			if !c.Declared {
+				continue
+			}
+			result := a.executed(ctx, c, declared[c.ID], len(blocked), before)
+			if result.Done == Failed {
+				failed++
+			}
+			out = append(out, result)
+		}
+	}
+	return out
+}
+
+// executed does with one declared object what the plan says.
+func (a *Applier) executed(ctx context.Context, c diff.Change, o diff.Object, blocked, failed int) Result {
+	switch c.Operation {
+	case diff.Unchanged:
+		return resultOf(c, Unchanged, "", "")
+	case diff.Conflict, diff.Refused, diff.Foreign:
+		return resultOf(c, Failed, c.Reason, c.Message)
+	case diff.Create, diff.Update:
+		switch {
+		case blocked > 0:
+			return resultOf(c, Withheld, ReasonBlocked, fmt.Sprintf("%d objects of this commit cannot be applied, so none is", blocked))
+		case failed > 0:
+			return resultOf(c, Withheld, ReasonAwaitingStage, fmt.Sprintf("%d objects that come before it failed", failed))
+		}
+		done, problem := a.write(ctx, c, o)
+		if problem != nil {
+			return resultOf(c, Failed, problem.Reason, problem.Message)
+		}
+		return resultOf(c, done, "", "")
+	case diff.Keep:
+		return resultOf(c, Withheld, c.Reason, c.Message)
+	case diff.Delete:
+		return resultOf(c, Failed, ReasonInvalid, "a declared object is not deleted")
+	default:
+		return resultOf(c, Failed, ReasonInvalid, fmt.Sprintf("operation %q is unknown", c.Operation))
+	}
+}
+
+// write applies one object. A write that overtakes it makes it try again.
+func (a *Applier) write(ctx context.Context, c diff.Change, o diff.Object) (Done, *diff.Problem) {
+	t := target{object: o.Declared, source: o.Source}
+	mapping, err := a.awaitKind(ctx, c, o)
+	if err != nil {
+		return Failed, a.problem("find kind", t, err)
+	}
+	t.mapping = mapping
+	done, problem, err := a.writeOnce(ctx, t)
+	for range attempts - 1 {
+		if !overtaken(err) {
+			break
+		}
+		done, problem, err = a.writeOnce(ctx, t)
+	}
+	switch {
+	case problem != nil:
+		return Failed, problem
+	case overtaken(err):
+		return Failed, &diff.Problem{Reason: ReasonUnavailable, Message: "somebody else keeps writing it; the next pass tries again"}
+	case err != nil:
+		return Failed, a.problem("patch", t, err)
+	}
+	a.logger().Info("apply", "object", c.ID.String(), "done", string(done), "reason", c.Reason)
+	if isDefinition(t.object) {
+		problem = a.awaitDefinition(ctx, t)
+	}
+	return done, problem
+}
+
+// writeOnce looks at the object again, for the plan may be old, and applies it.
+func (a *Applier) writeOnce(ctx context.Context, t target) (Done, *diff.Problem, error) {
+	live, err := a.get(ctx, t)
+	if err != nil {
+		return Failed, nil, err
+	}
+	if problem := ownerProblem(live, t.object.GetLabels()[v1alpha1.LabelOwner]); problem != nil {
+		return Failed, problem, nil
+	}
+	live, err = a.takeOver(ctx, t, live)
+	if err != nil {
+		return Failed, nil, err
+	}
+	_, err = a.send(ctx, t, request{})
+	if found := conflicts(err); len(found) > 0 && live != nil && a.adoptable(found) {
+		_, err = a.send(ctx, t, request{force: true, resourceVersion: live.GetResourceVersion()})
+	}
+	if live == nil {
+		return Created, nil, err
+	}
+	return Configured, nil, err
+}

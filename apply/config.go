@@ -1,0 +1,171 @@
+package apply
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/sync/render"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// InUse are the ConfigMaps and Secrets that some pod of the owner's DaemonSets
+// may mount, now or on the way back: those of every controller revision that
+// Kubernetes keeps, of the proven version and of the declared one.
+func (r *Rollouts) InUse(ctx context.Context, owner string) ([]diff.Reference, error) {
+	list, err := r.Kinds.NodeRollouts(metav1.NamespaceAll).List(ctx, metav1.ListOptions{LabelSelector: v1alpha1.LabelOwner + "=" + owner})
+	if err != nil {
+		return nil, fmt.Errorf("list noderollouts of %s: %w", owner, err)
+	}
+	var out []diff.Reference
+	for i := range list.Items {
+		key := types.NamespacedName{Namespace: list.Items[i].Namespace, Name: list.Items[i].Name}
+		used, err := r.usedBy(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, used...)
+	}
+	slices.SortFunc(out, compareReferences)
+	return slices.Compact(out), nil
+}
+
+func compareReferences(a, b diff.Reference) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+}
+
+func (r *Rollouts) usedBy(ctx context.Context, key types.NamespacedName) ([]diff.Reference, error) {
+	var out []diff.Reference
+	live, err := r.Kube.AppsV1().DaemonSets(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+	case err != nil:
+		return nil, fmt.Errorf("get daemonset %s: %w", key, err)
+	default:
+		out = append(out, configOf(key.Namespace, &live.Spec.Template)...)
+		for _, revision := range r.Fleet.Revisions(live.UID) {
+			t, err := revisionTemplate(revision)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, configOf(key.Namespace, t)...)
+		}
+	}
+	s := store{r.Kube, key}
+	rec, _, err := s.recorded(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, digest := range sortedKeys(rec.Templates) {
+		t := rec.Templates[digest]
+		out = append(out, configOf(key.Namespace, &t)...)
+	}
+	want, err := s.declared(ctx)
+	if err != nil || want == nil {
+		return out, err
+	}
+	return append(out, configOf(key.Namespace, &want.Template)...), nil
+}
+
+// Mounted are the plain ConfigMaps and Secrets that the running pods of a
+// DaemonSet read while Git declares another version of it. Writing those would
+// change the config of every node at once, past every wave, so they wait until
+// the version that reads pinned copies is proven.
+func (r *Rollouts) Mounted(ctx context.Context, ds render.DaemonSet) ([]diff.Reference, error) {
+	key := types.NamespacedName{Namespace: ds.GetNamespace(), Name: ds.GetName()}
+	live, err := r.Kube.AppsV1().DaemonSets(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get daemonset %s: %w", key, err)
+	}
+	running := live.Spec.Template
+	n, err := r.Kinds.NodeRollouts(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+	case err != nil:
+		return nil, fmt.Errorf("get noderollout %s: %w", key, err)
+	case n.Status.Proven != nil && n.Status.Proven.Digest == ds.Digest:
+		return nil, nil
+	case n.Status.Proven != nil:
+		rec, _, err := (store{r.Kube, key}).recorded(ctx)
+		if err != nil {
+			return nil, err
+		}
+		running = rec.Templates[n.Status.Proven.Digest]
+	}
+	read := configOf(key.Namespace, &running)
+	return slices.DeleteFunc(read, func(ref diff.Reference) bool {
+		return !slices.Contains(ds.Config, render.Reference(ref))
+	}), nil
+}
+
+// configOf lists the ConfigMaps and Secrets that pods of a template read.
+func configOf(namespace string, t *corev1.PodTemplateSpec) []diff.Reference {
+	var out []diff.Reference
+	add := func(kind, name string) {
+		if name != "" {
+			out = append(out, diff.Reference{Kind: kind, Namespace: namespace, Name: name})
+		}
+	}
+	for i := range t.Spec.Volumes {
+		configOfVolume(&t.Spec.Volumes[i], add)
+	}
+	for _, c := range slices.Concat(t.Spec.InitContainers, t.Spec.Containers) {
+		configOfContainer(&c, add)
+	}
+	for _, s := range t.Spec.ImagePullSecrets {
+		add("Secret", s.Name)
+	}
+	return out
+}
+
+func configOfVolume(v *corev1.Volume, add func(kind, name string)) {
+	if v.ConfigMap != nil {
+		add("ConfigMap", v.ConfigMap.Name)
+	}
+	if v.Secret != nil {
+		add("Secret", v.Secret.SecretName)
+	}
+	if v.Projected == nil {
+		return
+	}
+	for _, s := range v.Projected.Sources {
+		if s.ConfigMap != nil {
+			add("ConfigMap", s.ConfigMap.Name)
+		}
+		if s.Secret != nil {
+			add("Secret", s.Secret.Name)
+		}
+	}
+}
+
+func configOfContainer(c *corev1.Container, add func(kind, name string)) {
+	for _, e := range c.EnvFrom {
+		if e.ConfigMapRef != nil {
+			add("ConfigMap", e.ConfigMapRef.Name)
+		}
+		if e.SecretRef != nil {
+			add("Secret", e.SecretRef.Name)
+		}
+	}
+	for _, e := range c.Env {
+		if e.ValueFrom == nil {
+			continue
+		}
+		if ref := e.ValueFrom.ConfigMapKeyRef; ref != nil {
+			add("ConfigMap", ref.Name)
+		}
+		if ref := e.ValueFrom.SecretKeyRef; ref != nil {
+			add("Secret", ref.Name)
+		}
+	}
+}

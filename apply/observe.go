@@ -1,0 +1,162 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// requests is how many requests of one observation are under way at once.
+const requests = 8
+
+// Observe asks the API server what it has of a set and what it would make of it, by a dry-run of each object. It writes
+// nothing. Whatever is wrong is in the observation, all of it: nothing stops it early but the end of ctx, and then every
+// object that was not asked about has a problem.
+func (a *Applier) Observe(ctx context.Context, set Set) Observation {
+	all := a.locate(set)
+	seen := make([]sight, len(all))
+	former := formerIDs(set)
+	out := Observation{Former: make([]diff.Former, len(former))}
+	var group errgroup.Group
+	group.SetLimit(requests)
+	for i := range all {
+		group.Go(func() error {
+			seen[i] = a.look(ctx, all[i], set.Owner)
+			return nil
+		})
+	}
+	for i := range former {
+		group.Go(func() error {
+			out.Former[i] = a.lookFormer(ctx, former[i])
+			return nil
+		})
+	}
+	_ = group.Wait() // Nothing above returns an error: problems are part of the observation.
+	out.Objects = awaited(seen)
+	return out
+}
+
+// sight is an observed object with what later tells whether its problem solves itself.
+type sight struct {
+	diff.Object
+	located
+	missing dependency
+}
+
+// look observes one object. A write that overtakes it makes it look again.
+func (a *Applier) look(ctx context.Context, l located, owner string) sight {
+	out := sight{located: l, Object: diff.Object{Declared: l.object, Source: l.source, Pending: l.pending, Problem: l.problem}}
+	if l.problem != nil || l.pending != "" {
+		return out
+	}
+	for range attempts {
+		verb, err := a.lookOnce(ctx, &out, owner)
+		if err == nil {
+			return out
+		}
+		out.Problem, out.missing = a.problem(verb, l.target, err), missing(err)
+		if !overtaken(err) {
+			return out
+		}
+		out.Problem = &diff.Problem{Reason: ReasonUnavailable, Message: "somebody else keeps writing it; the next pass tries again"}
+	}
+	return out
+}
+
+// lookOnce returns the verb that failed with the error.
+func (a *Applier) lookOnce(ctx context.Context, out *sight, owner string) (verb string, err error) {
+	out.Problem = nil
+	live, err := a.get(ctx, out.target)
+	if err != nil {
+		return "get", err
+	}
+	out.Live = live
+	if out.Problem = ownerProblem(live, owner); out.Problem != nil {
+		return "", nil
+	}
+	if sameForGood(out.Declared, live) {
+		out.Merged = live
+		return "", nil
+	}
+	out.Merged, out.TakenFrom, err = a.tryOut(ctx, out.target, live)
+	return "patch", err
+}
+
+// ownerProblem is the problem of an object that another GitSync owns.
+func ownerProblem(live *unstructured.Unstructured, owner string) *diff.Problem {
+	if live == nil {
+		return nil
+	}
+	other := live.GetLabels()[v1alpha1.LabelOwner]
+	if other == "" || other == owner {
+		return nil
+	}
+	return &diff.Problem{Reason: ReasonOwnedByAnother, Message: fmt.Sprintf("GitSync %s owns it, so %s leaves it alone: remove it from one of the two", other, owner)}
+}
+
+// sameForGood reports whether live is an immutable ConfigMap or Secret of this owner that already has the declared
+// content. Nobody can change it, so that nobody need be asked.
+func sameForGood(declared, live *unstructured.Unstructured) bool {
+	if live == nil || live.GetLabels()[v1alpha1.LabelOwner] != declared.GetLabels()[v1alpha1.LabelOwner] {
+		return false
+	}
+	for _, o := range []*unstructured.Unstructured{declared, live} {
+		immutable, _, err := unstructured.NestedBool(o.Object, "immutable")
+		if !immutable || err != nil {
+			return false
+		}
+	}
+	return equality.Semantic.DeepEqual(declared.Object["data"], live.Object["data"]) &&
+		equality.Semantic.DeepEqual(declared.Object["binaryData"], live.Object["binaryData"])
+}
+
+// awaited makes those problems pending that the set itself solves: a dry-run does not see what comes before it in the
+// same set, neither a namespace nor the next version of a schema.
+func awaited(seen []sight) []diff.Object {
+	made := map[dependency]bool{}
+	changed := map[string]bool{}
+	for _, s := range seen {
+		if s.mapping != nil && s.Live == nil && s.Problem == nil {
+			made[dependency{s.mapping.Resource.Resource, s.object.GetName()}] = true
+		}
+		if isDefinition(s.object) && s.Problem == nil && !sameSpec(s.Live, s.Merged) {
+			changed[definedKind(s.object).String()] = true
+		}
+	}
+	out := make([]diff.Object, 0, len(seen))
+	for _, s := range seen {
+		switch {
+		case s.Problem == nil:
+		case s.missing != dependency{} && made[s.missing]:
+			s.Problem, s.Pending = nil, fmt.Sprintf("%s %s comes first", s.missing.resource, s.missing.name)
+		case s.Problem.Reason == ReasonInvalid && changed[s.object.GroupVersionKind().GroupKind().String()]:
+			s.Problem, s.Pending = nil, "the change of its CustomResourceDefinition comes first"
+		}
+		out = append(out, s.Object)
+	}
+	return out
+}
+
+func sameSpec(live, merged *unstructured.Unstructured) bool {
+	return live != nil && merged != nil && equality.Semantic.DeepEqual(live.Object["spec"], merged.Object["spec"])
+}
+
+// lookFormer observes an object that the inventory lists and the set does not.
+func (a *Applier) lookFormer(ctx context.Context, f formerID) diff.Former {
+	out := diff.Former{ID: f.ID}
+	t, err := a.targetOf(f.ID, f.version)
+	if err == nil {
+		out.Live, err = a.get(ctx, t)
+	}
+	if err != nil && !apierrors.IsNotFound(err) || notServed(err) {
+		out.Problem = a.problem("get", t, err)
+	}
+	return out
+}

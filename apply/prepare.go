@@ -1,0 +1,155 @@
+package apply
+
+import (
+	"encoding/base64"
+	"fmt"
+	"maps"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// prepared returns the object as it is applied: with the owner label, with a namespace if its kind has one, and without
+// what only the API server writes. A Secret's stringData becomes data, for the API server does not track who owns a
+// field that it never stores.
+func prepared(o *unstructured.Unstructured, set Set, namespaced bool) *unstructured.Unstructured {
+	out := o.DeepCopy()
+	unstructured.RemoveNestedField(out.Object, "status")
+	for _, field := range []string{"managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink"} {
+		unstructured.RemoveNestedField(out.Object, "metadata", field)
+	}
+	if namespaced && out.GetNamespace() == "" {
+		out.SetNamespace(set.Namespace)
+	}
+	labels := maps.Clone(out.GetLabels())
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[v1alpha1.LabelOwner] = set.Owner
+	out.SetLabels(labels)
+	if isSecret(out) {
+		foldStringData(out)
+	}
+	return out
+}
+
+func isSecret(o *unstructured.Unstructured) bool {
+	return o.GroupVersionKind().GroupKind() == schema.GroupKind{Kind: "Secret"}
+}
+
+// foldStringData writes stringData over data, as the API server does. What is no map of strings is left for the API
+// server to refuse.
+func foldStringData(secret *unstructured.Unstructured) {
+	plain, found, err := unstructured.NestedStringMap(secret.Object, "stringData")
+	if !found || err != nil {
+		return
+	}
+	data, _, err := unstructured.NestedMap(secret.Object, "data")
+	if err != nil {
+		return
+	}
+	if data == nil {
+		data = map[string]any{}
+	}
+	for key, value := range plain {
+		data[key] = base64.StdEncoding.EncodeToString([]byte(value))
+	}
+	secret.Object["data"] = data
+	delete(secret.Object, "stringData")
+}
+
+// located is a prepared object with where the cluster keeps it, or with why that is not known.
+type located struct {
+	target
+	pending string
+	problem *diff.Problem
+}
+
+// locate finds the kind of each object and prepares the object. Missing kinds are looked for once more in a fresh list,
+// and then among the CustomResourceDefinitions of the set itself.
+func (a *Applier) locate(set Set) []located {
+	scopes := declaredScopes(set)
+	fresh := false
+	out := make([]located, 0, len(set.Objects))
+	for _, o := range set.Objects {
+		gvk := o.GroupVersionKind()
+		mapping, err := a.kindOf(gvk)
+		if meta.IsNoMatchError(err) && !fresh {
+			fresh = true
+			a.forgetKinds()
+			mapping, err = a.kindOf(gvk)
+		}
+		l := located{target: target{source: o.Source, mapping: mapping}}
+		namespaced, defined := scopes[gvk]
+		switch {
+		case err == nil:
+			l.object = prepared(o.Unstructured, set, l.namespaced())
+			l.problem = l.misplaced(l.namespaced())
+		case meta.IsNoMatchError(err) && defined:
+			l.object = prepared(o.Unstructured, set, namespaced)
+			l.problem = l.misplaced(namespaced)
+			l.pending = "its CustomResourceDefinition comes first"
+		default:
+			l.object = prepared(o.Unstructured, set, false)
+			l.problem = a.problem("find kind", l.target, err)
+		}
+		out = append(out, l)
+	}
+	return withoutTwins(out)
+}
+
+// misplaced is the problem of a cluster-scoped object that names a namespace.
+func (l located) misplaced(namespaced bool) *diff.Problem {
+	if namespaced || l.object.GetNamespace() == "" {
+		return nil
+	}
+	return &diff.Problem{Reason: ReasonInvalid, Message: fmt.Sprintf("metadata.namespace is %q, but a %s belongs to no namespace: remove the field",
+		l.object.GetNamespace(), l.object.GetKind())}
+}
+
+// withoutTwins gives a problem to each object that became the same as another one when it got its namespace.
+func withoutTwins(all []located) []located {
+	first := map[diff.ID]string{}
+	for i, l := range all {
+		id := diff.IDOf(l.object)
+		if source, twin := first[id]; twin && l.problem == nil {
+			all[i].problem = &diff.Problem{Reason: ReasonInvalid, Message: "it is declared a second time, also in " + source}
+		}
+		first[id] = l.source
+	}
+	return all
+}
+
+// declaredScopes tells of each kind and version that the set defines whether it is namespaced.
+func declaredScopes(set Set) map[schema.GroupVersionKind]bool {
+	out := map[schema.GroupVersionKind]bool{}
+	for _, o := range set.Objects {
+		if !isDefinition(o.Unstructured) {
+			continue
+		}
+		gk := definedKind(o.Unstructured)
+		scope, _, _ := unstructured.NestedString(o.Object, "spec", "scope")
+		versions, _, _ := unstructured.NestedSlice(o.Object, "spec", "versions")
+		for _, v := range versions {
+			version, _ := v.(map[string]any)
+			name, _, _ := unstructured.NestedString(version, "name")
+			out[gk.WithVersion(name)] = scope == "Namespaced"
+		}
+	}
+	return out
+}
+
+func isDefinition(o *unstructured.Unstructured) bool {
+	return o.GroupVersionKind().GroupKind() == schema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}
+}
+
+// definedKind is the kind that a CustomResourceDefinition defines.
+func definedKind(definition *unstructured.Unstructured) schema.GroupKind {
+	group, _, _ := unstructured.NestedString(definition.Object, "spec", "group")
+	kind, _, _ := unstructured.NestedString(definition.Object, "spec", "names", "kind")
+	return schema.GroupKind{Group: group, Kind: kind}
+}

@@ -1,0 +1,102 @@
+package apply
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+)
+
+// tryOut returns what an apply would make of an object, as the API server says, and the managers whose fields it would
+// take over. It writes nothing. Live is nil when there is no such object.
+func (a *Applier) tryOut(ctx context.Context, t target, live *unstructured.Unstructured) (merged *unstructured.Unstructured, takenFrom []string, err error) {
+	takenFrom = a.taken(live)
+	merged, err = a.send(ctx, t, request{dryRun: true})
+	if found := conflicts(err); len(found) > 0 && live != nil && a.adoptable(found) {
+		for _, c := range found {
+			takenFrom = append(takenFrom, c.manager)
+		}
+		merged, err = a.send(ctx, t, request{dryRun: true, force: true, resourceVersion: live.GetResourceVersion()})
+	}
+	if err == nil && len(a.taken(live)) > 0 {
+		merged, err = a.withoutTaken(ctx, t, live, merged)
+	}
+	slices.Sort(takenFrom)
+	return merged, slices.Compact(takenFrom), err
+}
+
+// withoutTaken returns what an apply would make of an object after the takeover. A dry-run of the takeover cannot be
+// followed by a dry-run of the apply, so this removes what would be left without an owner and has the API server say
+// what it makes of that: it puts defaults back.
+func (a *Applier) withoutTaken(ctx context.Context, t target, live, merged *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	left, err := a.leftover(merged)
+	if err != nil {
+		return nil, fmt.Errorf("read field managers of %s: %w", t, err)
+	}
+	want := merged.DeepCopy()
+	if rest, _ := without(want.Object, left).(map[string]any); rest != nil {
+		want.Object = rest
+	}
+	patch, err := json.Marshal(append(replacements(live, want),
+		map[string]any{"op": "replace", "path": "/metadata/resourceVersion", "value": live.GetResourceVersion()}))
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", t, err)
+	}
+	return a.client(t).Patch(ctx, t.object.GetName(), types.JSONPatchType, patch, a.patchOptions(true))
+}
+
+// leftover are the fields that only managers own from which rollcall takes over. Entries of another version than
+// rollcall's are left alone, as csaupgrade leaves them: their fields may have other names.
+func (a *Applier) leftover(merged *unstructured.Unstructured) (*fieldpath.Set, error) {
+	taken, kept := fieldpath.NewSet(), fieldpath.NewSet()
+	for _, entry := range merged.GetManagedFields() {
+		if entry.FieldsV1 == nil {
+			continue
+		}
+		fields := fieldpath.NewSet()
+		if err := fields.FromJSON(bytes.NewReader(entry.FieldsV1.GetRawBytes())); err != nil {
+			return nil, fmt.Errorf("read fields of manager %s: %w", entry.Manager, err)
+		}
+		switch {
+		case a.takes(entry) && entry.APIVersion == merged.GetAPIVersion():
+			taken = taken.Union(fields)
+		case !a.takes(entry) || entry.Operation != metav1.ManagedFieldsOperationUpdate:
+			kept = kept.Union(fields)
+		}
+	}
+	return taken.Difference(kept), nil
+}
+
+// replacements are the operations of a JSON patch that make live into want, whole top-level fields at a time.
+func replacements(live, want *unstructured.Unstructured) []map[string]any {
+	out := replaced("", live.Object, want.Object, []string{"apiVersion", "kind", "metadata", "status"})
+	metadata := func(o *unstructured.Unstructured) map[string]any {
+		m, _ := o.Object["metadata"].(map[string]any)
+		return m
+	}
+	return append(out, replaced("/metadata", metadata(live), metadata(want), []string{
+		"name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "managedFields", "selfLink",
+	})...)
+}
+
+func replaced(path string, from, to map[string]any, but []string) []map[string]any {
+	var out []map[string]any
+	for _, key := range sortedKeys(from) {
+		if _, stays := to[key]; !stays && !slices.Contains(but, key) {
+			out = append(out, map[string]any{"op": "remove", "path": path + "/" + key})
+		}
+	}
+	for _, key := range sortedKeys(to) {
+		if !slices.Contains(but, key) && !equality.Semantic.DeepEqual(from[key], to[key]) {
+			out = append(out, map[string]any{"op": "add", "path": path + "/" + key, "value": to[key]})
+		}
+	}
+	return out
+}

@@ -1,0 +1,306 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/rollcall-dev/rollcall/health"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// cell is what one node shows in the grid. The set is closed; its order is that
+// of the legend and of bars.
+type cell int
+
+const (
+	cellReady    cell = iota // the candidate, Ready
+	cellStarting             // the candidate, or its node is being replaced
+	cellFailed               // evidence against the candidate, or an agent that is not Ready
+	cellAbsent               // no agent
+	cellDown                 // the node is NotReady
+	cellOther                // another version, or an agent where there should be none
+	cellHeld                 // kept out by the label rollcall.dev/hold
+	cellProven               // the proven version, Ready
+	cellKinds                // how many there are
+)
+
+// look is how a cell is drawn and explained.
+type look struct {
+	symbol string
+	ink    ink
+	legend string
+}
+
+func (c cell) look() look {
+	switch c {
+	case cellReady:
+		return look{"■", green, "candidate Ready"}
+	case cellStarting:
+		return look{"▣", yellow, "being replaced"}
+	case cellFailed:
+		return look{"✗", red, "failed or not Ready"}
+	case cellAbsent:
+		return look{"·", red, "no agent"}
+	case cellDown:
+		return look{"!", magenta, "node NotReady"}
+	case cellOther:
+		return look{"?", yellow, "unknown version or unwanted"}
+	case cellHeld:
+		return look{"=", blue, "held out"}
+	case cellProven:
+		return look{"□", dim, "proven"}
+	default:
+		return look{"?", plain, "unknown"}
+	}
+}
+
+// judge is what decides about a node's cell beside the node itself.
+type judge struct {
+	proven, candidate string
+	inFlight, failing map[string]bool
+}
+
+func newJudge(n *v1alpha1.NodeRollout) judge {
+	j := judge{inFlight: map[string]bool{}, failing: map[string]bool{}}
+	if v := n.Status.Proven; v != nil {
+		j.proven = v.Digest
+	}
+	if v := n.Status.Candidate; v != nil {
+		j.candidate = v.Digest
+	}
+	for _, f := range n.Status.InFlight {
+		j.inFlight[f.Node] = true
+	}
+	for _, f := range n.Status.Failing {
+		j.failing[f.Node] = true
+	}
+	return j
+}
+
+// cell judges one node; false when the DaemonSet has nothing to do with it.
+func (j judge) cell(n *health.Node) (cell, bool) {
+	a := n.Agent()
+	switch {
+	case !n.Eligible && a == nil:
+		return 0, false
+	case !n.Eligible:
+		return cellOther, true
+	case !n.Ready:
+		return cellDown, true
+	case j.inFlight[n.Name] && !n.Present():
+		return cellStarting, true
+	case a == nil:
+		return cellAbsent, true
+	case !n.Present():
+		return j.notReady(a), true
+	case n.Held:
+		return cellHeld, true
+	default:
+		return j.version(n.Name, a), true
+	}
+}
+
+// notReady tells a candidate on its way from an agent that fails.
+func (j judge) notReady(a *health.Agent) cell {
+	if a.Gated || j.candidate != "" && a.Digest == j.candidate && a.Restarts == 0 && a.Trouble.Reason == "" {
+		return cellStarting
+	}
+	return cellFailed
+}
+
+// version is the cell of a node whose agent is Ready. A node on the candidate
+// that is listed as failing has given evidence against it.
+func (j judge) version(node string, a *health.Agent) cell {
+	switch {
+	case a.Digest == "":
+		return cellOther
+	case a.Digest == j.proven:
+		return cellProven
+	case j.failing[node]:
+		return cellFailed
+	default:
+		return cellReady
+	}
+}
+
+// zone is one row of the grid.
+type zone struct {
+	name   string
+	cells  []cell
+	counts [cellKinds]int
+}
+
+// zonesOf groups the judged nodes by zone, in the order of their names.
+func zonesOf(v *rolloutView) []*zone {
+	j := newJudge(&v.rollout)
+	byName := map[string]*zone{}
+	for i := range v.fleet {
+		c, drawn := j.cell(&v.fleet[i])
+		if !drawn {
+			continue
+		}
+		name := clean(v.zones[v.fleet[i].Name])
+		if byName[name] == nil {
+			byName[name] = &zone{name: name}
+		}
+		byName[name].cells = append(byName[name].cells, c)
+		byName[name].counts[c]++
+	}
+	out := slices.SortedFunc(maps.Values(byName), func(a, b *zone) int { return cmp.Compare(a.name, b.name) })
+	if len(out) > 1 && out[0].name == "" {
+		out[0].name = "no zone"
+	}
+	return out
+}
+
+// The sizes beyond which the grid says less about more.
+const (
+	maxCells = 240 // nodes drawn one by one
+	maxZones = 30  // rows
+	maxLabel = 20  // columns of a zone's name
+)
+
+// grid draws every node, or beyond maxCells of them one bar a zone.
+func (p *page) grid(v *rolloutView) {
+	if v.blind != "" {
+		p.paragraph(dim, indent, "no node grid: "+v.blind)
+		return
+	}
+	zones, total := zonesOf(v), [cellKinds]int{}
+	label, drawn := 0, 0
+	for _, z := range zones {
+		label = max(label, min(cells(z.name), maxLabel))
+		drawn += len(z.cells)
+		for c, n := range z.counts {
+			total[c] += n
+		}
+	}
+	if drawn == 0 {
+		return
+	}
+	p.WriteByte('\n')
+	for i, z := range zones {
+		if i == maxZones {
+			p.paragraph(dim, indent, fmt.Sprintf("and %d more zones", len(zones)-maxZones))
+			break
+		}
+		name := ""
+		if label > 0 {
+			name = pad(truncate(z.name, maxLabel), label+2)
+		}
+		if drawn > maxCells {
+			p.zoneBar(z, name)
+		} else {
+			p.zoneCells(z, name)
+		}
+	}
+	p.legend(total)
+}
+
+// zoneCells draws the nodes of one zone in groups of ten.
+func (p *page) zoneCells(z *zone, name string) {
+	const group = 10
+	room := p.width - len(indent) - cells(name)
+	line := max(1, (room+1)/(group+1)) * group
+	for i, chunk := range slices.Collect(slices.Chunk(z.cells, line)) {
+		if i > 0 {
+			name = strings.Repeat(" ", cells(name))
+		}
+		p.WriteString(indent + p.paint(dim, name))
+		for i, ten := range slices.Collect(slices.Chunk(chunk, group)) {
+			if i > 0 {
+				p.WriteByte(' ')
+			}
+			p.cells(ten)
+		}
+		p.WriteByte('\n')
+	}
+}
+
+// cells paints a run of equal cells at once.
+func (p *page) cells(all []cell) {
+	for len(all) > 0 {
+		run := 1
+		for run < len(all) && all[run] == all[0] {
+			run++
+		}
+		l := all[0].look()
+		p.WriteString(p.paint(l.ink, strings.Repeat(l.symbol, run)))
+		all = all[run:]
+	}
+}
+
+// zoneBar draws one zone in proportion, with its counts.
+func (p *page) zoneBar(z *zone, name string) {
+	size := fmt.Sprintf("%5d  ", len(z.cells))
+	var counted []string
+	columns := 0
+	for c, n := range z.counts {
+		if n > 0 {
+			l := cell(c).look()
+			counted = append(counted, p.paint(l.ink, fmt.Sprintf("%s %d", l.symbol, n)))
+			columns += 4 + len(fmt.Sprint(n))
+		}
+	}
+	room := p.width - len(indent) - cells(name) - len(size) - columns
+	var bar []cell
+	for c, n := range proportions(z.counts[:], min(max(room, 10), 50)) {
+		bar = append(bar, slices.Repeat([]cell{cell(c)}, n)...)
+	}
+	p.WriteString(indent + p.paint(dim, name) + size)
+	p.cells(bar)
+	p.WriteString("  " + strings.Join(counted, "  ") + "\n")
+}
+
+// legend explains the symbols that were drawn, with their counts.
+func (p *page) legend(total [cellKinds]int) {
+	column := 0
+	for c, n := range total {
+		if n == 0 {
+			continue
+		}
+		l := cell(c).look()
+		text := fmt.Sprintf(" %d %s", n, l.legend)
+		switch need := 1 + cells(text); {
+		case column == 0:
+			p.WriteString(indent)
+			column = len(indent) + need
+		case column+2+need > p.width:
+			p.WriteString("\n" + indent)
+			column = len(indent) + need
+		default:
+			p.WriteString("  ")
+			column += 2 + need
+		}
+		p.WriteString(p.paint(l.ink, l.symbol) + text)
+	}
+	p.WriteByte('\n')
+}
+
+// proportions divides the columns in proportion to the counts: what is there at
+// all gets one column at least, the largest count gives or takes the rest.
+func proportions(counts []int, columns int) []int {
+	sum, largest := 0, 0
+	for i, n := range counts {
+		sum += n
+		if n > counts[largest] {
+			largest = i
+		}
+	}
+	out := make([]int, len(counts))
+	if sum == 0 {
+		return out
+	}
+	rest := columns
+	for i, n := range counts {
+		if n > 0 {
+			out[i] = max(1, n*columns/sum)
+			rest -= out[i]
+		}
+	}
+	out[largest] = max(1, out[largest]+rest)
+	return out
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// digestsOf tells which version the pods of a controller-revision-hash run: the
+// proven digest, the candidate's, or an empty string for neither. Revisions are
+// compared by content, since one version has several names: the revision with
+// rollcall's scheduling gate, and the one without.
+func digestsOf(n *v1alpha1.NodeRollout, revisions []*appsv1.ControllerRevision) (func(hash string) string, error) {
+	contents := map[string]string{} // by hash
+	proven := ""
+	for _, r := range revisions {
+		content, err := contentOf(r)
+		if err != nil {
+			return nil, err
+		}
+		contents[r.Labels[appsv1.ControllerRevisionHashLabelKey]] = content
+		if v := n.Status.Proven; v != nil && r.Name == v.Revision {
+			proven = content
+		}
+	}
+	return func(hash string) string {
+		switch {
+		case proven != "" && contents[hash] == proven:
+			return n.Status.Proven.Digest
+		case n.Status.Candidate != nil:
+			return n.Status.Candidate.Digest
+		case proven == "" && n.Status.Phase == v1alpha1.PhaseProven && n.Status.Proven != nil:
+			return n.Status.Proven.Digest
+		default:
+			return ""
+		}
+	}, nil
+}
+
+// contentOf is the template of the revision without rollcall's scheduling gate.
+func contentOf(r *appsv1.ControllerRevision) (string, error) {
+	var data struct {
+		Spec struct {
+			Template corev1.PodTemplateSpec `json:"template"`
+		} `json:"spec"`
+	}
+	if err := json.Unmarshal(r.Data.Raw, &data); err != nil {
+		return "", fmt.Errorf("decode controllerrevision %s/%s: %w", r.Namespace, r.Name, err)
+	}
+	t := &data.Spec.Template
+	t.Spec.SchedulingGates = slices.DeleteFunc(t.Spec.SchedulingGates, func(g corev1.PodSchedulingGate) bool { return g.Name == v1alpha1.WaveGate })
+	raw, err := json.Marshal(t)
+	if err != nil {
+		return "", fmt.Errorf("encode template of controllerrevision %s/%s: %w", r.Namespace, r.Name, err)
+	}
+	return string(raw), nil
+}

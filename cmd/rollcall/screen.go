@@ -1,0 +1,265 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/rollcall-dev/rollcall/health"
+	"github.com/rollcall-dev/rollcall/sync"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// screen is everything that status shows. Rendering it reads nothing else.
+type screen struct {
+	now      time.Time
+	syncs    []v1alpha1.GitSync
+	rollouts []rolloutView
+	// empty says where was looked when there is nothing to show.
+	empty string
+	// stale is why the cluster could not be read again; empty when it could.
+	stale string
+}
+
+// rolloutView is one rollout with its nodes.
+type rolloutView struct {
+	rollout v1alpha1.NodeRollout
+	// detailed rollouts are drawn with their nodes, the others on one line.
+	detailed bool
+	// fleet are the nodes; each agent's digest is the proven one, the
+	// candidate's, or empty for any other version.
+	fleet []health.Node
+	// zones are the nodes' zones, by node name.
+	zones map[string]string
+	// blind is why there is no fleet; empty when there is.
+	blind string
+}
+
+// mark is the symbol that an object begins with, in its ink.
+type mark struct {
+	symbol string
+	ink    ink
+}
+
+// page is a screen being rendered.
+type page struct {
+	style
+	strings.Builder
+	now time.Time
+}
+
+func (s screen) render(st style) string {
+	p := &page{style: st, now: s.now}
+	if s.stale != "" {
+		p.paragraph(red, "", "the cluster cannot be read, this is what was seen last: "+s.stale)
+		p.WriteByte('\n')
+	}
+	if len(s.syncs)+len(s.rollouts) == 0 {
+		p.paragraph(plain, "", s.empty)
+	}
+	for i := range s.syncs {
+		p.gitSync(&s.syncs[i])
+	}
+	if len(s.syncs) > 0 && len(s.rollouts) > 0 {
+		p.WriteByte('\n')
+	}
+	for i := range s.rollouts {
+		if i > 0 && (s.rollouts[i].detailed || s.rollouts[i-1].detailed) {
+			p.WriteByte('\n')
+		}
+		p.rollout(&s.rollouts[i])
+	}
+	return p.String()
+}
+
+// indent is how far what belongs to an object is moved to the right.
+const indent = "  "
+
+// headline names an object on the left and its state on the right.
+func (p *page) headline(m mark, kind, name, state string) {
+	state = truncate(clean(state), p.width/2)
+	room := p.width - cells(state) - 1
+	head := truncate(kind+" "+clean(name), room-2)
+	left := p.paint(m.ink, m.symbol) + " " + p.paint(bold, head)
+	fill := strings.Repeat(" ", max(1, p.width-2-cells(head)-cells(state)))
+	p.WriteString(left + fill + p.paint(m.ink, state) + "\n")
+}
+
+// paragraph is wrapped text.
+func (p *page) paragraph(i ink, indent, text string) {
+	for _, line := range wrap(clean(text), p.width-cells(indent)) {
+		p.WriteString(indent + p.paint(i, line) + "\n")
+	}
+}
+
+// gitSync shows which commit Git has, which is applied and which is proven.
+func (p *page) gitSync(gs *v1alpha1.GitSync) {
+	ready := apimeta.FindStatusCondition(gs.Status.Conditions, "Ready")
+	state := "not looked at yet"
+	if ready != nil {
+		state = ready.Reason + " · " + since(ready.LastTransitionTime.Time, p.now)
+		if ready.Status == metav1.ConditionTrue {
+			state = "Ready · " + since(ready.LastTransitionTime.Time, p.now)
+		}
+	}
+	if gs.Spec.Suspend {
+		state = "suspended"
+	}
+	p.headline(syncMark(gs, ready), "GitSync", gs.Namespace+"/"+gs.Name, state)
+	fetched, inGit := "", ""
+	if f := gs.Status.Fetched; f != nil {
+		fetched = f.Commit
+		inGit = fmt.Sprintf("%s (%s ago", clean(f.Subject), since(f.Time.Time, p.now))
+		if author, _, _ := strings.Cut(clean(f.Author), " <"); author != "" {
+			inGit += ", " + author
+		}
+		inGit += ")"
+	}
+	p.commit("in Git", fetched, fetched, inGit)
+	p.commit("applied", gs.Status.Applied, fetched, "")
+	p.commit("proven", gs.Status.Proven, fetched, "")
+	if ready != nil && ready.Status != metav1.ConditionTrue {
+		p.paragraph(plain, indent, ready.Message)
+	}
+}
+
+// commit is one line about a commit: dim once it is the one in Git.
+func (p *page) commit(label, hash, inGit, about string) {
+	if hash == "" {
+		p.WriteString(indent + p.paint(dim, pad(label, 9)) + "none yet\n")
+		return
+	}
+	i := yellow
+	if hash == inGit {
+		i = green
+	}
+	line := indent + p.paint(dim, pad(label, 9)) + p.paint(i, shortHash(hash))
+	if room := p.width - len(indent) - 9 - 8 - 2; about != "" {
+		line += indent + truncate(about, room)
+	}
+	p.WriteString(line + "\n")
+}
+
+func syncMark(gs *v1alpha1.GitSync, ready *metav1.Condition) mark {
+	switch {
+	case gs.Spec.Suspend || ready == nil:
+		return mark{"…", dim}
+	case ready.Status == metav1.ConditionTrue:
+		return mark{"✓", green}
+	case ready.Reason == sync.ReasonRolling:
+		return mark{"▶", cyan}
+	case apimeta.IsStatusConditionTrue(gs.Status.Conditions, "Stalled"):
+		return mark{"✗", red}
+	default:
+		return mark{"!", yellow}
+	}
+}
+
+// rollout shows one DaemonSet.
+func (p *page) rollout(v *rolloutView) {
+	n := &v.rollout
+	state := "not looked at yet"
+	if s := n.Status; s.Phase != "" {
+		state = string(s.Phase)
+		if s.Reason != "" && s.Reason != string(s.Phase) {
+			state += " " + s.Reason
+		}
+		state += " · " + since(s.Since.Time, p.now)
+	}
+	p.headline(rolloutMark(n), "DaemonSet", n.Namespace+"/"+n.Name, state)
+	if !v.detailed {
+		return
+	}
+	p.paragraph(plain, indent, n.Status.Message)
+	if n.Spec.Paused && n.Status.Phase != v1alpha1.PhaseHeld {
+		p.paragraph(yellow, indent, "paused: the controller has not answered yet, or something else holds it first")
+	}
+	p.versions(n)
+	p.progress(n)
+	p.grid(v)
+	p.failing(n)
+}
+
+func rolloutMark(n *v1alpha1.NodeRollout) mark {
+	switch n.Status.Phase {
+	case v1alpha1.PhaseProven:
+		if n.Status.Nodes.Absent > 0 {
+			return mark{"!", yellow}
+		}
+		return mark{"✓", green}
+	case v1alpha1.PhaseReplacing, v1alpha1.PhaseSoaking:
+		return mark{"▶", cyan}
+	case v1alpha1.PhaseReturning:
+		return mark{"◀", yellow}
+	case v1alpha1.PhaseRejected:
+		return mark{"✗", red}
+	case v1alpha1.PhaseHeld:
+		return mark{"!", yellow}
+	case v1alpha1.PhaseWaiting:
+		return mark{"…", yellow}
+	default:
+		return mark{"…", dim}
+	}
+}
+
+// versions names what runs and what is on its way.
+func (p *page) versions(n *v1alpha1.NodeRollout) {
+	var parts []string
+	if v := n.Status.Proven; v != nil {
+		parts = append(parts, p.paint(dim, "proven ")+namedVersion(v))
+	}
+	if v := n.Status.Candidate; v != nil {
+		word := "candidate "
+		if rejection(n, v.Digest) != nil {
+			word = "rejected "
+		}
+		parts = append(parts, p.paint(dim, word)+namedVersion(v))
+	}
+	if len(parts) > 0 {
+		p.WriteString(indent + strings.Join(parts, p.paint(dim, "  →  ")) + "\n")
+	}
+}
+
+// failing lists what is wrong by node.
+func (p *page) failing(n *v1alpha1.NodeRollout) {
+	rows := n.Status.Failing
+	if len(rows) == 0 {
+		return
+	}
+	node, reason := cells("NODE"), cells("REASON")
+	for _, r := range rows {
+		node, reason = max(node, cells(clean(r.Node))), max(reason, cells(clean(r.Reason)))
+	}
+	node, reason = min(node, p.width/2), min(reason, 24)
+	used := len(indent) + node + 2 + reason + 2 + 6
+	beside := p.width-used >= 24
+	head := pad("NODE", node) + "  " + pad("REASON", reason) + "  " + pad("SINCE", 6)
+	if beside {
+		head += "MESSAGE"
+	}
+	p.WriteString("\n" + indent + p.paint(dim, strings.TrimRight(head, " ")) + "\n")
+	for _, r := range rows {
+		line := indent + pad(truncate(clean(r.Node), node), node) + "  " + p.paint(red, pad(truncate(clean(r.Reason), reason), reason)) + "  " + pad(since(r.Since.Time, p.now), 6)
+		message := clean(r.Message)
+		if !beside {
+			p.WriteString(strings.TrimRight(line, " ") + "\n")
+			p.paragraph(dim, indent+indent, message)
+			continue
+		}
+		for i, text := range append(wrap(message, p.width-used), "")[:max(1, len(wrap(message, p.width-used)))] {
+			if i > 0 {
+				line = strings.Repeat(" ", used)
+			}
+			p.WriteString(strings.TrimRight(line+text, " ") + "\n")
+		}
+	}
+	if len(rows) == maxFailing {
+		p.paragraph(dim, indent, fmt.Sprintf("no more than %d nodes are listed", maxFailing))
+	}
+}
+
+// maxFailing is how many nodes the API lists.
+const maxFailing = 20

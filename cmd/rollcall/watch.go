@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+)
+
+// The pace of status --watch.
+const (
+	// redraw is how often ages move on, and how soon the cluster is read again
+	// at the earliest.
+	redraw = time.Second
+	// reread is when the cluster is read without a sign of change: a node that
+	// dies while the controller is away changes no object of ours.
+	reread = 10 * time.Second
+	// thrift bounds the share of time that is spent with reading: a fleet that
+	// takes a second to list is listed every fifth.
+	thrift = 4
+)
+
+// watch draws the screen until ctx is done.
+func (o *observer) watch(ctx context.Context, t terminal) error {
+	changed := make(chan struct{}, 1)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return o.notify(ctx, changed, func(ns string) watcher { return o.kinds.NodeRollouts(ns) })
+	})
+	g.Go(func() error {
+		return o.notify(ctx, changed, func(ns string) watcher { return o.kinds.GitSyncs(ns) })
+	})
+	g.Go(func() error {
+		f := &frames{terminal: t}
+		f.begin()
+		defer f.end()
+		return follow(ctx, changed, o.screen, f.draw)
+	})
+	return g.Wait()
+}
+
+// watcher watches one kind.
+type watcher interface {
+	Watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error)
+}
+
+// notify tells of every change until ctx is done. A watch that breaks, or may
+// not be made, is made again: meanwhile the screen lives on rereads.
+func (o *observer) notify(ctx context.Context, changed chan<- struct{}, kind func(namespace string) watcher) error {
+	for ctx.Err() == nil {
+		w, err := kind(metav1.NamespaceAll).Watch(ctx, metav1.ListOptions{})
+		if apierrors.IsForbidden(err) && o.namespace != "" {
+			w, err = kind(o.namespace).Watch(ctx, metav1.ListOptions{})
+		}
+		if err != nil {
+			pause(ctx, reread)
+			continue
+		}
+		for range w.ResultChan() {
+			select {
+			case changed <- struct{}{}:
+			default: // one is waiting already
+			}
+		}
+		w.Stop()
+		pause(ctx, redraw)
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// follow reads and draws, at most once a second. Only the first read may fail:
+// after that the last screen stays, and says so.
+func follow(ctx context.Context, changed <-chan struct{}, read func(context.Context) (screen, error), draw func(screen)) error {
+	shown, err := read(ctx)
+	if err != nil {
+		return unlessDone(ctx, err)
+	}
+	readAt, next := time.Now(), time.Now()
+	dirty := false
+	for {
+		shown.now = time.Now()
+		draw(shown)
+		pause(ctx, redraw)
+		if ctx.Err() != nil {
+			return nil
+		}
+		select {
+		case <-changed:
+			dirty = true
+		default:
+		}
+		if time.Since(readAt) < reread && (!dirty || time.Now().Before(next)) {
+			continue
+		}
+		began := time.Now()
+		if s, err := read(ctx); err != nil {
+			shown.stale = err.Error()
+		} else {
+			shown, dirty = s, false
+		}
+		readAt = time.Now()
+		next = readAt.Add(thrift * readAt.Sub(began))
+	}
+}
+
+// unlessDone drops an error that comes from being stopped.
+func unlessDone(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// frames draws screens over one another on a terminal, and one below the other
+// elsewhere.
+type frames struct {
+	terminal
+	last string
+}
+
+// The escape sequences that a terminal is driven by.
+const (
+	enterScreen = "\x1b[?1049h\x1b[?25l" // the alternate screen, no cursor
+	leaveScreen = "\x1b[?25h\x1b[?1049l"
+	toTop       = "\x1b[H"
+	eraseLine   = "\x1b[K"
+	eraseBelow  = "\x1b[J"
+)
+
+func (f *frames) begin() {
+	if f.interactive() {
+		fmt.Fprint(f, enterScreen)
+	}
+}
+
+// end leaves the last frame on the ordinary screen, to be scrolled back to.
+func (f *frames) end() {
+	if f.interactive() {
+		fmt.Fprint(f, leaveScreen+f.last)
+	}
+}
+
+func (f *frames) draw(s screen) {
+	if !f.interactive() {
+		f.append(s)
+		return
+	}
+	frame := s.render(f.style())
+	f.last = frame
+	_, height := f.size()
+	lines := strings.Split(strings.TrimSuffix(frame, "\n"), "\n")
+	if height > 1 && len(lines) > height-1 {
+		lines = append(lines[:height-2], fmt.Sprintf("… and %d more lines: name one DaemonSet, or make the window taller", len(lines)-height+2))
+	}
+	fmt.Fprint(f, toTop+strings.Join(lines, eraseLine+"\n")+eraseLine+"\n"+eraseBelow)
+}
+
+// append writes the screen below the one before, if more than ages differ.
+func (f *frames) append(s screen) {
+	ageless := s
+	ageless.now = time.Time{}
+	if frame := ageless.render(f.style()); frame != f.last {
+		fmt.Fprintf(f, "--- %s\n%s", s.now.UTC().Format(time.RFC3339), s.render(f.style()))
+		f.last = frame
+	}
+}
