@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/util/wait"
+
 	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -74,13 +76,7 @@ func (a *Applier) write(ctx context.Context, c diff.Change, o diff.Object) (Done
 		return Failed, a.problem("find kind", t, err)
 	}
 	t.mapping = mapping
-	done, problem, err := a.writeOnce(ctx, t)
-	for range attempts - 1 {
-		if !overtaken(err) {
-			break
-		}
-		done, problem, err = a.writeOnce(ctx, t)
-	}
+	done, problem, err := a.writePatiently(ctx, t, c.Reason == diff.ReasonPending)
 	switch {
 	case problem != nil:
 		return Failed, problem
@@ -94,6 +90,28 @@ func (a *Applier) write(ctx context.Context, c diff.Change, o diff.Object) (Done
 		problem = a.awaitDefinition(ctx, t)
 	}
 	return done, problem
+}
+
+// writePatiently tries again when another write overtakes it, and for a while when the kind of a pending object is not
+// served as its new CustomResourceDefinition says: the API server follows within a second.
+func (a *Applier) writePatiently(ctx context.Context, t target, pending bool) (done Done, problem *diff.Problem, err error) {
+	overtakenFor := 0
+	waitErr := wait.PollUntilContextTimeout(ctx, establishPoll, schemaTimeout, true, func(ctx context.Context) (bool, error) {
+		done, problem, err = a.writeOnce(ctx, t)
+		switch {
+		case err == nil || problem != nil:
+			return true, nil
+		case overtaken(err):
+			overtakenFor++
+			return overtakenFor == attempts, nil
+		default:
+			return !pending || reasonOf(err) != ReasonInvalid, nil
+		}
+	})
+	if err == nil {
+		err = waitErr
+	}
+	return done, problem, err
 }
 
 // writeOnce looks at the object again, for the plan may be old, and applies it.

@@ -47,8 +47,15 @@ type Applier struct {
 	EstablishTimeout time.Duration
 }
 
-// NewApplier returns an Applier for the cluster of the config.
+// NewApplier returns an Applier for the cluster of the config. Without a limit of requests in the config there is none:
+// an Applier makes a few at a time, and the API server knows best how many it can bear. The API server's warnings are
+// not logged, for they would come again with every pass.
 func NewApplier(config *rest.Config, logger *slog.Logger) (*Applier, error) {
+	config = rest.CopyConfig(config)
+	config.WarningHandler = rest.NoWarnings{}
+	if config.QPS == 0 {
+		config.QPS = -1
+	}
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("make dynamic client: %w", err)

@@ -12,8 +12,12 @@ import (
 	"github.com/rollcall-dev/rollcall/diff"
 )
 
-// establishPoll is how often to look whether a kind is served.
-const establishPoll = 200 * time.Millisecond
+const (
+	// establishPoll is how often to look whether a kind is served.
+	establishPoll = 200 * time.Millisecond
+	// schemaTimeout is how long the API server may take to follow a changed CustomResourceDefinition.
+	schemaTimeout = 5 * time.Second
+)
 
 func (a *Applier) establishTimeout() time.Duration {
 	if a.EstablishTimeout == 0 {

@@ -130,6 +130,12 @@ func (r *Rollouts) patchPod(ctx context.Context, namespace, name string, patch m
 func (r *Rollouts) announce(v *view, d rollout.Decision) {
 	old := v.rollout.Status
 	r.Metrics.observe(v.key, v.rollout, d, v.input.Now)
+	if v.trouble != "" {
+		if old.Reason != ReasonStepFailed {
+			r.Events.Event(v.rollout, corev1.EventTypeWarning, ReasonStepFailed, v.trouble)
+		}
+		return
+	}
 	if old.Phase == v1alpha1.Phase(d.Phase) && old.Reason == d.Reason {
 		return
 	}

@@ -44,6 +44,17 @@ type Result struct {
 	Message string
 }
 
+// String is such as "Failed ConfigMap kube-system/settings: Conflict: ...".
+func (r Result) String() string {
+	text := string(r.Done) + " " + r.ID.String()
+	for _, part := range []string{r.Reason, r.Message} {
+		if part != "" {
+			text += ": " + part
+		}
+	}
+	return text
+}
+
 // Results are the results of a pass, in the order in which they came about.
 type Results []Result
 

@@ -39,6 +39,8 @@ type Rollouts struct {
 	Written *Written
 
 	loop *Loop
+	// trouble is why the last steps of a DaemonSet could not be taken.
+	trouble trouble
 }
 
 // view is one DaemonSet with everything that a decision about it needs.
@@ -53,6 +55,8 @@ type view struct {
 	templates templates
 	revisions revisions
 	input     rollout.Input
+	// trouble is why the last steps could not be taken; empty when they were.
+	trouble string
 }
 
 // Reconcile decides once for one DaemonSet and executes the decision. It
@@ -67,7 +71,9 @@ func (r *Rollouts) Reconcile(ctx context.Context, key types.NamespacedName) (tim
 		return 0, err
 	}
 	r.announce(v, d)
-	if err := r.execute(ctx, v, d); err != nil {
+	err = r.execute(ctx, v, d)
+	r.trouble.note(key, err)
+	if err != nil {
 		return 0, err
 	}
 	return wake(v, d), nil
@@ -108,7 +114,7 @@ func sooner(d rollout.Decision, now time.Time, otherwise time.Duration) time.Dur
 // recorded state are read live, nodes and pods from the cache. It returns nil
 // when there is nothing to decide.
 func (r *Rollouts) observe(ctx context.Context, key types.NamespacedName, now time.Time) (*view, error) {
-	v := &view{key: key}
+	v := &view{key: key, trouble: r.trouble.of(key)}
 	var err error
 	if v.rollout, err = r.Kinds.NodeRollouts(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{}); err != nil {
 		if apierrors.IsNotFound(err) {

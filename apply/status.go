@@ -88,6 +88,10 @@ func (v *view) status(d rollout.Decision) v1alpha1.NodeRolloutStatus {
 		HandledRetry:       d.Next.HandledRetry,
 		Conditions:         conditions(old.Conditions, d, v.rollout.Generation, now),
 	}
+	if v.trouble != "" {
+		out.Reason, out.Message = ReasonStepFailed, d.Message+"; the last step failed and is tried again: "+v.trouble
+		out.Conditions = conditions(old.Conditions, rollout.Decision{Phase: d.Phase, Reason: out.Reason, Message: out.Message}, v.rollout.Generation, now)
+	}
 	if out.Since.IsZero() || old.Phase != out.Phase || old.Reason != out.Reason {
 		out.Since = metav1.NewTime(now).Rfc3339Copy()
 	}

@@ -36,12 +36,12 @@ func (a *Applier) tryOut(ctx context.Context, t target, live *unstructured.Unstr
 // followed by a dry-run of the apply, so this removes what would be left without an owner and has the API server say
 // what it makes of that: it puts defaults back.
 func (a *Applier) withoutTaken(ctx context.Context, t target, live, merged *unstructured.Unstructured) (*unstructured.Unstructured, error) {
-	left, err := a.leftover(merged)
+	owners, err := a.owners(merged)
 	if err != nil {
 		return nil, fmt.Errorf("read field managers of %s: %w", t, err)
 	}
 	want := merged.DeepCopy()
-	if rest, _ := without(want.Object, left).(map[string]any); rest != nil {
+	if rest, ok := without(want.Object, owners).(map[string]any); ok {
 		want.Object = rest
 	}
 	patch, err := json.Marshal(append(replacements(live, want),
@@ -52,9 +52,9 @@ func (a *Applier) withoutTaken(ctx context.Context, t target, live, merged *unst
 	return a.client(t).Patch(ctx, t.object.GetName(), types.JSONPatchType, patch, a.patchOptions(true))
 }
 
-// leftover are the fields that only managers own from which rollcall takes over. Entries of another version than
+// owners tells which fields only managers own from which rollcall takes over. Entries of another version than
 // rollcall's are left alone, as csaupgrade leaves them: their fields may have other names.
-func (a *Applier) leftover(merged *unstructured.Unstructured) (*fieldpath.Set, error) {
+func (a *Applier) owners(merged *unstructured.Unstructured) (ownership, error) {
 	taken, kept := fieldpath.NewSet(), fieldpath.NewSet()
 	for _, entry := range merged.GetManagedFields() {
 		if entry.FieldsV1 == nil {
@@ -62,7 +62,7 @@ func (a *Applier) leftover(merged *unstructured.Unstructured) (*fieldpath.Set, e
 		}
 		fields := fieldpath.NewSet()
 		if err := fields.FromJSON(bytes.NewReader(entry.FieldsV1.GetRawBytes())); err != nil {
-			return nil, fmt.Errorf("read fields of manager %s: %w", entry.Manager, err)
+			return ownership{}, fmt.Errorf("read fields of manager %s: %w", entry.Manager, err)
 		}
 		switch {
 		case a.takes(entry) && entry.APIVersion == merged.GetAPIVersion():
@@ -71,7 +71,7 @@ func (a *Applier) leftover(merged *unstructured.Unstructured) (*fieldpath.Set, e
 			kept = kept.Union(fields)
 		}
 	}
-	return taken.Difference(kept), nil
+	return ownership{lost: taken.Difference(kept), kept: kept}, nil
 }
 
 // replacements are the operations of a JSON patch that make live into want, whole top-level fields at a time.

@@ -8,23 +8,29 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/value"
 )
 
-// without returns a tree without the fields of a set; nil when nothing is left of it. A map or a list goes when the set
-// has it as well as all that was in it. The tree is changed.
-func without(node any, fields *fieldpath.Set) any {
+// ownership is which fields of a tree, or of a part of it, lose their only owner, and which have another one.
+type ownership struct {
+	lost *fieldpath.Set
+	kept *fieldpath.Set
+}
+
+// without returns a tree without the fields that lost their only owner. A map or a list that did goes with all that is
+// in it, unless somebody owns a part: what nobody ever owned are defaults. The tree is changed.
+func without(node any, o ownership) any {
 	switch n := node.(type) {
 	case map[string]any:
-		return withoutFields(n, fields)
+		return withoutFields(n, o)
 	case []any:
-		return withoutElements(n, fields)
+		return withoutElements(n, o)
 	default:
 		return node
 	}
 }
 
-func withoutFields(node map[string]any, fields *fieldpath.Set) any {
+func withoutFields(node map[string]any, o ownership) any {
 	for _, key := range sortedKeys(node) {
 		name := key
-		if rest, keep := withoutPart(node[key], fields, fieldpath.PathElement{FieldName: &name}); keep {
+		if rest, keep := o.part(node[key], fieldpath.PathElement{FieldName: &name}); keep {
 			node[key] = rest
 		} else {
 			delete(node, key)
@@ -33,8 +39,8 @@ func withoutFields(node map[string]any, fields *fieldpath.Set) any {
 	return node
 }
 
-func withoutElements(node []any, fields *fieldpath.Set) any {
-	elements := pathElements(fields)
+func withoutElements(node []any, o ownership) any {
+	elements := pathElements(o.lost)
 	out := make([]any, 0, len(node))
 	for i, child := range node {
 		at := slices.IndexFunc(elements, func(e fieldpath.PathElement) bool { return selects(e, i, child) })
@@ -42,33 +48,26 @@ func withoutElements(node []any, fields *fieldpath.Set) any {
 			out = append(out, child)
 			continue
 		}
-		if rest, keep := withoutPart(child, fields, elements[at]); keep {
+		if rest, keep := o.part(child, elements[at]); keep {
 			out = append(out, rest)
 		}
 	}
 	return out
 }
 
-// withoutPart returns what is left of a child, and whether the child stays.
-func withoutPart(child any, fields *fieldpath.Set, e fieldpath.PathElement) (rest any, keep bool) {
-	member := fields.Members.Has(e)
-	below, deeper := fields.Children.Get(e)
-	if !deeper {
-		return child, !member
+// part returns what is left of a child, and whether the child stays.
+func (o ownership) part(child any, e fieldpath.PathElement) (rest any, keep bool) {
+	lost, hasLost := o.lost.Children.Get(e)
+	kept, hasKept := o.kept.Children.Get(e)
+	switch {
+	case o.lost.Members.Has(e) && !hasKept:
+		return nil, false
+	case !hasLost:
+		return child, true
+	case !hasKept:
+		kept = fieldpath.NewSet()
 	}
-	rest = without(child, below)
-	return rest, !member || !empty(rest)
-}
-
-func empty(node any) bool {
-	switch n := node.(type) {
-	case map[string]any:
-		return len(n) == 0
-	case []any:
-		return len(n) == 0
-	default:
-		return false
-	}
+	return without(child, ownership{lost: lost, kept: kept}), true
 }
 
 // pathElements are the elements that a set has anything at or below of, in its order.

@@ -17,7 +17,7 @@ func (p Plan) String() string {
 	var b strings.Builder
 	for _, c := range p.Changes {
 		if c.Operation != Unchanged {
-			c.write(&b)
+			b.WriteString(c.String())
 		}
 	}
 	b.WriteString(p.summary())
@@ -77,7 +77,8 @@ func (o Operation) sign() string {
 	}
 }
 
-func (c Change) write(b *strings.Builder) {
+// String writes the change for people: a line, and a line or more for each field.
+func (c Change) String() string {
 	head := fmt.Sprintf("%s %s %s", c.Operation.sign(), strings.ToLower(string(c.Operation)), c.ID)
 	if c.Source != "" {
 		head += " (" + c.Source + ")"
@@ -85,10 +86,12 @@ func (c Change) write(b *strings.Builder) {
 	if c.Message != "" {
 		head += ": " + c.Reason + ": " + c.Message
 	}
+	var b strings.Builder
 	b.WriteString(printable(head) + "\n")
 	for _, f := range c.Fields {
-		f.write(b)
+		f.write(&b)
 	}
+	return b.String()
 }
 
 func (f FieldChange) write(b *strings.Builder) {

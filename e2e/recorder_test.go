@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -19,8 +21,8 @@ import (
 // ran where and how many nodes were without a Ready agent at once.
 type recorder struct {
 	mu sync.Mutex
-	// hosts are the nodes that a pod of the tag was ever bound to.
-	hosts map[string]map[string]bool
+	// runs are the pods that were bound to each node, in that order.
+	runs map[string][]run
 	// ready are the nodes with a Ready agent now, by pod name.
 	ready map[string]map[string]bool
 	// born are the nodes that had a Ready agent once.
@@ -32,9 +34,17 @@ type recorder struct {
 	worstAt string
 }
 
+// run is one pod on its node.
+type run struct {
+	pod types.UID
+	tag string
+	// bound is when the recorder learned of it.
+	bound time.Time
+}
+
 func record(t *testing.T, client kubernetes.Interface) *recorder {
 	t.Helper()
-	r := &recorder{hosts: map[string]map[string]bool{}, ready: map[string]map[string]bool{}, born: map[string]bool{}, excused: map[string]bool{}}
+	r := &recorder{runs: map[string][]run{}, ready: map[string]map[string]bool{}, born: map[string]bool{}, excused: map[string]bool{}}
 	factory := informers.NewSharedInformerFactory(client, 0)
 	pods := factory.Core().V1().Pods().Informer()
 	_, err := pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
@@ -64,10 +74,9 @@ func (r *recorder) see(p *corev1.Pod) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	node := p.Spec.NodeName
-	if r.hosts[tag(p)] == nil {
-		r.hosts[tag(p)] = map[string]bool{}
+	if !slices.ContainsFunc(r.runs[node], func(x run) bool { return x.pod == p.UID }) {
+		r.runs[node] = append(r.runs[node], run{pod: p.UID, tag: tag(p), bound: time.Now()})
 	}
-	r.hosts[tag(p)][node] = true
 	if r.ready[node] == nil {
 		r.ready[node] = map[string]bool{}
 	}
@@ -111,11 +120,85 @@ func (r *recorder) excuse(nodes ...string) {
 	}
 }
 
-// nodesOf are the nodes that a pod of the tag was ever bound to.
-func (r *recorder) nodesOf(tag string) []string {
+// blame counts nodes again that were excused.
+func (r *recorder) blame(nodes ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Sorted(maps.Keys(r.hosts[tag]))
+	for _, n := range nodes {
+		delete(r.excused, n)
+	}
+}
+
+// nodesOf are the nodes that a pod of the tag was ever bound to, by name.
+func (r *recorder) nodesOf(tag string) []string {
+	return slices.Sorted(slices.Values(r.order(tag)))
+}
+
+// order are the nodes that a pod of the tag was ever bound to, in the order in
+// which they first were.
+func (r *recorder) order(tag string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first := map[string]time.Time{}
+	for node, runs := range r.runs {
+		for _, x := range runs {
+			if _, known := first[node]; x.tag == tag && !known {
+				first[node] = x.bound
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(first), func(a, b string) int {
+		return cmp.Or(first[a].Compare(first[b]), cmp.Compare(a, b))
+	})
+}
+
+// firstBeyond is when a pod of the tag was first bound to a node that is none
+// of these; zero if none was.
+func (r *recorder) firstBeyond(tag string, nodes []string) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var first time.Time
+	for node, runs := range r.runs {
+		for _, x := range runs {
+			if x.tag == tag && !slices.Contains(nodes, node) && (first.IsZero() || x.bound.Before(first)) {
+				first = x.bound
+			}
+		}
+	}
+	return first
+}
+
+// history are the tags of the pods that were bound to the node, in that order.
+func (r *recorder) history(node string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var tags []string
+	for _, x := range r.runs[node] {
+		tags = append(tags, x.tag)
+	}
+	return tags
+}
+
+// histories are those of all nodes.
+func (r *recorder) histories() map[string][]string {
+	r.mu.Lock()
+	nodes := slices.Collect(maps.Keys(r.runs))
+	r.mu.Unlock()
+	out := map[string][]string{}
+	for _, n := range nodes {
+		out[n] = r.history(n)
+	}
+	return out
+}
+
+// wantHistory fails when another sequence of tags was on a node.
+func (r *recorder) wantHistory(t *testing.T, nodes []string, tags ...string) {
+	t.Helper()
+	for _, n := range nodes {
+		if got := r.history(n); !slices.Equal(got, tags) {
+			t.Errorf("on %s ran %v, want %v", n, got, tags)
+		}
+	}
 }
 
 // wantWorst fails when more nodes were without a Ready agent at once.

@@ -27,7 +27,7 @@ const agent = "example-daemonset"
 // world is a cluster, a Git server with one repository, and rollcall between
 // them. Scenarios act by git push and read the API.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string
 	cluster *cluster.Cluster
 	kinds   *kinds.Client
@@ -38,11 +38,18 @@ type world struct {
 }
 
 // newWorld starts everything but the GitSync.
-func newWorld(t *testing.T, nodes int) *world {
+func newWorld(t testing.TB, nodes int) *world {
+	t.Helper()
+	return newWorldWith(t, cluster.Options{Nodes: nodes, Zones: 3})
+}
+
+// newWorldWith is newWorld on a cluster of its own make.
+func newWorldWith(t testing.TB, o cluster.Options) *world {
 	t.Helper()
 	w := &world{t: t, dir: scratch(t)}
+	o.Dir = filepath.Join(w.dir, "cluster")
 	var err error
-	w.cluster, err = cluster.Start(t.Context(), cluster.Options{Nodes: nodes, Zones: 3, Dir: filepath.Join(w.dir, "cluster")})
+	w.cluster, err = cluster.Start(t.Context(), o)
 	w.must(err, "start cluster")
 	t.Cleanup(func() { w.must(w.cluster.Stop(), "stop cluster") })
 	w.must(product.InstallCRDs(t.Context(), w.cluster.Dynamic), "install CRDs")
@@ -53,13 +60,13 @@ func newWorld(t *testing.T, nodes int) *world {
 	t.Cleanup(func() { w.must(w.git.Close(), "stop git server") })
 	w.repo, err = w.git.NewRepo(t.Context(), "fleet")
 	w.must(err, "make repository")
-	w.options = product.Options{Kubeconfig: w.cluster.Kubeconfig, Dir: w.dir}
+	w.options = product.Options{Kubeconfig: w.cluster.Kubeconfig, Dir: w.dir, Args: args}
 	w.startController()
 	return w
 }
 
 // scratch is a folder that is kept when the test fails, for its logs.
-func scratch(t *testing.T) string {
+func scratch(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "rollcall-e2e-")
 	if err != nil {
@@ -278,4 +285,13 @@ func (w *world) waitRejected(commit string, within time.Duration) *v1alpha1.Node
 		s := n.Status
 		return s.Phase == v1alpha1.PhaseRejected && s.Candidate != nil && s.Candidate.Commit == commit && s.Nodes.Present == s.Nodes.Eligible
 	})
+}
+
+// eventually polls until want is true.
+func (w *world) eventually(what string, within time.Duration, want func() (bool, error)) {
+	w.t.Helper()
+	err := wait.PollUntilContextTimeout(w.t.Context(), 100*time.Millisecond, within, true, func(context.Context) (bool, error) { return want() })
+	if err != nil {
+		w.t.Fatalf("wait until %s: %v", what, err)
+	}
 }

@@ -157,11 +157,20 @@ func (c *Controller) announce(gs *v1alpha1.GitSync, o *outcome) {
 	c.Events.Event(gs, kind, now.Reason, now.Message)
 }
 
+// forget drops what was known of a GitSync that is gone, and its clone unless
+// another one follows the same.
 func (c *Controller) forget(key types.NamespacedName) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.memory, key)
 	c.Metrics.forget(key)
+	followed := make([]git.Source, 0, len(c.memory))
+	for _, m := range c.memory {
+		followed = append(followed, m.source)
+	}
+	if err := c.Git.Prune(followed); err != nil {
+		c.Logger.Error("remove clones that nobody follows", "error", err)
+	}
 }
 
 // remember returns what this process knows of the GitSync. One pass at a time

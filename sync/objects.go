@@ -146,21 +146,22 @@ func (c *Controller) prune(ctx context.Context, gs *v1alpha1.GitSync, s observed
 	}
 	for _, r := range results.Of(apply.Deleted) {
 		c.Logger.Info("pruned", "gitsync", gs.Namespace+"/"+gs.Name, "object", r.ID.String())
-		if err := c.endRollout(ctx, r); err != nil {
+		if r.Kind != "DaemonSet" {
+			continue
+		}
+		if err := c.endRollout(ctx, r.Namespace, r.Name); err != nil {
 			return err
 		}
 	}
 	return joined(results.Errors())
 }
 
-// endRollout removes the NodeRollout of a DaemonSet that was pruned.
-func (c *Controller) endRollout(ctx context.Context, r apply.Result) error {
-	if r.Kind != "DaemonSet" {
-		return nil
-	}
-	err := c.Kinds.NodeRollouts(r.Namespace).Delete(ctx, r.Name, metav1.DeleteOptions{})
+// endRollout removes the NodeRollout of a DaemonSet that is pruned, or left to
+// Kubernetes from now on.
+func (c *Controller) endRollout(ctx context.Context, namespace, name string) error {
+	err := c.Kinds.NodeRollouts(namespace).Delete(ctx, name, metav1.DeleteOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("delete noderollout %s/%s: %w", r.Namespace, r.Name, err)
+		return fmt.Errorf("delete noderollout %s/%s: %w", namespace, name, err)
 	}
 	return nil
 }

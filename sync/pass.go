@@ -51,6 +51,7 @@ func (c *Controller) declareDaemonSets(ctx context.Context, gs *v1alpha1.GitSync
 	var errs []error
 	for _, ds := range declared.DaemonSets {
 		if native(ds) {
+			errs = append(errs, c.endRollout(ctx, ds.GetNamespace(), ds.GetName()))
 			continue
 		}
 		policy := ds.GetAnnotations()[v1alpha1.AnnotationPolicy]

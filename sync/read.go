@@ -15,6 +15,7 @@ import (
 // asking Git again before the interval is over.
 type memory struct {
 	polled   time.Time
+	source   git.Source
 	handled  string
 	from     rendered
 	declared *render.Declared
@@ -49,7 +50,7 @@ func (c *Controller) read(ctx context.Context, gs *v1alpha1.GitSync, o *outcome)
 	}); err != nil {
 		return nil, err
 	}
-	m.polled, m.handled = time.Now(), asked
+	m.polled, m.handled, m.source = time.Now(), asked, source
 	if m.declared == nil || from != m.from {
 		if err := c.fetchAndRender(ctx, source, from, m, o); err != nil {
 			return nil, err

@@ -15,7 +15,7 @@ const maxRelabels = 20
 // that is not available anyway costs no budget: giving it a proven agent can
 // only help. The others go one budget at a time.
 func (p *pass) goBack() {
-	free, left := p.free(), 0
+	free, left := p.budget()-p.owed(), 0
 	for _, n := range p.strangers() {
 		a := n.Agent()
 		left++
@@ -23,8 +23,8 @@ func (p *pass) goBack() {
 		case f != nil && f.PodUID == a.UID:
 			p.do(deletion(n, a, p.whyBack(n))) // recorded, perhaps not yet deleted
 			continue
-		case !p.available(n):
-		case free == 0:
+		case !n.Present():
+		case free <= 0:
 			continue
 		default:
 			free--
@@ -34,7 +34,7 @@ func (p *pass) goBack() {
 	}
 	p.withdrawProven()
 	p.sayBack(left)
-	if left == 0 && len(p.next.InFlight) == 0 {
+	if left == 0 && p.flying() == 0 {
 		p.atRest()
 	}
 }
@@ -83,15 +83,23 @@ func (p *pass) whyBack(n *health.Node) Why {
 // withdrawProven forgets intents to replace a pod that is proven after all: the
 // rollout turned round before the delete.
 func (p *pass) withdrawProven() {
-	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool {
-		n := p.nodes[f.NodeUID]
-		old := n.Pod(f.PodUID)
-		return old != nil && !old.Terminating && old.Digest == p.rest()
-	})
+	p.withdraw(func(old *health.Agent) bool { return old.Digest == p.rest() })
+}
+
+// flying counts the nodes in flight that can arrive: one that is NotReady, or
+// that a taint keeps from getting a pod, has to come back by itself first.
+func (p *pass) flying() int {
+	count := 0
+	for _, f := range p.next.InFlight {
+		if n := p.nodes[f.NodeUID]; n != nil && n.Ready && (n.Schedulable || n.Agent() != nil) {
+			count++
+		}
+	}
+	return count
 }
 
 func (p *pass) sayBack(left int) {
-	flying := len(p.next.InFlight)
+	flying := p.flying()
 	switch {
 	case left == 0 && flying == 0:
 	case p.goal == goalBack || len(p.next.Records) > 0:
@@ -105,7 +113,7 @@ func (p *pass) sayBack(left int) {
 // the pods really are: they were made from the gated template, which is the
 // same version to us and another revision to Kubernetes.
 func (p *pass) atRest() {
-	if p.goal == goalRest {
+	if p.goal == goalRest && len(p.next.InFlight) == 0 {
 		p.next.Records = slices.DeleteFunc(p.next.Records, func(r Record) bool { return !r.KeptOut })
 	}
 	revision := p.in.Live.Revision

@@ -18,7 +18,26 @@ func (p *pass) unavailable() map[types.UID]bool {
 	return out
 }
 
+// owed counts the nodes that lost an available agent on the way back and have
+// none again. A node that is NotReady by now is not held up by rollcall, and a
+// way back that waited for it would leave the others on a bad version.
+func (p *pass) owed() int {
+	count := 0
+	for _, f := range p.next.InFlight {
+		n := p.nodes[f.NodeUID]
+		if !f.Idle && n != nil && n.Ready && !(n.Present() && n.Agent().UID != f.PodUID) {
+			count++
+		}
+	}
+	return count
+}
+
+// budget is maxUnavailable in nodes.
+func (p *pass) budget() int {
+	return Resolve(p.in.Policy.MaxUnavailable, p.eligible)
+}
+
 // free is how many more nodes may lose their agent now.
 func (p *pass) free() int {
-	return max(Resolve(p.in.Policy.MaxUnavailable, p.eligible)-len(p.unavailable()), 0)
+	return max(p.budget()-len(p.unavailable()), 0)
 }

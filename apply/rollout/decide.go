@@ -97,6 +97,11 @@ func (p *pass) answerRetry() {
 	}
 	p.next.HandledRetry = p.in.Retry
 	if p.next.rejection(p.in.Retry) == nil {
+		if p.in.Retry == p.candidate() {
+			for i := range p.next.Records {
+				p.next.Records[i].Tries = 0
+			}
+		}
 		return
 	}
 	kept := p.next.Rejected[:0]
@@ -130,13 +135,6 @@ func (p *pass) candidate() string {
 		return ""
 	}
 	return p.next.Candidate.Digest
-}
-
-// mayOpen is whether a pod of the candidate may start on a node in flight: a
-// pause lets started nodes finish, a rejection does not.
-func (p *pass) mayOpen() bool {
-	c := p.next.Candidate
-	return c != nil && p.next.Proven != nil && p.next.rejection(c.Digest) == nil
 }
 
 // wakeAt asks to be woken at t, if nothing earlier is asked for.

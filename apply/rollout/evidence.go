@@ -34,18 +34,22 @@ func (p *pass) gatherEvidence() {
 }
 
 // judge takes one touched node's verdict. A node that fell back to the proven
-// version says nothing, unless it is the node itself that is down.
+// version says nothing, nor does the pod that is to go, nor a node whose pod
+// somebody else deleted or that gets none; unless the node itself is down.
 func (p *pass) judge(r *Record, n *health.Node) {
-	a := n.Agent()
-	if n.Ready && a != nil && !a.Gated && a.Digest != p.candidate() {
+	a, f := n.Agent(), p.inFlight(r.UID)
+	switch {
+	case !n.Ready:
+	case a == nil && (f == nil || !n.Schedulable), a != nil && !a.Gated && a.Digest != p.candidate(), a != nil && f != nil && a.UID == f.PodUID:
 		return
 	}
 	v := health.Judge(n, r.Touched, p.in.Policy.Health, p.in.Now)
 	p.verdicts[r.UID] = v
 	p.wakeAt(v.Next)
 	switch {
+	case v.Status == health.Healthy:
+		r.Excused, r.Tries = false, 0
 	case v.Status != health.Failed:
-		r.Excused = r.Excused && v.Status != health.Healthy
 	case r.SickBefore && v.Reason != health.ReasonNodeNotReady:
 		r.Excused = true
 		p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool { return f.NodeUID == r.UID })

@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -13,7 +12,7 @@ import (
 func (p *pass) advance() {
 	switch {
 	case p.goal == goalStop:
-		p.withdraw()
+		p.withdraw(anything)
 	case p.eligible == 0:
 		p.say(Waiting, ReasonNoEligibleNodes, "no node is eligible: nothing can be proven until one is")
 	case p.goal == goalInstall:
@@ -28,9 +27,11 @@ func (p *pass) advance() {
 // forward replaces what the budget allows, and passes the wave when every node
 // of it has soaked.
 func (p *pass) forward() {
-	p.withdraw()
-	p.returnFailed()
+	if p.returnHurt() {
+		return
+	}
 	if b := p.in.Block; b != nil {
+		p.withdraw(anything)
 		p.say(Held, b.Reason, b.Message)
 		return
 	}
@@ -41,6 +42,7 @@ func (p *pass) forward() {
 		g := p.waveProgress()
 		switch {
 		case g.unfinished > 0:
+			p.sayBlocked()
 			return
 		case g.evidence == 0 && !(p.lastWave() && g.any > 0):
 			p.say(Held, ReasonNoEvidence, fmt.Sprintf("wave %s has no healthy node to prove the candidate: its nodes were sick before, or failed within the budget", p.waveName()))
@@ -58,69 +60,21 @@ func (p *pass) forward() {
 	}
 }
 
-// replace records the next nodes and opens a pulse for them.
-func (p *pass) replace() bool {
-	batch := p.batch()
-	batch = batch[:min(len(batch), p.free())]
-	for _, r := range batch {
-		n := p.nodes[r.UID]
-		if r.Touched.IsZero() {
-			r.SickBefore = !n.Present()
-		}
-		r.Touched = p.in.Now
-		delete(p.verdicts, r.UID)
-		p.take(n, n.Agent())
-	}
-	if len(batch) > 0 {
-		p.do(Step{Action: WriteTemplate, Digest: p.candidate(), Gated: true})
-	}
-	return len(batch) > 0
-}
-
-// batch are the nodes of the waves so far that wait for the candidate: those of
-// a superseded candidate first, then sick ones (they cost least), then by wave.
-func (p *pass) batch() []*Record {
-	var out []*Record
-	for i := range p.next.Records {
-		r := &p.next.Records[i]
-		n := p.nodes[r.UID]
-		if n == nil || r.Failed != "" || r.Excused || !reachable(n) || p.inFlight(r.UID) != nil {
-			continue
-		}
-		if a := n.Agent(); a != nil && !a.Gated && a.Digest != p.candidate() {
-			out = append(out, r)
-		}
-	}
-	slices.SortStableFunc(out, func(a, b *Record) int {
-		return cmp.Or(cmp.Compare(p.urgency(a), p.urgency(b)), cmp.Compare(a.Wave, b.Wave))
-	})
-	return out
-}
-
-func (p *pass) urgency(r *Record) int {
-	n := p.nodes[r.UID]
-	switch {
-	case n.Agent().Digest != p.rest():
-		return 0
-	case !n.Present():
-		return 1
-	default:
-		return 2
-	}
-}
-
-// returnFailed gives nodes that failed within the budget the proven version
-// again, so that they neither stay hurt nor hold the budget.
-func (p *pass) returnFailed() {
-	for i := range p.next.Records {
-		r := &p.next.Records[i]
-		n := p.nodes[r.UID]
-		if n == nil || r.Failed == "" || !p.runsCandidate(n) {
+// returnHurt gives the proven version again to nodes that failed within the
+// budget, and to those that a superseded candidate left without an available
+// agent. It says whether there are any: a pulse has to wait until they have
+// their pods, or they would get the candidate.
+func (p *pass) returnHurt() bool {
+	for _, n := range p.strangers() {
+		r := p.record(n)
+		failed := r != nil && r.Failed != "" && p.runsCandidate(n)
+		if !failed && (r != nil || n.Present()) {
 			continue
 		}
 		p.take(n, n.Agent())
 		p.do(deletion(n, n.Agent(), ForReturn))
 	}
+	return len(p.d.Steps) > 0
 }
 
 // promote makes the candidate the proven version.

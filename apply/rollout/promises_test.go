@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
 
 	"github.com/rollcall-dev/rollcall/apply/rollout"
@@ -86,13 +87,17 @@ func calm(c *sim.Cluster, w *witness) error {
 // or a rejection.
 func atRest(c *sim.Cluster, d rollout.Decision) error {
 	s := c.State()
+	keptOut := map[types.UID]bool{}
+	for _, r := range s.Records {
+		keptOut[r.UID] = r.KeptOut
+	}
 	for _, n := range c.Fleet() {
 		a := n.Agent()
 		switch {
 		case a == nil:
 		case a.Gated:
 			return fmt.Errorf("P4: at rest the pod on %s is gated", n.Name)
-		case s.Proven == nil || d.Phase == rollout.Held || !n.Ready || !n.Schedulable:
+		case s.Proven == nil || d.Phase == rollout.Held || !n.Ready || !n.Schedulable || keptOut[n.UID]:
 		case a.Digest != s.Proven.Digest:
 			return fmt.Errorf("P8: at rest in %s %s the node %s runs %s instead of %s", d.Phase, d.Reason, n.Name, a.Digest, s.Proven.Digest)
 		}

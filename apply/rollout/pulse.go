@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"slices"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/health"
@@ -85,8 +86,7 @@ func (p *pass) closeGates() {
 			if !a.Gated || a.Terminating {
 				continue
 			}
-			f := p.inFlight(n.UID)
-			if f != nil && a.UID != f.PodUID && a.Digest == p.candidate() && p.mayOpen() {
+			if p.mayOpen(n, a) {
 				p.do(Step{Action: OpenGate, Node: n.Name, Pod: a.Name, PodUID: a.UID})
 				continue
 			}
@@ -95,19 +95,46 @@ func (p *pass) closeGates() {
 	}
 }
 
-// withdraw forgets intents that never came to a delete: the pod is still there
-// and the pulse is over.
-func (p *pass) withdraw() {
-	kept := p.next.InFlight[:0]
-	for _, f := range p.next.InFlight {
-		if n := p.nodes[f.NodeUID]; n != nil {
-			if old := n.Pod(f.PodUID); old != nil && !old.Terminating {
-				continue
-			}
-		}
-		kept = append(kept, f)
+// mayOpen is whether the gated pod may start: it is the candidate's, and its
+// node is in flight to it. A pause lets started nodes finish, a rejection does
+// not.
+func (p *pass) mayOpen(n *health.Node, a *health.Agent) bool {
+	c, f, r := p.next.Candidate, p.inFlight(n.UID), p.record(n)
+	if c == nil || p.next.Proven == nil || f == nil || r == nil {
+		return false
 	}
-	p.next.InFlight = kept
+	return a.Digest == c.Digest && a.UID != f.PodUID && !r.Touched.IsZero() && r.Failed == "" && p.next.rejection(c.Digest) == nil
+}
+
+// cacheLag is for how long a view of the pods may be older than the record.
+const cacheLag = 30 * time.Second
+
+// withdraw forgets intents that never came to a delete: the pod is still there,
+// and was not just deleted by somebody whose view is newer.
+func (p *pass) withdraw(when func(old *health.Agent) bool) {
+	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool {
+		old := p.pending(f)
+		if old == nil || !when(old) {
+			return false
+		}
+		p.wakeAt(f.At.Add(cacheLag))
+		return !p.in.Now.Before(f.At.Add(cacheLag))
+	})
+}
+
+// anything is what withdraw forgets when nothing may be replaced at all.
+func anything(*health.Agent) bool { return true }
+
+// pending returns the pod that is to go and has not been deleted yet, or nil.
+func (p *pass) pending(f InFlight) *health.Agent {
+	n := p.nodes[f.NodeUID]
+	if n == nil {
+		return nil
+	}
+	if old := n.Pod(f.PodUID); old != nil && !old.Terminating {
+		return old
+	}
+	return nil
 }
 
 func deletion(n *health.Node, a *health.Agent, why Why) Step {

@@ -105,7 +105,7 @@ func (p *pass) sayDefault() {
 }
 
 func (p *pass) stillTouched() bool {
-	return p.d.Counts.Candidate > 0 || len(p.next.InFlight) > 0
+	return p.flying() > 0 || len(p.strangers()) > 0
 }
 
 // sayRejected explains the rejection of the candidate, if it is rejected.
@@ -117,6 +117,9 @@ func (p *pass) sayRejected() bool {
 	back := "there is no proven version to return to"
 	if p.next.Proven != nil {
 		back = "touched nodes run " + short(*p.next.Proven) + " again"
+		if away := p.d.Counts.Candidate + len(p.next.InFlight); away > 0 {
+			back += fmt.Sprintf(" but for %d that cannot be reached", away)
+		}
 	}
 	p.say(Rejected, r.Reason, fmt.Sprintf("%s: %s; %s; push a fix or retry the digest", short(r.Version), r.Message, back))
 	return true

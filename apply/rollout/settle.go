@@ -24,6 +24,8 @@ func (p *pass) settle() {
 		case n == nil:
 		case r.Touched.IsZero() && !reachable(n):
 			continue // it goes to the tail; it was never touched
+		case r.Failed == "" && (n.Held || !n.Eligible) && !p.runsCandidate(n):
+			continue // kept out on purpose, with nothing of the candidate on it
 		default:
 			r.Leaving = n.Leaving
 		}
@@ -72,9 +74,13 @@ func (p *pass) inFlight(node types.UID) *InFlight {
 }
 
 // take records that the pod has to go, before it does. The node's earlier
-// entry, if any, is replaced.
+// entry, if any, is replaced; what the node lost with it is still owed.
 func (p *pass) take(n *health.Node, a *health.Agent) {
+	idle := !n.Present()
+	if f := p.inFlight(n.UID); f != nil {
+		idle = idle && f.Idle
+	}
 	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool { return f.NodeUID == n.UID })
-	p.next.InFlight = append(p.next.InFlight, InFlight{Node: n.Name, NodeUID: n.UID, PodUID: a.UID, At: p.in.Now})
+	p.next.InFlight = append(p.next.InFlight, InFlight{Node: n.Name, NodeUID: n.UID, PodUID: a.UID, At: p.in.Now, Idle: idle})
 	slices.SortFunc(p.next.InFlight, func(a, b InFlight) int { return cmp.Compare(a.Node, b.Node) })
 }

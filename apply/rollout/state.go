@@ -61,6 +61,9 @@ type Record struct {
 	FailedMessage string `json:"m,omitempty"`
 	// Excused nodes stay sick as they were before: no evidence, no block.
 	Excused bool `json:"e,omitempty"`
+	// Tries counts the replacements since the node was last healthy on the
+	// candidate.
+	Tries int `json:"c,omitempty"`
 	// KeptOut nodes failed the version that is proven now, within the failure
 	// budget: they are not tried again by themselves.
 	KeptOut bool `json:"k,omitempty"`
@@ -73,6 +76,8 @@ type InFlight struct {
 	// PodUID is the pod that is to go.
 	PodUID types.UID
 	At     time.Time
+	// Idle is whether that pod served nobody: nothing was lost with it.
+	Idle bool
 }
 
 func (s State) clone() State {

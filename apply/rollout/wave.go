@@ -39,8 +39,13 @@ func (p *pass) startWave() bool {
 	return true
 }
 
-// repickEmptyWave starts the wave again when its last node has left.
+// repickEmptyWave starts the wave again when its last node has left, and the
+// whole rollout when no node of any wave is there to have given evidence.
 func (p *pass) repickEmptyWave() {
+	if p.members() == 0 {
+		p.next.Wave, p.next.WaveStarted = 0, time.Time{}
+		return
+	}
 	if p.next.WaveStarted.IsZero() || p.lastWave() {
 		return
 	}
@@ -94,9 +99,26 @@ func (p *pass) pick(count int) []*health.Node {
 
 func (p *pass) addRecords(nodes []*health.Node) {
 	for _, n := range nodes {
-		p.next.Records = append(p.next.Records, Record{Node: n.Name, UID: n.UID, Wave: p.next.Wave})
+		r := Record{Node: n.Name, UID: n.UID, Wave: p.next.Wave}
+		if p.runsCandidate(n) {
+			p.accept(&r, n)
+		}
+		p.next.Records = append(p.next.Records, r)
 	}
 	slices.SortFunc(p.next.Records, func(a, b Record) int { return cmp.Compare(a.Node, b.Node) })
+}
+
+// accept takes an agent that runs the candidate already for a replaced one, if
+// nothing speaks against it: a candidate that comes again, or a promotion that
+// was half recorded.
+func (p *pass) accept(r *Record, n *health.Node) {
+	v := health.Judge(n, p.in.Now, p.in.Policy.Health, p.in.Now)
+	if v.Status == health.Failed {
+		return
+	}
+	r.Touched = p.in.Now
+	p.verdicts[r.UID] = v
+	p.wakeAt(v.Next)
 }
 
 // progress is how far the waves so far have come.

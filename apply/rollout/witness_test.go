@@ -30,7 +30,9 @@ type witness struct {
 	down map[types.UID]bool
 	// emptied are the nodes whose last pod rollcall deleted, served or not.
 	emptied map[types.UID]bool
-	last    rollout.State
+	// served are the pods that a decision to delete them saw as Ready.
+	served map[types.UID]bool
+	last   rollout.State
 	// eligible are the counts of the last decisions.
 	eligible []int
 	// unrest is for how many ticks the template has not been the rest one.
@@ -47,7 +49,7 @@ type reach struct {
 }
 
 func newWitness() *witness {
-	return &witness{proven: map[string]bool{}, reach: map[string]*reach{}, down: map[types.UID]bool{}, emptied: map[types.UID]bool{}}
+	return &witness{proven: map[string]bool{}, reach: map[string]*reach{}, down: map[types.UID]bool{}, emptied: map[types.UID]bool{}, served: map[types.UID]bool{}}
 }
 
 func (w *witness) accuse(promise, format string, args ...any) {
@@ -77,8 +79,21 @@ func (w *witness) see(f sim.Fact) {
 		w.seeDecision(f.Input, f.Decision)
 	case sim.Recorded:
 		w.seeRecord(f.Input, f.Decision)
-	case sim.Opened, sim.Wrote, sim.Asked:
+	case sim.Asked:
+		if name, excluded := strings.CutPrefix(f.Command, "exclude "); excluded {
+			delete(w.down, w.uid(name)) // it shall have none
+		}
+	case sim.Opened, sim.Wrote:
 	}
+}
+
+func (w *witness) uid(name string) types.UID {
+	for _, n := range w.cluster.Fleet() {
+		if n.Name == name {
+			return n.UID
+		}
+	}
+	return ""
 }
 
 // seeRun holds P1 and P5: a version that is not proven runs on no more nodes
@@ -114,7 +129,7 @@ func (w *witness) seeDeletion(f sim.Fact) {
 		return
 	}
 	w.emptied[f.NodeUID] = true
-	if !f.Served {
+	if !f.Served || !w.served[f.Pod] {
 		return
 	}
 	w.down[f.NodeUID] = true
@@ -144,7 +159,7 @@ func (w *witness) seeDecision(in *rollout.Input, d rollout.Decision) {
 	if !slices.Contains(phases(), d.Phase) || d.Reason == "" || d.Message == "" {
 		w.accuse("P9", "a decision does not speak: %q %q %q", d.Phase, d.Reason, d.Message)
 	}
-	w.seeSteps(d)
+	w.seeSteps(in, d)
 	w.seeEvidence(in, d)
 }
 
@@ -152,11 +167,14 @@ func phases() []rollout.Phase {
 	return []rollout.Phase{rollout.Proven, rollout.Waiting, rollout.Replacing, rollout.Soaking, rollout.Returning, rollout.Rejected, rollout.Held}
 }
 
-func (w *witness) seeSteps(d rollout.Decision) {
+func (w *witness) seeSteps(in *rollout.Input, d rollout.Decision) {
 	inFlight := func(node string) bool {
 		return slices.ContainsFunc(d.Next.InFlight, func(f rollout.InFlight) bool { return f.Node == node })
 	}
 	for _, s := range d.Steps {
+		if n := named(in.Fleet, s.Node); s.Action == rollout.DeletePod && n != nil {
+			w.served[s.PodUID] = n.Ready && n.Pod(s.PodUID) != nil && n.Pod(s.PodUID).Ready
+		}
 		switch {
 		case s.Action == rollout.OpenGate && !inFlight(s.Node):
 			w.accuse("P1", "the gate on %s is opened though the node is not in flight", s.Node)
@@ -242,6 +260,14 @@ func healthySince(n *health.Node, digest string, in *rollout.Input, soak time.Du
 		}
 	}
 	return false
+}
+
+func named(fleet []health.Node, name string) *health.Node {
+	i := slices.IndexFunc(fleet, func(n health.Node) bool { return n.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &fleet[i]
 }
 
 func find(fleet []health.Node, uid types.UID) *health.Node {

@@ -181,42 +181,39 @@ func (p *page) grid(v *rolloutView) {
 	if drawn == 0 {
 		return
 	}
+	if label > 0 {
+		label += 2
+	}
 	p.WriteByte('\n')
-	for i, z := range zones {
-		if i == maxZones {
-			p.paragraph(dim, indent, fmt.Sprintf("and %d more zones", len(zones)-maxZones))
-			break
-		}
-		name := ""
-		if label > 0 {
-			name = pad(truncate(z.name, maxLabel), label+2)
-		}
-		if drawn > maxCells {
-			p.zoneBar(z, name)
-		} else {
-			p.zoneCells(z, name)
-		}
+	shown := zones[:min(len(zones), maxZones)]
+	if drawn > maxCells {
+		p.zoneBars(shown, label)
+	} else {
+		p.zoneCells(shown, label)
+	}
+	if len(zones) > len(shown) {
+		p.paragraph(dim, indent, fmt.Sprintf("and %d more zones", len(zones)-len(shown)))
 	}
 	p.legend(total)
 }
 
-// zoneCells draws the nodes of one zone in groups of ten.
-func (p *page) zoneCells(z *zone, name string) {
+// zoneCells draws every node of each zone, in groups of ten.
+func (p *page) zoneCells(zones []*zone, label int) {
 	const group = 10
-	room := p.width - len(indent) - cells(name)
-	line := max(1, (room+1)/(group+1)) * group
-	for i, chunk := range slices.Collect(slices.Chunk(z.cells, line)) {
-		if i > 0 {
-			name = strings.Repeat(" ", cells(name))
-		}
-		p.WriteString(indent + p.paint(dim, name))
-		for i, ten := range slices.Collect(slices.Chunk(chunk, group)) {
-			if i > 0 {
-				p.WriteByte(' ')
+	line := max(1, (p.width-len(indent)-label+1)/(group+1)) * group
+	for _, z := range zones {
+		name := z.label(label)
+		for chunk := range slices.Chunk(z.cells, line) {
+			p.WriteString(indent + p.paint(dim, name))
+			for i, ten := range slices.Collect(slices.Chunk(chunk, group)) {
+				if i > 0 {
+					p.WriteByte(' ')
+				}
+				p.cells(ten)
 			}
-			p.cells(ten)
+			p.WriteByte('\n')
+			name = strings.Repeat(" ", label)
 		}
-		p.WriteByte('\n')
 	}
 }
 
@@ -233,26 +230,40 @@ func (p *page) cells(all []cell) {
 	}
 }
 
-// zoneBar draws one zone in proportion, with its counts.
-func (p *page) zoneBar(z *zone, name string) {
-	size := fmt.Sprintf("%5d  ", len(z.cells))
-	var counted []string
-	columns := 0
+// zoneBars draws each zone in proportion, with its counts; all bars are as long
+// as the longest counts leave room for.
+func (p *page) zoneBars(zones []*zone, label int) {
+	const size, gap = 5, 2
+	longest := 0
+	for _, z := range zones {
+		longest = max(longest, cells(z.counted(style{})))
+	}
+	columns := min(max(p.width-len(indent)-label-size-gap-gap-longest, 10), 50)
+	for _, z := range zones {
+		var bar []cell
+		for c, n := range proportions(z.counts[:], columns) {
+			bar = append(bar, slices.Repeat([]cell{cell(c)}, n)...)
+		}
+		p.WriteString(indent + p.paint(dim, z.label(label)) + fmt.Sprintf("%*d", size, len(z.cells)) + strings.Repeat(" ", gap))
+		p.cells(bar)
+		p.WriteString(strings.Repeat(" ", gap) + z.counted(p.style) + "\n")
+	}
+}
+
+// counted has the symbols of the zone with their counts.
+func (z *zone) counted(st style) string {
+	var out []string
 	for c, n := range z.counts {
 		if n > 0 {
 			l := cell(c).look()
-			counted = append(counted, p.paint(l.ink, fmt.Sprintf("%s %d", l.symbol, n)))
-			columns += 4 + len(fmt.Sprint(n))
+			out = append(out, st.paint(l.ink, fmt.Sprintf("%s %d", l.symbol, n)))
 		}
 	}
-	room := p.width - len(indent) - cells(name) - len(size) - columns
-	var bar []cell
-	for c, n := range proportions(z.counts[:], min(max(room, 10), 50)) {
-		bar = append(bar, slices.Repeat([]cell{cell(c)}, n)...)
-	}
-	p.WriteString(indent + p.paint(dim, name) + size)
-	p.cells(bar)
-	p.WriteString("  " + strings.Join(counted, "  ") + "\n")
+	return strings.Join(out, "  ")
+}
+
+func (z *zone) label(columns int) string {
+	return pad(truncate(z.name, max(columns-2, 0)), columns)
 }
 
 // legend explains the symbols that were drawn, with their counts.

@@ -123,7 +123,8 @@ func (p *process) serve(ctx context.Context) error {
 }
 
 // lead acts while this replica leads. Losing the lease ends the process: what
-// it was doing is found by the next leader.
+// it was doing is found by the next leader. On a signal the lease is released
+// only after everything has stopped, so that two never act at once.
 func (p *process) lead(ctx context.Context) error {
 	if !p.flags.leaderElect {
 		return p.act(ctx)
@@ -132,30 +133,47 @@ func (p *process) lead(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("name this replica: %w", err)
 	}
-	identity := fmt.Sprintf("%s-%d", host, os.Getpid())
-	lock := &resourcelock.LeaseLock{
-		LeaseMeta:  metav1.ObjectMeta{Namespace: p.flags.leaseNamespace, Name: p.flags.leaseName},
-		Client:     p.kube.CoordinationV1(),
-		LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
-	}
-	p.ready.Store(true)
-	var actErr error
+	renewing, release := context.WithCancel(context.WithoutCancel(ctx))
+	defer release()
+	var acting atomic.Bool
+	result := make(chan error, 1)
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock: lock, LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second,
+		Lock: &resourcelock.LeaseLock{
+			LeaseMeta:  metav1.ObjectMeta{Namespace: p.flags.leaseNamespace, Name: p.flags.leaseName},
+			Client:     p.kube.CoordinationV1(),
+			LockConfig: resourcelock.ResourceLockConfig{Identity: fmt.Sprintf("%s-%d", host, os.Getpid())},
+		},
+		LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second,
 		ReleaseOnCancel: true, Name: p.flags.leaseName,
 		Callbacks: leaderelection.LeaderCallbacks{
-			OnStartedLeading: func(ctx context.Context) { actErr = p.act(ctx) },
+			OnStartedLeading: func(leading context.Context) {
+				acting.Store(true)
+				ctx, cancel := context.WithCancel(ctx)
+				defer cancel()
+				defer context.AfterFunc(leading, cancel)()
+				result <- p.act(ctx)
+				release()
+			},
 			OnStoppedLeading: func() { p.leader.Set(0) },
 		},
 	})
 	if err != nil {
 		return fmt.Errorf("prepare leader election: %w", err)
 	}
-	elector.Run(ctx)
-	if ctx.Err() == nil && actErr == nil {
-		return errors.New("the lease was lost")
+	defer context.AfterFunc(ctx, func() {
+		if !acting.Load() {
+			release()
+		}
+	})()
+	p.ready.Store(true)
+	elector.Run(renewing)
+	if !acting.Load() {
+		return nil
 	}
-	return actErr
+	if err := <-result; err != nil || ctx.Err() != nil {
+		return err
+	}
+	return errors.New("the lease was lost")
 }
 
 // act runs the controllers until ctx is done.

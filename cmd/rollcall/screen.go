@@ -169,6 +169,9 @@ func (p *page) rollout(v *rolloutView) {
 		}
 		state += " · " + since(s.Since.Time, p.now)
 	}
+	if c := n.Status.Nodes; !v.detailed {
+		state = fmt.Sprintf("%d of %d nodes · %s", c.Present, c.Eligible, state)
+	}
 	p.headline(rolloutMark(n), "DaemonSet", n.Namespace+"/"+n.Name, state)
 	if !v.detailed {
 		return
@@ -223,8 +226,10 @@ func (p *page) versions(n *v1alpha1.NodeRollout) {
 	}
 }
 
-// failing lists what is wrong by node.
+// failing lists what is wrong by node. Where the messages would be squeezed
+// beside the other columns they get lines of their own.
 func (p *page) failing(n *v1alpha1.NodeRollout) {
+	const gap, age, roomy = "  ", 5, 24
 	rows := n.Status.Failing
 	if len(rows) == 0 {
 		return
@@ -233,27 +238,27 @@ func (p *page) failing(n *v1alpha1.NodeRollout) {
 	for _, r := range rows {
 		node, reason = max(node, cells(clean(r.Node))), max(reason, cells(clean(r.Reason)))
 	}
-	node, reason = min(node, p.width/2), min(reason, 24)
-	used := len(indent) + node + 2 + reason + 2 + 6
-	beside := p.width-used >= 24
-	head := pad("NODE", node) + "  " + pad("REASON", reason) + "  " + pad("SINCE", 6)
-	if beside {
-		head += "MESSAGE"
+	node, reason = min(node, p.width/2), min(reason, p.width/4)
+	row := func(a, b, c string) string {
+		return pad(truncate(clean(a), node), node) + gap + pad(truncate(clean(b), reason), reason) + gap + pad(c, age)
 	}
-	p.WriteString("\n" + indent + p.paint(dim, strings.TrimRight(head, " ")) + "\n")
+	before := indent + strings.Repeat(" ", cells(row("", "", ""))+len(gap))
+	beside := p.width-len(before) >= roomy
+	head := row("NODE", "REASON", "SINCE")
+	if beside {
+		head += gap + "MESSAGE"
+	} else {
+		before = indent + indent
+	}
+	p.WriteString("\n" + indent + p.paint(dim, head) + "\n")
 	for _, r := range rows {
-		line := indent + pad(truncate(clean(r.Node), node), node) + "  " + p.paint(red, pad(truncate(clean(r.Reason), reason), reason)) + "  " + pad(since(r.Since.Time, p.now), 6)
-		message := clean(r.Message)
-		if !beside {
-			p.WriteString(strings.TrimRight(line, " ") + "\n")
-			p.paragraph(dim, indent+indent, message)
-			continue
+		line, rest := indent+row(r.Node, r.Reason, since(r.Since.Time, p.now)), wrap(clean(r.Message), p.width-len(before))
+		if beside && len(rest) > 0 {
+			line, rest = line+gap+rest[0], rest[1:]
 		}
-		for i, text := range append(wrap(message, p.width-used), "")[:max(1, len(wrap(message, p.width-used)))] {
-			if i > 0 {
-				line = strings.Repeat(" ", used)
-			}
-			p.WriteString(strings.TrimRight(line+text, " ") + "\n")
+		p.WriteString(strings.TrimRight(line, " ") + "\n")
+		for _, text := range rest {
+			p.WriteString(before + text + "\n")
 		}
 	}
 	if len(rows) == maxFailing {

@@ -90,19 +90,22 @@ func (t *tree) directory(dir string) error {
 		return &Error{Reason: PathNotFound, File: dir, Message: fmt.Sprintf(
 			"path %q is a file: name the directory that holds it, %q", dir, path.Dir(dir))}
 	}
-	parent := path.Dir(dir)
-	for parent != "." {
-		if mode, ok, err := t.fileType(parent); err == nil && ok && mode.IsDir() {
-			break
-		}
-		parent = path.Dir(parent)
-	}
-	beside, err := t.directories(parent)
+	beside, err := t.directories(t.ancestor(dir))
 	if err != nil {
 		return err
 	}
 	return &Error{Reason: PathNotFound, Message: fmt.Sprintf(
 		"path %q does not exist in this commit; %s", dir, beside)}
+}
+
+// ancestor is the nearest directory above a name that the tree has.
+func (t *tree) ancestor(name string) string {
+	for parent := path.Dir(name); parent != "."; parent = path.Dir(parent) {
+		if mode, ok, err := t.fileType(parent); err == nil && ok && mode.IsDir() {
+			return parent
+		}
+	}
+	return "."
 }
 
 // irregular reads what is neither file nor directory for the error that the tree has about it. It is never

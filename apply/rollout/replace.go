@@ -1,0 +1,143 @@
+package rollout
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// maxTries is how often a node is replaced without ever becoming healthy on the
+// candidate. What falls back that often is not the candidate's doing: its old
+// pod outlasts every pulse, or somebody deletes the new one.
+const maxTries = 5
+
+// replace records the next nodes and opens a pulse for them. It returns false
+// when there is nothing to replace.
+func (p *pass) replace() bool {
+	batch := p.affordable(p.batch())
+	if len(batch) == 0 {
+		return false
+	}
+	if until := p.awaitedPods(); p.in.Now.Before(until) {
+		p.wakeAt(until)
+		return true
+	}
+	for _, r := range batch {
+		n := p.nodes[r.UID]
+		a := n.Agent()
+		if r.Touched.IsZero() {
+			r.SickBefore = !n.Present()
+		}
+		if f := p.inFlight(r.UID); f == nil || f.PodUID != a.UID {
+			r.Tries++
+		}
+		r.Touched = p.in.Now
+		delete(p.verdicts, r.UID)
+		p.take(n, a)
+	}
+	p.do(Step{Action: WriteTemplate, Digest: p.candidate(), Gated: true})
+	return true
+}
+
+// affordable are the nodes that may be replaced now: those that rollcall keeps
+// down already, and of the others as many as the budget leaves.
+func (p *pass) affordable(batch []*Record) []*Record {
+	down := p.unavailable()
+	free := p.budget() - len(down)
+	return slices.DeleteFunc(batch, func(r *Record) bool {
+		if down[r.UID] {
+			return false
+		}
+		free--
+		return free < 0
+	})
+}
+
+// awaitedPods is until when a pulse has to wait for nodes that are to get their
+// pods from the template as it is.
+func (p *pass) awaitedPods() (until time.Time) {
+	for _, f := range p.next.InFlight {
+		n := p.nodes[f.NodeUID]
+		if end := f.At.Add(p.in.Policy.Grace + pulseSlack); n != nil && reachable(n) && n.Agent() == nil && end.After(until) {
+			until = end
+		}
+	}
+	return until
+}
+
+// batch are the nodes of the waves so far that wait for the candidate: those of
+// a superseded candidate first, then sick ones (they cost least), then by wave.
+func (p *pass) batch() []*Record {
+	var out []*Record
+	for i := range p.next.Records {
+		if r := &p.next.Records[i]; p.waits(r) && r.Tries < maxTries {
+			out = append(out, r)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b *Record) int {
+		return cmp.Or(cmp.Compare(p.urgency(a), p.urgency(b)), cmp.Compare(a.Wave, b.Wave))
+	})
+	return out
+}
+
+// waits is whether the node's agent has to be replaced: it is of another
+// version, was recorded but not deleted yet, or is a candidate that failed
+// before it was tried again.
+func (p *pass) waits(r *Record) bool {
+	n := p.nodes[r.UID]
+	if n == nil || r.Failed != "" || r.Excused || !reachable(n) {
+		return false
+	}
+	a := n.Agent()
+	if a == nil || a.Gated {
+		return false
+	}
+	f := p.inFlight(r.UID)
+	return a.Digest != p.candidate() || r.Touched.IsZero() || f != nil && f.PodUID == a.UID
+}
+
+func (p *pass) urgency(r *Record) int {
+	n := p.nodes[r.UID]
+	switch {
+	case n.Agent().Digest != p.rest():
+		return 0
+	case !n.Present():
+		return 1
+	default:
+		return 2
+	}
+}
+
+// sayBlocked explains a wave in which nothing moves and nothing is awaited.
+func (p *pass) sayBlocked() {
+	tried, waiting, away := 0, 0, 0
+	for i := range p.next.Records {
+		r := &p.next.Records[i]
+		n := p.nodes[r.UID]
+		if n == nil || r.Failed != "" || r.Excused || p.runsCandidate(n) && p.verdicts[r.UID].Status == health.Healthy {
+			continue
+		}
+		switch {
+		case p.waits(r) && r.Tries >= maxTries:
+			tried++
+		case p.waits(r):
+			waiting++
+		case !reachable(n):
+			away++
+		default:
+			return // on its way, with a deadline
+		}
+	}
+	wave := "wave " + p.waveName()
+	switch {
+	case tried > 0:
+		p.say(Held, ReasonNeverReplaced, fmt.Sprintf("%s: %d nodes were replaced %d times and fell back to the proven version each time: their pods outlast the grace period by more than %s, or somebody deletes the new ones; see to that and retry the digest, or label the nodes to hold them out", wave, tried, maxTries, pulseSlack))
+	case waiting > 0:
+		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("%s: %d nodes wait because maxUnavailable (%d) is used up by touched nodes without an available agent; they have to recover or leave", wave, waiting, p.budget()))
+	default:
+		p.say(Held, ReasonUnreachable, fmt.Sprintf("%s: %d nodes cannot be reached (NotReady or tainted); they have to come back or leave", wave, away))
+	}
+}

@@ -1,0 +1,156 @@
+package e2e
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// A candidate that kills its node 20 s after it became Ready passes every check
+// of its pod, so that only a longer soak tells.
+func TestKillerStopsAtItsCanariesAndTheNodesRecover(t *testing.T) {
+	t.Parallel()
+	w := settled(t, 9, quick(soak(0, 40)))
+	r := record(t, w.cluster.Client)
+
+	commit := w.deliver("killer")
+	n := w.waitRejected(commit, 2*time.Minute)
+
+	r.wantRadius(t, "killer", 2)
+	w.waitTag("v1", w.nodes(), time.Minute)
+	r.wantWorst(t, 3)
+	if got := n.Status.Rejected[0].Reason; got != "NodeNotReady" {
+		t.Errorf("rejected for %s, want NodeNotReady", got)
+	}
+	if got := n.Status.Nodes; got.Unreachable != 0 {
+		t.Errorf("%d nodes are NotReady after the return", got.Unreachable)
+	}
+}
+
+// A node that fails within the failure budget is given the proven version again
+// and kept out of the rollout; the others go on.
+func TestFailureBudgetLetsTheRolloutGoOn(t *testing.T) {
+	t.Parallel()
+	w := settled(t, 9, quick(soak(0, 12), func(p *v1alpha1.RolloutPolicySpec) { p.Health.FailureBudget = 1 }))
+	r := record(t, w.cluster.Client)
+
+	second := w.deliver("v2")
+	sick := w.waitSoaking(r, "canary", "v2")[0]
+	w.must(w.cluster.SetNodeReady(t.Context(), sick, false), "make node NotReady")
+	w.waitRollout("the canary is counted as failed", time.Minute, func(n *v1alpha1.NodeRollout) bool { return n.Status.Nodes.Failed == 1 })
+	w.must(w.cluster.SetNodeReady(t.Context(), sick, true), "make node Ready")
+	w.waitProven(second, 2*time.Minute)
+
+	w.waitTag("v2", but(w.nodes(), sick), time.Minute)
+	w.waitTag("v1", []string{sick}, time.Minute)
+	r.wantWorst(t, 3)
+	r.wantHistory(t, []string{sick}, "v1", "v2", "v1")
+	n := w.waitRollout("the failed node is listed", time.Minute, func(n *v1alpha1.NodeRollout) bool { return len(n.Status.Failing) > 0 })
+	if got := n.Status.Failing[0]; got.Node != sick || got.Reason != "NodeNotReady" {
+		t.Errorf("failing is %+v, want %s with NodeNotReady", n.Status.Failing, sick)
+	}
+}
+
+// Ten pods disappear and ten nodes appear while the canaries soak: all of them
+// get the proven version, and the candidate later, in its wave.
+func TestChurnDuringTheSoakGetsTheProvenVersion(t *testing.T) {
+	t.Parallel()
+	p := quick(soak(0, 15))
+	w := settled(t, 20, p)
+	r := record(t, w.cluster.Client)
+	old := w.nodes()
+
+	second := w.deliver("v2")
+	canaries := w.waitSoaking(r, "canary", "v2")
+	victim, bystanders := canaries[0], but(old, canaries...)[:9]
+	r.excuse(victim)
+	r.excuse(bystanders...)
+	w.evictPods(append(slices.Clone(bystanders[:4]), victim)...)
+	w.deletePods(bystanders[4:]...)
+	joined, err := w.cluster.AddNodes(t.Context(), 10)
+	w.must(err, "add nodes")
+	w.waitTag("v1", append(joined, bystanders...), time.Minute)
+	r.blame(bystanders...)
+
+	w.waitTag("v2", []string{victim}, time.Minute)
+	again := w.agents()[victim]
+	r.blame(victim)
+	w.waitProven(second, 3*time.Minute)
+
+	w.waitTag("v2", w.nodes(), time.Minute)
+	if got := len(w.nodes()); got != 30 {
+		t.Fatalf("%d nodes, want 30", got)
+	}
+	r.wantHistory(t, []string{victim}, "v1", "v2", "v1", "v2")
+	r.wantHistory(t, bystanders, "v1", "v1", "v2")
+	r.wantHistory(t, but(w.nodes(), append(slices.Clone(bystanders), victim)...), "v1", "v2")
+	r.wantWorst(t, 3)
+	// Times of the API are whole seconds, rounded down.
+	healthy := readySince(&again).Add(p.Health.ReadyFor.Duration + p.Waves[0].Soak.Duration)
+	if first := r.firstBeyond("v2", canaries); first.Before(healthy) {
+		t.Errorf("the next wave began at %s, before the evicted canary had soaked anew at %s", first, healthy)
+	}
+	w.waitUpdated(30)
+}
+
+// A touched node that vanishes is evidence, unless it was announced.
+func TestTouchedNodeThatVanishes(t *testing.T) {
+	t.Parallel()
+	w := settled(t, 9, quick(soak(0, 6)))
+
+	t.Run("without notice is evidence against the candidate", func(t *testing.T) {
+		r := record(t, w.cluster.Client)
+		commit := w.deliver("slow")
+		lost := w.waitInFlight("slow")
+		r.excuse(lost)
+		w.must(w.cluster.DeleteNode(t.Context(), lost), "delete node")
+		n := w.waitRejected(commit, time.Minute)
+		if got := n.Status.Rejected[0]; got.Reason != "NodeVanished" || !strings.Contains(got.Message, lost) {
+			t.Errorf("rejected as %+v, want NodeVanished of %s", got, lost)
+		}
+		r.wantRadius(t, "slow", 2)
+		w.waitTag("v1", w.nodes(), time.Minute)
+		r.wantWorst(t, 3)
+	})
+	t.Run("with notice is none", func(t *testing.T) {
+		r := record(t, w.cluster.Client)
+		commit := w.deliver("v2-a:slow")
+		lost := w.waitInFlight("v2-a:slow")
+		r.excuse(lost)
+		w.patchNode(lost, `{"spec":{"unschedulable":true}}`)
+		w.until("the notice is recorded", time.Minute, func() (bool, string) {
+			state, err := w.cluster.Client.CoreV1().ConfigMaps(metav1.NamespaceDefault).Get(t.Context(), agent+".rollcall-state", metav1.GetOptions{})
+			w.must(err, "get state")
+			return strings.Contains(state.Data["records.json"], `"l":true`), state.Data["records.json"]
+		})
+		w.must(w.cluster.DeleteNode(t.Context(), lost), "delete node")
+		w.changePolicy(quick(func(p *v1alpha1.RolloutPolicySpec) {
+			eight := intstr.FromInt32(8)
+			p.MaxUnavailable = &eight
+		}))
+		w.waitProven(commit, 2*time.Minute)
+		w.waitTag("v2-a:slow", w.nodes(), time.Minute)
+	})
+}
+
+// waitInFlight waits until a node runs the tag and is not Ready yet, and
+// returns it.
+func (w *world) waitInFlight(tagged string) string {
+	w.t.Helper()
+	var node string
+	w.until("a node in flight has a pod of "+tagged, time.Minute, func() (bool, string) {
+		for _, p := range w.pods() {
+			if tag(&p) == tagged && p.Spec.NodeName != "" && !podReady(&p) && p.DeletionTimestamp == nil {
+				node = p.Spec.NodeName
+			}
+		}
+		return node != "", "none"
+	})
+	return node
+}

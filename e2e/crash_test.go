@@ -1,0 +1,140 @@
+package e2e
+
+import (
+	"bufio"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/rollcall-dev/rollcall/e2e/product"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// TestKilledAgainAndAgain ends rollcall as a power cut would, at random points:
+// the rollout ends as without.
+func TestKilledAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	w := settled(t, 20, quick(func(p *v1alpha1.RolloutPolicySpec) {
+		two := intstr.FromInt32(2)
+		p.MaxUnavailable = &two
+	}))
+	chance := seeded(t)
+
+	r := record(t, w.cluster.Client)
+	good := w.deliver("v2")
+	w.killTimes(chance, 20)
+	w.waitProven(good, 3*time.Minute)
+	w.waitTag("v2", w.nodes(), time.Minute)
+	r.wantHistory(t, w.nodes(), "v1", "v2")
+	r.wantWorst(t, 2)
+	w.waitUpdated(20)
+
+	r = record(t, w.cluster.Client)
+	bad := w.deliver("flaky")
+	w.killTimes(chance, 8)
+	w.waitRejected(bad, 2*time.Minute)
+	r.wantRadius(t, "flaky", 2)
+	w.waitTag("v2", w.nodes(), time.Minute)
+	hurt := r.nodesOf("flaky")
+	r.wantHistory(t, hurt, "v2", "flaky", "v2")
+	r.wantHistory(t, but(w.nodes(), hurt...), "v2")
+	r.wantWorst(t, 2)
+}
+
+// seeded is chance that can be had again: ROLLCALL_E2E_SEED names the seed that
+// a failed test has logged.
+func seeded(t *testing.T) *rand.Rand {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any bits will do
+	if text := os.Getenv("ROLLCALL_E2E_SEED"); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("read ROLLCALL_E2E_SEED: %v", err)
+		}
+	}
+	t.Logf("ROLLCALL_E2E_SEED=%d", seed)
+	return rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // not a secret
+}
+
+// killTimes kills the controller so many times, each within a second of its
+// start, and starts it again.
+func (w *world) killTimes(chance *rand.Rand, times int) {
+	w.t.Helper()
+	for i := range times {
+		after := time.Duration(chance.Int64N(int64(time.Second)))
+		<-time.After(after)
+		n, err := w.kinds.NodeRollouts(metav1.NamespaceDefault).Get(w.t.Context(), agent, metav1.GetOptions{})
+		w.must(err, "get NodeRollout")
+		w.t.Logf("kill %d after %s: %s %s, %d in flight, gated %t", i, after.Round(time.Millisecond), n.Status.Phase, n.Status.Reason,
+			len(n.Status.InFlight), len(w.daemonSet().Spec.Template.Spec.SchedulingGates) > 0)
+		w.must(w.control.Kill(), "kill rollcall")
+		w.startController()
+	}
+}
+
+// A leader hangs right after it has opened a pulse. Another one takes over and
+// ends the rollout; the first one wakes up in the middle of that.
+func TestLeaderChangesInTheMiddleOfAPulse(t *testing.T) {
+	t.Parallel()
+	w := newWorldWith(t, 12, "--leader-elect")
+	w.policy(quick(soak(0, 3)))
+	one := w.pushTag("v1")
+	w.follow()
+	w.waitProven(one, time.Minute)
+	first := w.control
+	w.options.Name = "second"
+	w.startController()
+	second := w.control
+	if leads(second) {
+		t.Fatal("the second replica leads beside the first")
+	}
+	r := record(t, w.cluster.Client)
+
+	var commit string
+	var frozen time.Time
+	w.onGate(func() { commit = w.deliver("v2") }, func() {
+		w.must(first.Freeze(), "freeze the leader")
+		frozen = time.Now()
+	})
+	w.until("the second replica leads", time.Minute, func() (bool, string) { return leads(second), "it does not" })
+	// The lease lasts 15 s from its last renewal, and is looked at every 2 s.
+	if took := time.Since(frozen); took > 25*time.Second {
+		t.Errorf("the second replica took over after %s", took)
+	}
+	w.waitSoaking(r, "half", "v2")
+	w.must(first.Thaw(), "thaw the first leader")
+	w.until("the first replica stands by or has ended", time.Minute, func() (bool, string) { return !leads(first), "it leads" })
+	w.waitProven(commit, 2*time.Minute)
+
+	w.waitTag("v2", w.nodes(), time.Minute)
+	r.wantHistory(t, w.nodes(), "v1", "v2")
+	r.wantWorst(t, 3)
+	w.waitUpdated(12)
+	w.wantQuiet(3 * time.Second)
+}
+
+// leads is whether the replica says that it acts. One that does not answer does
+// not lead.
+func leads(c *product.Controller) bool {
+	client := http.Client{Timeout: 2 * time.Second}
+	answer, err := client.Get("http://" + c.Address + "/metrics")
+	if err != nil {
+		return false
+	}
+	defer answer.Body.Close()
+	lines := bufio.NewScanner(answer.Body)
+	for lines.Scan() {
+		if value, found := strings.CutPrefix(lines.Text(), "rollcall_leader "); found {
+			return value == fmt.Sprint(1)
+		}
+	}
+	return false
+}

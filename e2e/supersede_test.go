@@ -1,0 +1,78 @@
+package e2e
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// Commits that arrive while another one is half-way.
+func TestSecondCommitMidRollout(t *testing.T) {
+	t.Parallel()
+	p := quick(soak(0, 2), soak(1, 8))
+	w := settled(t, 12, p)
+
+	t.Run("a good one starts at the touched nodes", func(t *testing.T) {
+		r := record(t, w.cluster.Client)
+		w.deliver("v2")
+		w.waitSoaking(r, "half", "v2")
+		third := w.deliver("v3")
+		w.waitProven(third, 2*time.Minute)
+
+		w.waitTag("v3", w.nodes(), time.Minute)
+		touched, order := r.nodesOf("v2"), r.order("v3")
+		if len(touched) < 6 {
+			t.Fatalf("v2 ran on %v, want half of the nodes", touched)
+		}
+		if first := slices.Sorted(slices.Values(order[:len(touched)])); !slices.Equal(first, touched) {
+			t.Errorf("v3 went to %v first, want the nodes that v2 had touched: %v", first, touched)
+		}
+		r.wantHistory(t, touched, "v1", "v2", "v3")
+		r.wantHistory(t, but(w.nodes(), touched...), "v1", "v3")
+		r.wantWorst(t, 3)
+	})
+	t.Run("a bad one takes all of them back", func(t *testing.T) {
+		r := record(t, w.cluster.Client)
+		w.deliver("v4")
+		w.waitSoaking(r, "half", "v4")
+		bad := w.deliver("bad")
+		w.waitRejected(bad, 2*time.Minute)
+
+		w.waitTag("v3", w.nodes(), time.Minute)
+		r.wantRadius(t, "bad", 2)
+		touched, hurt := r.nodesOf("v4"), r.nodesOf("bad")
+		if beyond := but(hurt, touched...); len(beyond) > 0 {
+			t.Errorf("the bad candidate reached %v beyond %v", beyond, touched)
+		}
+		r.wantHistory(t, hurt, "v3", "v4", "bad", "v3")
+		r.wantHistory(t, but(touched, hurt...), "v3", "v4", "v3")
+		r.wantHistory(t, but(w.nodes(), touched...), "v3")
+		r.wantWorst(t, 3)
+	})
+	t.Run("a revert moves the touched nodes only", func(t *testing.T) {
+		r := record(t, w.cluster.Client)
+		w.deliver("v5")
+		w.waitSoaking(r, "half", "v5")
+		before := w.uids()
+		revert := w.deliver("v3")
+		w.waitProven(revert, 2*time.Minute)
+
+		w.waitTag("v3", w.nodes(), time.Minute)
+		touched := r.nodesOf("v5")
+		for _, n := range touched {
+			delete(before, n)
+		}
+		w.wantSame(before)
+		r.wantHistory(t, touched, "v3", "v5", "v3")
+		r.wantHistory(t, but(w.nodes(), touched...), "v3")
+		r.wantWorst(t, 3)
+		n := w.waitRollout("nothing is left of the candidate", time.Minute, func(n *v1alpha1.NodeRollout) bool {
+			return n.Status.Phase == v1alpha1.PhaseProven && n.Status.Candidate == nil
+		})
+		if len(n.Status.InFlight) > 0 {
+			t.Errorf("in flight at rest: %v", n.Status.InFlight)
+		}
+	})
+}

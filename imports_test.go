@@ -1,0 +1,348 @@
+// Package rollcall_test holds the shape of the repository: which package may
+// import what, and what lies at the top.
+package rollcall_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const module = "github.com/rollcall-dev/rollcall/"
+
+// What a rule allows beside the standard library, by the first part of the
+// import path.
+const (
+	apiTypes     = "k8s.io/api"
+	apimachinery = "k8s.io/apimachinery"
+	clientGo     = "k8s.io/client-go"
+	placement    = "k8s.io/component-helpers"
+	k8sUtils     = "k8s.io/utils"
+	managed      = "sigs.k8s.io/structured-merge-diff"
+	goGit        = "github.com/go-git"
+	kustomize    = "sigs.k8s.io/kustomize"
+	cron         = "github.com/robfig/cron"
+	prometheus   = "github.com/prometheus/client_golang/prometheus"
+	errgroup     = "golang.org/x/sync/errgroup"
+)
+
+// rule says what the files of one package may import, tests left aside.
+type rule struct {
+	// why is the reason, in the words of the design.
+	why string
+	// own are the packages of this module, without its path.
+	own []string
+	// others are paths outside this module; a path allows what is below it.
+	others []string
+	// everything allows all imports.
+	everything bool
+	// pure packages compute values: they get no clock, no context, no log, no
+	// network and no files.
+	pure bool
+}
+
+// rules is the table of the design: imports point one way, toward pure.
+func rules() map[string]rule {
+	return map[string]rule{
+		"cmd/rollcall": {
+			why:        "it wires everything, and nothing imports it",
+			everything: true,
+		},
+		"sync": {
+			why:    "the pass calls every stage, and knows none of their clients",
+			own:    []string{"apply", "apply/kinds", "diff", "health/watch", "sync/git", "sync/render", "sync/v1alpha1"},
+			others: []string{apiTypes, apimachinery, clientGo, k8sUtils, cron, prometheus, errgroup},
+		},
+		"sync/v1alpha1": {
+			why:    "who reads our kinds gets no client with them",
+			others: []string{apiTypes, apimachinery},
+		},
+		"sync/git": {
+			why:    "it reads what strangers wrote: nothing of the cluster is within its reach",
+			others: []string{goGit},
+		},
+		"sync/render": {
+			why:    "it runs what strangers wrote: no network and no files are within its reach",
+			others: []string{kustomize, apiTypes, apimachinery, "go.yaml.in/yaml", "sigs.k8s.io/yaml", "sigs.k8s.io/json"},
+			pure:   true,
+		},
+		"diff": {
+			why:    "the plan is a value, made of values",
+			own:    []string{"sync/v1alpha1"},
+			others: []string{apiTypes, apimachinery},
+			pure:   true,
+		},
+		"apply": {
+			why:    "it is the only writer; what it writes was rendered, planned and decided elsewhere",
+			own:    []string{"apply/kinds", "apply/rollout", "diff", "health", "health/watch", "sync/render", "sync/v1alpha1"},
+			others: []string{apiTypes, apimachinery, clientGo, placement, k8sUtils, managed, prometheus, errgroup},
+		},
+		"apply/kinds": {
+			why:    "clients of our kinds and nothing else, for whoever talks to the cluster",
+			own:    []string{"sync/v1alpha1"},
+			others: []string{apimachinery, clientGo},
+		},
+		"apply/rollout": {
+			why:    "it decides about nodes that break: every decision must be repeatable from its input",
+			own:    []string{"health"},
+			others: []string{apimachinery, cron},
+			pure:   true,
+		},
+		"apply/rollout/sim": {
+			why:    "it plays a cluster for decisions, as repeatable as they are",
+			own:    []string{"apply/rollout", "health"},
+			others: []string{apimachinery},
+			pure:   true,
+		},
+		"health": {
+			why:    "a verdict depends on what was seen and when, and on nothing else",
+			others: []string{apiTypes, apimachinery},
+			pure:   true,
+		},
+		"health/watch": {
+			why:    "it turns what informers see into a fleet, and decides nothing",
+			own:    []string{"health", "sync/v1alpha1"},
+			others: []string{apiTypes, apimachinery, clientGo, placement},
+		},
+	}
+}
+
+// impureImports is what a pure package must not import of the standard library.
+func impureImports() []string {
+	return []string{"context", "log", "log/slog", "math/rand", "math/rand/v2", "net", "net/http", "os", "os/exec", "os/signal", "syscall"}
+}
+
+// clock is what a pure package must not use of package time: time is an argument.
+func clock() []string {
+	return []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
+}
+
+// TestImports holds every package to its rule.
+func TestImports(t *testing.T) {
+	table := rules()
+	seen := map[string]bool{}
+	for _, name := range goFiles(t) {
+		pkg := filepath.ToSlash(filepath.Dir(name))
+		seen[pkg] = true
+		r, known := table[pkg]
+		if !known {
+			t.Errorf("%s: package %s has no rule: add one to imports_test.go, with its reason", name, pkg)
+			continue
+		}
+		source, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, problem := range violations(t, name, string(source), r) {
+			t.Errorf("%s\n\tthe rule for %s: %s", problem, pkg, r.why)
+		}
+	}
+	for _, pkg := range slices.Sorted(maps.Keys(table)) {
+		if !seen[pkg] {
+			t.Errorf("package %s has a rule and no files: remove the rule", pkg)
+		}
+	}
+}
+
+// goFiles are the Go files of this module but the tests.
+func goFiles(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && name != "." && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata" || isModule(name)):
+			return filepath.SkipDir
+		case strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go"):
+			names = append(names, name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+func isModule(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "go.mod"))
+	return err == nil
+}
+
+// violations are what one file does against a rule.
+func violations(t *testing.T, name, source string, r rule) []string {
+	t.Helper()
+	files := token.NewFileSet()
+	file, err := parser.ParseFile(files, name, source, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	timeName := ""
+	for _, spec := range file.Imports {
+		path, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if path == "time" {
+			timeName = "time"
+			if spec.Name != nil {
+				timeName = spec.Name.Name
+			}
+		}
+		if !r.allows(path) {
+			out = append(out, fmt.Sprintf("%s: imports %s", files.Position(spec.Pos()), path))
+		}
+	}
+	if r.pure && timeName != "" {
+		out = append(out, clockUses(files, file, timeName)...)
+	}
+	return out
+}
+
+func (r rule) allows(path string) bool {
+	own, isOwn := strings.CutPrefix(path, module)
+	first, _, _ := strings.Cut(path, "/")
+	switch {
+	case r.everything:
+		return true
+	case isOwn:
+		return slices.Contains(r.own, own)
+	case !strings.Contains(first, "."):
+		return !r.pure || !slices.Contains(impureImports(), path)
+	default:
+		return slices.ContainsFunc(r.others, func(other string) bool { return path == other || strings.HasPrefix(path, other+"/") })
+	}
+}
+
+// clockUses are the places where a file asks for the time or waits.
+func clockUses(files *token.FileSet, file *ast.File, timeName string) []string {
+	var out []string
+	if timeName == "." {
+		return []string{fmt.Sprintf("%s: imports all names of time", files.Position(file.Pos()))}
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		selector, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		if x, ok := selector.X.(*ast.Ident); ok && x.Name == timeName && slices.Contains(clock(), selector.Sel.Name) {
+			out = append(out, fmt.Sprintf("%s: uses time.%s", files.Position(selector.Pos()), selector.Sel.Name))
+		}
+		return true
+	})
+	return out
+}
+
+// TestImportsAreRefused shows that the checker finds what it is there for.
+func TestImportsAreRefused(t *testing.T) {
+	table := rules()
+	for name, c := range map[string]struct {
+		pkg, source string
+		want        []string
+	}{
+		"a client in a pure package": {
+			pkg:    "diff",
+			source: "package diff\nimport _ \"k8s.io/client-go/kubernetes\"\n",
+			want:   []string{"a.go:2:8: imports k8s.io/client-go/kubernetes"},
+		},
+		"context, log, network and files in a pure package": {
+			pkg:    "health",
+			source: "package health\nimport (\n\"context\"\n\"log\"\n\"log/slog\"\n\"net/http\"\n\"os\"\n)\n",
+			want: []string{
+				"a.go:3:1: imports context", "a.go:4:1: imports log", "a.go:5:1: imports log/slog",
+				"a.go:6:1: imports net/http", "a.go:7:1: imports os",
+			},
+		},
+		"the clock in a pure package": {
+			pkg:    "apply/rollout",
+			source: "package rollout\nimport \"time\"\nvar a, b, c = time.Now(), time.Since, time.Until\n",
+			want:   []string{"a.go:3:15: uses time.Now", "a.go:3:27: uses time.Since", "a.go:3:39: uses time.Until"},
+		},
+		"the clock by another name": {
+			pkg:    "sync/render",
+			source: "package render\nimport clock \"time\"\nvar a = clock.Now()\n",
+			want:   []string{"a.go:3:9: uses time.Now"},
+		},
+		"the clock by no name": {
+			pkg:    "diff",
+			source: "package diff\nimport . \"time\"\nvar a = Now()\n",
+			want:   []string{"a.go:1:1: imports all names of time"},
+		},
+		"upward": {
+			pkg:    "apply",
+			source: "package apply\nimport _ \"github.com/rollcall-dev/rollcall/sync\"\n",
+			want:   []string{"a.go:2:8: imports github.com/rollcall-dev/rollcall/sync"},
+		},
+		"the cluster where strangers' files are read": {
+			pkg:    "sync/git",
+			source: "package git\nimport _ \"k8s.io/api/core/v1\"\n",
+			want:   []string{"a.go:2:8: imports k8s.io/api/core/v1"},
+		},
+		"a neighbour by the beginning of its name": {
+			pkg:    "health",
+			source: "package health\nimport _ \"k8s.io/apiserver/pkg/server\"\n",
+			want:   []string{"a.go:2:8: imports k8s.io/apiserver/pkg/server"},
+		},
+		"what is allowed": {
+			pkg: "apply/rollout",
+			source: "package rollout\nimport (\n\"slices\"\n\"time\"\n\"github.com/robfig/cron/v3\"\n" +
+				"\"github.com/rollcall-dev/rollcall/health\"\n\"k8s.io/apimachinery/pkg/types\"\n)\nvar a = time.Second\n",
+		},
+		"everything where everything is wired": {
+			pkg:    "cmd/rollcall",
+			source: "package main\nimport \"time\"\nimport _ \"k8s.io/client-go/kubernetes\"\nvar a = time.Now()\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, violations(t, "a.go", c.source, table[c.pkg])); diff != "" {
+				t.Errorf("violations (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestTopLevel keeps the first page of the repository short: packages, and the
+// files that tools look for. Names that begin with a dot are the tools' own.
+func TestTopLevel(t *testing.T) {
+	want := map[string]bool{} // whether it may be missing
+	for _, name := range []string{
+		"apply", "charts", "cmd", "diff", "e2e", "health", "sync",
+		"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "go.mod", "go.sum", "imports_test.go",
+	} {
+		want[name] = false
+	}
+	for _, name := range []string{
+		"docs",
+		"bin", // what make builds, not in Git
+	} {
+		want[name] = true
+	}
+	entries, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if _, known := want[entry.Name()]; !known && !strings.HasPrefix(entry.Name(), ".") {
+			t.Errorf("%s does not belong to the top of the repository", entry.Name())
+		}
+		delete(want, entry.Name())
+	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if !want[name] {
+			t.Errorf("%s is missing", name)
+		}
+	}
+}
