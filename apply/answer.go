@@ -88,7 +88,7 @@ func said(t target, err error) string {
 	if denied := regexp.MustCompile(`User "[^"]*" cannot [a-z]+ resource "[^"]*"`).FindString(status.Status().Message); denied != "" {
 		return denied
 	}
-	return fmt.Sprintf("the API server refuses it (%d %s); what it says of a Secret is not shown", status.Status().Code, status.Status().Reason)
+	return fmt.Sprintf("the API server refuses it (%d); what it says of a Secret is not shown", status.Status().Code)
 }
 
 func cut(text string) string {

@@ -96,7 +96,7 @@ func (a *Applier) write(ctx context.Context, c diff.Change, o diff.Object) (Done
 // served as its new CustomResourceDefinition says: the API server follows within a second.
 func (a *Applier) writePatiently(ctx context.Context, t target, pending bool) (done Done, problem *diff.Problem, err error) {
 	overtakenFor := 0
-	waitErr := wait.PollUntilContextTimeout(ctx, establishPoll, schemaTimeout, true, func(ctx context.Context) (bool, error) {
+	waitErr := wait.PollUntilContextTimeout(ctx, establishPoll, schemaTimeout, true, func(context.Context) (bool, error) {
 		done, problem, err = a.writeOnce(ctx, t)
 		switch {
 		case err == nil || problem != nil:

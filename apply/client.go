@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -25,8 +26,11 @@ import (
 // establishTimeout is the default of Applier.EstablishTimeout: a CustomResourceDefinition takes under 2 s.
 const establishTimeout = 30 * time.Second
 
+// requestTimeout bounds one request, unless the config says otherwise: a little more than the API server gives it.
+const requestTimeout = 70 * time.Second
+
 // attempts is how often a write is tried that somebody else's write overtakes.
-const attempts = 3
+const attempts = 5
 
 // Applier observes, applies and prunes the objects of GitSyncs, but for the DaemonSets, which Rollouts moves. It keeps
 // nothing but what Mapper caches, and may be used by many at once.
@@ -36,6 +40,8 @@ type Applier struct {
 	// Mapper knows the kinds of the cluster. When it is a meta.ResettableRESTMapper it is reset once when a kind is
 	// missing, for a CustomResourceDefinition may have come since.
 	Mapper meta.RESTMapper
+	// Discovery tells a kind that is gone for good from one that Mapper could not learn of; nil to take it for the second.
+	Discovery discovery.ServerResourcesInterface
 	// FieldManager of every write; empty for v1alpha1.FieldManager.
 	FieldManager string
 	// AdoptFrom are the field managers whose fields may be taken over; nil for DefaultAdoptFrom.
@@ -56,6 +62,9 @@ func NewApplier(config *rest.Config, logger *slog.Logger) (*Applier, error) {
 	if config.QPS == 0 {
 		config.QPS = -1
 	}
+	if config.Timeout == 0 {
+		config.Timeout = requestTimeout
+	}
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("make dynamic client: %w", err)
@@ -65,9 +74,10 @@ func NewApplier(config *rest.Config, logger *slog.Logger) (*Applier, error) {
 		return nil, fmt.Errorf("make discovery client: %w", err)
 	}
 	return &Applier{
-		Dynamic: client,
-		Mapper:  restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(discover)),
-		Logger:  logger,
+		Dynamic:   client,
+		Mapper:    restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(discover)),
+		Discovery: discover,
+		Logger:    logger,
 	}, nil
 }
 
@@ -144,16 +154,17 @@ func notServed(err error) bool {
 // request is one server-side apply.
 type request struct {
 	dryRun bool
-	// force takes the fields of others. It goes with the resourceVersion of the object whose managers were looked at, so
-	// that it takes nothing else.
-	force           bool
+	// force takes the fields of others. It goes with a resourceVersion, so that it takes nothing but from the managers that
+	// were looked at.
+	force bool
+	// resourceVersion refuses the request when the object is another one by now; empty to apply to whatever there is.
 	resourceVersion string
 }
 
 // send makes a server-side apply. A field that the kind does not have is an error.
 func (a *Applier) send(ctx context.Context, t target, r request) (*unstructured.Unstructured, error) {
 	payload := t.object
-	if r.force {
+	if r.resourceVersion != "" {
 		payload = payload.DeepCopy()
 		payload.SetResourceVersion(r.resourceVersion)
 	}
@@ -184,4 +195,17 @@ func (a *Applier) forgetKinds() {
 	if m, ok := a.Mapper.(meta.ResettableRESTMapper); ok {
 		m.Reset()
 	}
+}
+
+// extinct reports whether the API server itself says that it serves no such kind. While an extension server is away its
+// kinds are missing from a Mapper, and its objects are not gone.
+func (a *Applier) extinct(gvk schema.GroupVersionKind) bool {
+	if a.Discovery == nil {
+		return false
+	}
+	served, err := a.Discovery.ServerResourcesForGroupVersion(gvk.GroupVersion().String())
+	if err != nil {
+		return apierrors.IsNotFound(err)
+	}
+	return !slices.ContainsFunc(served.APIResources, func(r metav1.APIResource) bool { return r.Kind == gvk.Kind })
 }

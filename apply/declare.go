@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -39,18 +40,34 @@ func (d Declaration) key() types.NamespacedName {
 // Declare hands a DaemonSet to its rollout. It writes everything of the
 // DaemonSet but its pod template, which only the rollout writes:
 //
+//	the API server refuses it ........... nothing: what runs keeps running
 //	neither DaemonSet nor NodeRollout ... first install: make both
 //	DaemonSet only ...................... adopt it as proven, as it runs
 //	NodeRollout only .................... somebody deleted the DaemonSet: make it proven again
 //	both ................................ apply what is not the template
 //
-// Every step is found done or not done by the next call.
+// Every step is found done or not done by the next call, and by the next try
+// when another write overtakes one.
 func (r *Rollouts) Declare(ctx context.Context, d Declaration) error {
+	var err error
+	for range attempts {
+		if err = r.declareOnce(ctx, d); !overtaken(err) {
+			return err
+		}
+	}
+	return &Error{Reason: ReasonUnavailable, Object: d.reference(), Message: "somebody else keeps writing it; the next pass tries again", Err: err}
+}
+
+func (r *Rollouts) declareOnce(ctx context.Context, d Declaration) error {
 	live, err := r.liveDaemonSet(ctx, d)
 	if err != nil {
 		return err
 	}
 	want, err := r.declaredVersion(ctx, d)
+	if err != nil {
+		return err
+	}
+	differs, err := r.differsAround(ctx, d, live, want)
 	if err != nil {
 		return err
 	}
@@ -72,10 +89,14 @@ func (r *Rollouts) Declare(ctx context.Context, d Declaration) error {
 		return err
 	}
 	defer r.loop.Enqueue(d.key())
-	if live == nil {
+	switch {
+	case live == nil:
 		return r.createDaemonSet(ctx, d, n, want)
+	case differs:
+		return r.applyAround(ctx, d, live)
+	default:
+		return nil
 	}
-	return r.applyAround(ctx, d, live)
 }
 
 func (r *Rollouts) liveDaemonSet(ctx context.Context, d Declaration) (*appsv1.DaemonSet, error) {
@@ -87,7 +108,7 @@ func (r *Rollouts) liveDaemonSet(ctx context.Context, d Declaration) (*appsv1.Da
 		return nil, fmt.Errorf("get daemonset %s: %w", d.key(), err)
 	}
 	if owner := live.Labels[v1alpha1.LabelOwner]; owner != "" && owner != d.Owner {
-		return nil, ownedByAnother(d.key(), owner, d.Owner)
+		return nil, ownedByAnother(d, owner)
 	}
 	return live, nil
 }
@@ -138,6 +159,11 @@ func (d Declaration) reference() string {
 func (r *Rollouts) ensureRollout(ctx context.Context, d Declaration) (*v1alpha1.NodeRollout, error) {
 	client := r.Kinds.NodeRollouts(d.key().Namespace)
 	n, err := client.Get(ctx, d.key().Name, metav1.GetOptions{})
+	if err == nil && n.Labels[v1alpha1.LabelOwner] != d.Owner {
+		n.Labels = labelled(n.Labels, d.Owner) // the DaemonSet was handed over
+		n, err = client.Update(ctx, n, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager})
+		return n, wrap("update noderollout", d.key(), err)
+	}
 	if err == nil || !apierrors.IsNotFound(err) {
 		return n, wrap("get noderollout", d.key(), err)
 	}
@@ -152,41 +178,6 @@ func wrap(verb string, key types.NamespacedName, err error) error {
 		return fmt.Errorf("%s %s: %w", verb, key, err)
 	}
 	return nil
-}
-
-// adopt records what runs as proven. When Git's plain manifest would leave the
-// template as it is, what runs is the declared version; its config gets pinned
-// with the next real change, since pinning now would restart every pod.
-func (r *Rollouts) adopt(ctx context.Context, d Declaration, n *v1alpha1.NodeRollout, live *appsv1.DaemonSet) error {
-	if hasGate(&live.Spec.Template) {
-		return &Error{Reason: ReasonInvalid, Object: d.reference(),
-			Message: "its template carries rollcall's scheduling gate but its NodeRollout is gone: restore the template (kubectl rollout undo), then it is adopted"}
-	}
-	payload := d.DaemonSet.DeepCopy()
-	unstructured.RemoveNestedField(payload.Object, "spec", "updateStrategy")
-	merged, err := r.applyDaemonSet(ctx, d, payload, true)
-	if err != nil {
-		return err
-	}
-	digest := d.DaemonSet.Digest
-	if d.ConfigChanged || !equality.Semantic.DeepEqual(merged.Spec.Template, live.Spec.Template) {
-		if digest, err = adoptedDigest(&live.Spec.Template); err != nil {
-			return err
-		}
-	}
-	proven := v1alpha1.Version{Digest: digest}
-	if digest == d.DaemonSet.Digest {
-		proven.Commit = d.Commit
-	}
-	s := store{r.Kube, d.key()}
-	_, old, err := s.recorded(ctx)
-	if err != nil {
-		return err
-	}
-	if err := s.writeRecorded(ctx, n, old, recorded{Templates: templates{digest: live.Spec.Template}}); err != nil {
-		return err
-	}
-	return r.initialise(ctx, n, &proven)
 }
 
 // initialise gives a NodeRollout its first phase: from then on the rollout
@@ -223,22 +214,33 @@ func (r *Rollouts) createDaemonSet(ctx context.Context, d Declaration, n *v1alph
 	return err
 }
 
-// applyAround applies what Git declares beside the template, if it differs, and
-// leaves the live template as it is. The resourceVersion in the payload refuses
-// a write that would race with a pulse.
+// differsAround is whether Git declares something else beside the template, by a
+// dry-run of the whole. Of what the API server refuses, the rollout never learns.
+func (r *Rollouts) differsAround(ctx context.Context, d Declaration, live *appsv1.DaemonSet, want *declared) (bool, error) {
+	if live == nil {
+		return false, nil
+	}
+	payload, err := d.payload(&want.Template)
+	if err != nil {
+		return false, err
+	}
+	merged, err := r.applyDaemonSet(ctx, d, payload, true)
+	if err != nil {
+		return false, err
+	}
+	merged.Spec.Template = live.Spec.Template
+	return !sameAround(live, merged), nil
+}
+
+// applyAround applies what Git declares beside the template and leaves the live
+// template as it is. The resourceVersion in the payload refuses a write that
+// would race with a pulse.
 func (r *Rollouts) applyAround(ctx context.Context, d Declaration, live *appsv1.DaemonSet) error {
 	payload, err := d.payload(&live.Spec.Template)
 	if err != nil {
 		return err
 	}
 	payload.SetResourceVersion(live.ResourceVersion)
-	merged, err := r.applyDaemonSet(ctx, d, payload, true)
-	if err != nil {
-		return err
-	}
-	if sameAround(live, merged) {
-		return nil
-	}
 	r.Logger.Info("apply", "daemonset", d.key().String(), "commit", d.Commit)
 	_, err = r.applyDaemonSet(ctx, d, payload, false)
 	return err
@@ -257,12 +259,7 @@ func (d Declaration) payload(template *corev1.PodTemplateSpec) (*unstructured.Un
 	}
 	unstructured.RemoveNestedField(t, "metadata", "creationTimestamp")
 	out := d.DaemonSet.DeepCopy()
-	labels := out.GetLabels()
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	labels[v1alpha1.LabelOwner] = d.Owner
-	out.SetLabels(labels)
+	out.SetLabels(labelled(out.GetLabels(), d.Owner))
 	spec, _, err := unstructured.NestedMap(out.Object, "spec")
 	if err != nil {
 		return nil, fmt.Errorf("read spec of daemonset %s: %w", d.key(), err)
@@ -271,6 +268,16 @@ func (d Declaration) payload(template *corev1.PodTemplateSpec) (*unstructured.Un
 	spec["updateStrategy"] = map[string]any{"type": string(appsv1.OnDeleteDaemonSetStrategyType)}
 	out.Object["spec"] = spec
 	return out, nil
+}
+
+// labelled are the labels with the owner label.
+func labelled(labels map[string]string, owner string) map[string]string {
+	out := maps.Clone(labels)
+	if out == nil {
+		out = map[string]string{}
+	}
+	out[v1alpha1.LabelOwner] = owner
+	return out
 }
 
 func (r *Rollouts) applyDaemonSet(ctx context.Context, d Declaration, payload *unstructured.Unstructured, dryRun bool) (*appsv1.DaemonSet, error) {

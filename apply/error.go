@@ -6,7 +6,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 )
 
 // Reasons of errors about one object. They are constants, fit for a condition.
@@ -90,7 +89,7 @@ func cause(kind string, c metav1.StatusCause) string {
 	return c.Field + ": " + c.Message
 }
 
-func ownedByAnother(key types.NamespacedName, owner, self string) error {
-	return &Error{Reason: ReasonOwnedByAnother, Object: "DaemonSet " + key.String(),
-		Message: fmt.Sprintf("GitSync %s owns it, so %s leaves it alone: remove it from one of the two", owner, self)}
+func ownedByAnother(d Declaration, owner string) error {
+	return &Error{Reason: ReasonOwnedByAnother, Object: d.reference(),
+		Message: fmt.Sprintf("GitSync %s owns it, so %s leaves it alone: remove it from one of the two", owner, d.Owner)}
 }

@@ -6,8 +6,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
@@ -120,42 +121,53 @@ func sameForGood(declared, live *unstructured.Unstructured) bool {
 // awaited makes those problems pending that the set itself solves: a dry-run does not see what comes before it in the
 // same set, neither a namespace nor the next version of a schema.
 func awaited(seen []sight) []diff.Object {
-	made := map[dependency]bool{}
-	changed := map[string]bool{}
+	made, changed := map[dependency]bool{}, map[schema.GroupKind]bool{}
 	for _, s := range seen {
-		if s.mapping != nil && s.Live == nil && s.Problem == nil {
-			made[dependency{s.mapping.Resource.Resource, s.object.GetName()}] = true
+		if s.Problem != nil || s.mapping == nil {
+			continue
 		}
-		if isDefinition(s.object) && s.Problem == nil && !sameSpec(s.Live, s.Merged) {
-			changed[definedKind(s.object).String()] = true
+		made[dependency{s.mapping.Resource.Resource, s.object.GetName()}] = s.Live == nil
+		if isDefinition(s.object) {
+			changed[definedKind(s.object)] = !sameSpec(s.Live, s.Merged)
 		}
 	}
 	out := make([]diff.Object, 0, len(seen))
 	for _, s := range seen {
-		switch {
-		case s.Problem == nil:
-		case s.missing != dependency{} && made[s.missing]:
-			s.Problem, s.Pending = nil, fmt.Sprintf("%s %s comes first", s.missing.resource, s.missing.name)
-		case s.Problem.Reason == ReasonInvalid && changed[s.object.GroupVersionKind().GroupKind().String()]:
-			s.Problem, s.Pending = nil, "the change of its CustomResourceDefinition comes first"
+		if awaits := s.awaits(made, changed); awaits != "" {
+			s.Problem, s.Pending = nil, awaits
 		}
 		out = append(out, s.Object)
 	}
 	return out
 }
 
+// awaits says what of the same set solves the problem; empty when nothing does.
+func (s sight) awaits(made map[dependency]bool, changed map[schema.GroupKind]bool) string {
+	switch {
+	case s.Problem == nil:
+		return ""
+	case made[s.missing]:
+		return fmt.Sprintf("%s %s comes first", s.missing.resource, s.missing.name)
+	case s.Problem.Reason == ReasonInvalid && changed[s.object.GroupVersionKind().GroupKind()]:
+		return "the change of its CustomResourceDefinition comes first"
+	default:
+		return ""
+	}
+}
+
 func sameSpec(live, merged *unstructured.Unstructured) bool {
 	return live != nil && merged != nil && equality.Semantic.DeepEqual(live.Object["spec"], merged.Object["spec"])
 }
 
-// lookFormer observes an object that the inventory lists and the set does not.
+// lookFormer observes an object that the inventory lists and the set does not. With its kind it is gone too.
 func (a *Applier) lookFormer(ctx context.Context, f formerID) diff.Former {
 	out := diff.Former{ID: f.ID}
 	t, err := a.targetOf(f.ID, f.version)
 	if err == nil {
 		out.Live, err = a.get(ctx, t)
 	}
-	if err != nil && !apierrors.IsNotFound(err) || notServed(err) {
+	unknown := meta.IsNoMatchError(err) || notServed(err)
+	if err != nil && !(unknown && a.extinct(t.object.GroupVersionKind())) {
 		out.Problem = a.problem("get", t, err)
 	}
 	return out

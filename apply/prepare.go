@@ -1,9 +1,12 @@
 package apply
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -35,6 +38,32 @@ func prepared(o *unstructured.Unstructured, set Set, namespaced bool) *unstructu
 		foldStringData(out)
 	}
 	return out
+}
+
+// secretProblem says what is wrong with a Secret, in part. The API server would find it too, but what it says of a Secret
+// is not shown.
+func secretProblem(o *unstructured.Unstructured) *diff.Problem {
+	if !isSecret(o) {
+		return nil
+	}
+	known := []string{"apiVersion", "kind", "metadata", "data", "stringData", "type", "immutable"}
+	for _, key := range sortedKeys(o.Object) {
+		if !slices.Contains(known, key) {
+			return &diff.Problem{Reason: ReasonInvalid, Message: "it has a field that no Secret has: there are only " + strings.Join(known[3:], ", ")}
+		}
+	}
+	for _, field := range []string{"data", "stringData"} {
+		values, _, err := unstructured.NestedStringMap(o.Object, field)
+		if err != nil {
+			return &diff.Problem{Reason: ReasonInvalid, Message: field + " is no map of strings: put quotes around numbers and the like"}
+		}
+		for _, key := range sortedKeys(values) {
+			if _, err := base64.StdEncoding.DecodeString(values[key]); err != nil && field == "data" {
+				return &diff.Problem{Reason: ReasonInvalid, Message: fmt.Sprintf("data[%s] is not in base64: encode it, or move it to stringData", key)}
+			}
+		}
+	}
+	return nil
 }
 
 func isSecret(o *unstructured.Unstructured) bool {
@@ -88,7 +117,7 @@ func (a *Applier) locate(set Set) []located {
 		switch {
 		case err == nil:
 			l.object = prepared(o.Unstructured, set, l.namespaced())
-			l.problem = l.misplaced(l.namespaced())
+			l.problem = cmp.Or(l.misplaced(l.namespaced()), secretProblem(l.object))
 		case meta.IsNoMatchError(err) && defined:
 			l.object = prepared(o.Unstructured, set, namespaced)
 			l.problem = l.misplaced(namespaced)

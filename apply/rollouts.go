@@ -35,6 +35,8 @@ type Rollouts struct {
 	Events  record.EventRecorder
 	Metrics *Metrics
 	Logger  *slog.Logger
+	// Objects knows from whom fields may be taken over at an adoption.
+	Objects *Applier
 	// Written is what was done to pods and is not yet seen in the cache.
 	Written *Written
 

@@ -18,12 +18,18 @@ import (
 // take over. It writes nothing. Live is nil when there is no such object.
 func (a *Applier) tryOut(ctx context.Context, t target, live *unstructured.Unstructured) (merged *unstructured.Unstructured, takenFrom []string, err error) {
 	takenFrom = a.taken(live)
-	merged, err = a.send(ctx, t, request{dryRun: true})
+	r := request{dryRun: true}
+	if live != nil {
+		// Without it a controller's write in between would look like a change of ours.
+		r.resourceVersion = live.GetResourceVersion()
+	}
+	merged, err = a.send(ctx, t, r)
 	if found := conflicts(err); len(found) > 0 && live != nil && a.adoptable(found) {
 		for _, c := range found {
 			takenFrom = append(takenFrom, c.manager)
 		}
-		merged, err = a.send(ctx, t, request{dryRun: true, force: true, resourceVersion: live.GetResourceVersion()})
+		r.force = true
+		merged, err = a.send(ctx, t, r)
 	}
 	if err == nil && len(a.taken(live)) > 0 {
 		merged, err = a.withoutTaken(ctx, t, live, merged)

@@ -3,7 +3,6 @@ package apply
 import (
 	"slices"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 	"sigs.k8s.io/structured-merge-diff/v6/value"
 )
@@ -84,14 +83,17 @@ func selects(e fieldpath.PathElement, at int, child any) bool {
 	switch {
 	case e.Key != nil:
 		object, ok := child.(map[string]any)
-		return ok && !slices.ContainsFunc(*e.Key, func(f value.Field) bool {
-			return !equality.Semantic.DeepEqual(f.Value.Unstructured(), object[f.Name])
-		})
+		return ok && !slices.ContainsFunc(*e.Key, func(f value.Field) bool { return !equal(f.Value, object[f.Name]) })
 	case e.Value != nil:
-		return equality.Semantic.DeepEqual((*e.Value).Unstructured(), child)
+		return equal(*e.Value, child)
 	case e.Index != nil:
 		return *e.Index == at
 	default:
 		return false
 	}
+}
+
+// equal compares as the API server does: 1 is 1.0.
+func equal(v value.Value, other any) bool {
+	return value.Equals(v, value.NewValueInterface(other))
 }

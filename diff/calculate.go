@@ -30,40 +30,48 @@ func Calculate(in Input) Plan {
 
 func declared(in Input, o Object) Change {
 	c := Change{ID: IDOf(o.Declared), Version: o.Declared.GroupVersionKind().Version, Source: o.Source, Declared: true}
-	other := ""
-	if o.Live != nil {
-		other = o.Live.GetLabels()[v1alpha1.LabelOwner]
-	}
+	c.Operation, c.Reason, c.Message = refused(in.Owner, o)
 	switch {
-	case other != "" && other != in.Owner:
-		c.Operation, c.Reason, c.Message = Foreign, ReasonOwnedByAnother, ownedBy(other, in.Owner)
-	case o.Problem != nil && o.Problem.Reason == ReasonConflict:
-		c.Operation, c.Reason, c.Message = Conflict, o.Problem.Reason, o.Problem.Message
-	case o.Problem != nil:
-		c.Operation, c.Reason, c.Message = Refused, o.Problem.Reason, o.Problem.Message
+	case c.Operation != "":
 	case o.Live == nil:
 		c.Operation, c.Reason, c.Message = Create, ReasonAbsent, o.Pending
+		if o.Pending != "" {
+			c.Reason = ReasonPending
+		}
 		c.Fields = fields(nil, o.Declared.Object)
 	case o.Merged == nil:
 		c.Operation, c.Reason, c.Message = Update, ReasonPending, o.Pending
 	default:
 		c.Fields = fields(o.Live.Object, o.Merged.Object)
-		c.Operation, c.Reason, c.Message = compared(c.Fields, o.TakenFrom)
-	}
-	switch {
-	case o.Pending != "" && c.Operation == Create:
-		c.Reason = ReasonPending
-	case c.Operation == Update && refers(in.Frozen, c.ID) && slices.ContainsFunc(c.Fields, isContent):
-		c.Operation, c.Reason, c.Message = Keep, ReasonAwaitingProof, "pods of the proven version read it: it changes when the candidate is proven"
+		c.Operation, c.Reason, c.Message = compared(in, c, o.TakenFrom)
 	}
 	return c
 }
 
-func compared(changed []FieldChange, takenFrom []string) (operation Operation, reason, message string) {
+// refused returns what keeps an object from being applied; the operation is empty when nothing does.
+func refused(owner string, o Object) (operation Operation, reason, message string) {
+	if o.Live != nil {
+		if other := o.Live.GetLabels()[v1alpha1.LabelOwner]; other != "" && other != owner {
+			return Foreign, ReasonOwnedByAnother, ownedBy(other, owner)
+		}
+	}
 	switch {
+	case o.Problem == nil:
+		return "", "", ""
+	case o.Problem.Reason == ReasonConflict:
+		return Conflict, o.Problem.Reason, o.Problem.Message
+	default:
+		return Refused, o.Problem.Reason, o.Problem.Message
+	}
+}
+
+func compared(in Input, c Change, takenFrom []string) (operation Operation, reason, message string) {
+	switch {
+	case refers(in.Frozen, c.ID) && slices.ContainsFunc(c.Fields, isContent):
+		return Keep, ReasonAwaitingProof, "pods of the proven version read it: it changes when the candidate is proven"
 	case len(takenFrom) > 0:
 		return Update, ReasonTakesOver, "takes over the fields of " + strings.Join(takenFrom, ", ")
-	case len(changed) > 0:
+	case len(c.Fields) > 0:
 		return Update, ReasonDiffers, ""
 	default:
 		return Unchanged, ReasonEqual, ""

@@ -11,19 +11,26 @@ import (
 // is new. The values of Secrets are masked.
 func fields(from, to map[string]any) []FieldChange {
 	maskedFrom, maskedTo := masked(withoutBookkeeping(from), withoutBookkeeping(to))
+	delete(maskedFrom, "kind")
+	delete(maskedTo, "kind")
 	var c comparison
 	c.maps("", maskedFrom, maskedTo)
 	slices.SortStableFunc(c.changes, func(a, b FieldChange) int { return strings.Compare(a.Path, b.Path) })
 	return c.changes
 }
 
-// withoutBookkeeping returns a copy without what the API server writes itself.
+// withoutBookkeeping returns a copy without what the API server writes itself and what an ID says already.
 func withoutBookkeeping(object map[string]any) map[string]any {
 	out := maps.Clone(object)
-	delete(out, "status")
+	for _, key := range []string{"apiVersion", "status"} {
+		delete(out, key)
+	}
 	metadata := cloneMap(out, "metadata")
-	for _, key := range []string{"managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink"} {
+	for _, key := range []string{"name", "namespace", "managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink"} {
 		delete(metadata, key)
+	}
+	if len(metadata) == 0 {
+		delete(out, "metadata")
 	}
 	return out
 }
@@ -35,19 +42,25 @@ type comparison struct {
 }
 
 func (c *comparison) values(path string, from, to any) {
-	mapFrom, fromIsMap := from.(map[string]any)
-	mapTo, toIsMap := to.(map[string]any)
-	listFrom, fromIsList := from.([]any)
-	listTo, toIsList := to.([]any)
+	mapFrom, fromIsMap := branch[map[string]any](from)
+	mapTo, toIsMap := branch[map[string]any](to)
+	listFrom, fromIsList := branch[[]any](from)
+	listTo, toIsList := branch[[]any](to)
 	switch {
 	case reflect.DeepEqual(from, to):
-	case (fromIsMap || from == nil) && (toIsMap || to == nil) && len(mapFrom)+len(mapTo) > 0:
+	case fromIsMap && toIsMap && len(mapFrom)+len(mapTo) > 0:
 		c.maps(path, mapFrom, mapTo)
-	case (fromIsList || from == nil) && (toIsList || to == nil) && len(listFrom)+len(listTo) > 0:
+	case fromIsList && toIsList && len(listFrom)+len(listTo) > 0:
 		c.lists(path, listFrom, listTo)
 	default:
 		c.changes = append(c.changes, FieldChange{Path: path, From: spell(from), To: spell(to)})
 	}
+}
+
+// branch returns the value as a map or a list. No value is an empty one.
+func branch[T any](value any) (T, bool) {
+	out, ok := value.(T)
+	return out, ok || value == nil
 }
 
 func (c *comparison) maps(path string, from, to map[string]any) {

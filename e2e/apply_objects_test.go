@@ -1,14 +1,17 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
@@ -88,21 +91,34 @@ func testDefinition(a *applying) {
 	}
 	_, results = a.pass(tuning("{a: x}"), definition(a.namespace, "Namespaced", "a"))
 	a.want(results, "Unchanged CustomResourceDefinition "+crd, "Unchanged Tuning fast")
-	_, results = a.pass(tuning("{a: x, b: y}"), definition(a.namespace, "Namespaced", "a", "b"))
+	_, results = a.pass(tuning("{a: x, b: why}"), definition(a.namespace, "Namespaced", "a", "b"))
 	a.want(results, "Configured CustomResourceDefinition "+crd, "Configured Tuning fast")
-	_, results = a.pass(tuning("{a: x, typo: y}"), definition(a.namespace, "Namespaced", "a", "b"))
+	_, results = a.pass(tuning("{a: x, typo: why}"), definition(a.namespace, "Namespaced", "a", "b"))
 	a.want(results, "Unchanged CustomResourceDefinition "+crd, "Failed Tuning fast Invalid")
 	_, results = a.pass(settings("settings", "{}"))
 	a.want(results, "Created ConfigMap settings", "Deleted Tuning fast", "Withheld CustomResourceDefinition "+crd+" ProtectedKind")
+	a.pass(settings("settings", "{}"), tuning("{a: x}"))
 	err := a.cluster.Dynamic.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}).Delete(a.Context(), crd, metav1.DeleteOptions{})
 	if err != nil {
 		a.Fatal(err)
 	}
-	time.Sleep(time.Second)
-	_, results = a.pass(settings("settings", "{}"))
-	a.want(results, "Unchanged ConfigMap settings")
+	a.waitExtinct(a.namespace + ".example.com/v1")
 	_, results = a.pass(settings("settings", "{}"), tuning("{a: x}"))
 	a.want(results, "Unchanged ConfigMap settings", "Failed Tuning fast UnknownKind")
+	_, results = a.pass(settings("settings", "{}"))
+	a.want(results, "Unchanged ConfigMap settings")
+}
+
+// waitExtinct waits until the API server serves the group and version no more.
+func (a *applying) waitExtinct(groupVersion string) {
+	a.Helper()
+	err := wait.PollUntilContextTimeout(a.Context(), 100*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+		_, err := a.cluster.Client.Discovery().ServerResourcesForGroupVersion(groupVersion)
+		return apierrors.IsNotFound(err), nil
+	})
+	if err != nil {
+		a.Fatal(err)
+	}
 }
 
 func testNamespace(a *applying) {

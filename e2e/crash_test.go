@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/rollcall-dev/rollcall/e2e/cluster"
 	"github.com/rollcall-dev/rollcall/e2e/product"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -84,7 +85,9 @@ func (w *world) killTimes(chance *rand.Rand, times int) {
 // ends the rollout; the first one wakes up in the middle of that.
 func TestLeaderChangesInTheMiddleOfAPulse(t *testing.T) {
 	t.Parallel()
-	w := newWorldWith(t, 12, "--leader-elect")
+	w := idleWorld(t, cluster.Options{Nodes: 12, Zones: 3})
+	w.options.Args = []string{"--leader-elect"}
+	w.startController()
 	w.policy(quick(soak(0, 3)))
 	one := w.pushTag("v1")
 	w.follow()

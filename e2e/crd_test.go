@@ -27,15 +27,7 @@ type refusal struct {
 // the others what is wrong with them.
 func TestCRDs(t *testing.T) {
 	t.Parallel()
-	c, err := cluster.Start(t.Context(), cluster.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	c := bareCluster(t)
 	if err := product.InstallCRDs(t.Context(), c.Dynamic); err != nil {
 		t.Fatal(err)
 	}
@@ -46,6 +38,21 @@ func TestCRDs(t *testing.T) {
 		judge(t, "RolloutPolicy", c.Dynamic.Resource(resource("rolloutpolicies")), rolloutPolicies())
 	})
 	t.Run("defaults", func(t *testing.T) { testDefaults(t, c) })
+}
+
+// bareCluster is a cluster without nodes.
+func bareCluster(t *testing.T) *cluster.Cluster {
+	t.Helper()
+	c, err := cluster.Start(t.Context(), cluster.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
 }
 
 func resource(plural string) schema.GroupVersionResource {

@@ -46,6 +46,14 @@ func newWorld(t testing.TB, nodes int) *world {
 // newWorldWith is newWorld on a cluster of its own make.
 func newWorldWith(t testing.TB, o cluster.Options) *world {
 	t.Helper()
+	w := idleWorld(t, o)
+	w.startController()
+	return w
+}
+
+// idleWorld is newWorldWith but for rollcall.
+func idleWorld(t testing.TB, o cluster.Options) *world {
+	t.Helper()
 	w := &world{t: t, dir: scratch(t)}
 	o.Dir = filepath.Join(w.dir, "cluster")
 	var err error
@@ -60,8 +68,7 @@ func newWorldWith(t testing.TB, o cluster.Options) *world {
 	t.Cleanup(func() { w.must(w.git.Close(), "stop git server") })
 	w.repo, err = w.git.NewRepo(t.Context(), "fleet")
 	w.must(err, "make repository")
-	w.options = product.Options{Kubeconfig: w.cluster.Kubeconfig, Dir: w.dir, Args: args}
-	w.startController()
+	w.options = product.Options{Kubeconfig: w.cluster.Kubeconfig, Dir: w.dir}
 	return w
 }
 

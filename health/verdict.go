@@ -55,15 +55,17 @@ type Verdict struct {
 	Next time.Time
 }
 
-// Judge says what a node that was replaced at touched shows now.
+// Judge says what a node that was replaced at touched shows now. A gated pod
+// has no deadline: what it waits for is rollcall, which may have been away.
 //
 //	node NotReady ......................... Failed  NodeNotReady
 //	agent gone, past the deadline ......... Failed  DeadlineExceeded
 //	phase Failed .......................... Failed  AgentFailed
 //	restarts over the limit ............... Failed  Restarted
 //	fatal waiting reason .................. Failed  CannotStart
+//	gated ................................. Progressing
 //	not Ready, past the deadline .......... Failed  DeadlineExceeded
-//	not Ready, or gated, or none .......... Progressing
+//	not Ready, or none .................... Progressing
 //	Ready for less than ReadyFor .......... Progressing
 //	otherwise ............................. Healthy since ReadySince + ReadyFor
 func Judge(n *Node, touched time.Time, r Rule, now time.Time) Verdict {
@@ -72,7 +74,10 @@ func Judge(n *Node, touched time.Time, r Rule, now time.Time) Verdict {
 	if v, failed := judgeFailure(n, a, r); failed {
 		return v
 	}
-	if a == nil || a.Gated || !a.Ready {
+	if a != nil && a.Gated {
+		return Verdict{Status: Progressing, Reason: ReasonBecomingReady, Message: "the agent waits for its gate to be opened"}
+	}
+	if a == nil || !a.Ready {
 		if !now.Before(deadline) {
 			return Verdict{Status: Failed, Reason: ReasonDeadlineExceeded,
 				Message: fmt.Sprintf("no Ready agent %s after the replacement (deadline %s)%s", round(now.Sub(touched)), r.Deadline, trouble(a))}

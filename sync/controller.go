@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	gosync "sync"
 	"time"
 
@@ -82,21 +81,30 @@ func onGitSync(i cache.SharedIndexInformer, loop *apply.Loop) error {
 	return err
 }
 
-// onRollout runs a pass of the owning GitSync when a rollout changes its phase:
-// the status speaks of it, and what was kept for it may be pruned.
+// onRollout runs a pass of the owning GitSync when a rollout changes its phase
+// or ends: the status speaks of it, and what was kept for it may be pruned.
 func onRollout(rollouts, syncs cache.SharedIndexInformer, loop *apply.Loop) error {
-	_, err := rollouts.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: func(old, new any) {
-		before, after := old.(*v1alpha1.NodeRollout), new.(*v1alpha1.NodeRollout)
-		if before.Status.Phase == after.Status.Phase && before.Status.Reason == after.Status.Reason {
-			return
-		}
+	enqueue := func(n *v1alpha1.NodeRollout) {
 		for _, o := range syncs.GetStore().List() {
 			gs := o.(*v1alpha1.GitSync)
-			if apply.Owner(name(gs)) == after.Labels[v1alpha1.LabelOwner] {
+			if apply.Owner(name(gs)) == n.Labels[v1alpha1.LabelOwner] {
 				loop.Enqueue(name(gs))
 			}
 		}
-	}})
+	}
+	_, err := rollouts.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		UpdateFunc: func(old, new any) {
+			before, after := old.(*v1alpha1.NodeRollout), new.(*v1alpha1.NodeRollout)
+			if before.Status.Phase != after.Status.Phase || before.Status.Reason != after.Status.Reason {
+				enqueue(after)
+			}
+		},
+		DeleteFunc: func(o any) {
+			if n, ok := o.(*v1alpha1.NodeRollout); ok {
+				enqueue(n)
+			}
+		},
+	})
 	return err
 }
 
@@ -122,24 +130,13 @@ func (c *Controller) Reconcile(ctx context.Context, key types.NamespacedName) (t
 	return c.nextPass(gs, o), nil
 }
 
-// nextPass is the interval with up to 10% of jitter, so that a hundred GitSyncs
-// of one server do not poll it in one second. A failed pass is tried again
-// sooner, with a growing delay, never later than the interval.
+// nextPass is after how long to make a pass without an event; never while the
+// GitSync is suspended.
 func (c *Controller) nextPass(gs *v1alpha1.GitSync, o *outcome) time.Duration {
-	interval := gs.Spec.Source.Interval.Duration
-	if interval <= 0 {
-		interval = time.Minute
-	}
 	if gs.Spec.Suspend {
 		return 0
 	}
-	m := c.remember(gs)
-	if o.failure == nil {
-		m.failures = 0
-		return interval + rand.N(interval/10+1) //nolint:gosec // jitter
-	}
-	m.failures = min(m.failures+1, 20)
-	return min(interval, 5*time.Second<<min(m.failures-1, 10))
+	return c.remember(gs).ended(o.failure != nil, time.Now())
 }
 
 func (c *Controller) announce(gs *v1alpha1.GitSync, o *outcome) {
@@ -171,6 +168,13 @@ func (c *Controller) forget(key types.NamespacedName) {
 	if err := c.Git.Prune(followed); err != nil {
 		c.Logger.Error("remove clones that nobody follows", "error", err)
 	}
+}
+
+// follow notes, before anything is fetched, whose clone is needed.
+func (c *Controller) follow(m *memory, source git.Source) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m.source = source
 }
 
 // remember returns what this process knows of the GitSync. One pass at a time

@@ -19,7 +19,6 @@ const (
 	ReasonSuspended      = "Suspended"
 	ReasonSecretNotFound = "SecretNotFound"
 	ReasonSecretInvalid  = "SecretInvalid"
-	ReasonPruneFailed    = "PruneFailed"
 	ReasonPruneBlocked   = "PruneBlocked"
 	ReasonFailed         = "Failed"
 )

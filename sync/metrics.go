@@ -93,6 +93,9 @@ func (m *Metrics) passed(gs *v1alpha1.GitSync, o *outcome) {
 	if o.conflicted() {
 		m.conflicts.WithLabelValues(ns, name).Inc()
 	}
+	if o.withheld == nil {
+		return // this pass did not get so far; what the last one said stays true
+	}
 	m.pruneBlocked.DeletePartialMatch(prometheus.Labels{"namespace": ns, "name": name})
 	for _, reason := range o.withheld {
 		m.pruneBlocked.WithLabelValues(ns, name, reason).Inc()

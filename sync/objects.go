@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"slices"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/diff"
@@ -22,22 +20,33 @@ import (
 type observed struct {
 	set   apply.Set
 	input diff.Input
-	// waiting are the plain ConfigMaps and Secrets that running pods mount while
-	// another version rolls out.
-	waiting []diff.Reference
-	// held are those of waiting that Git would change.
-	held []diff.Reference
+	plan  diff.Plan
 }
 
 // changes is whether Git would change a plain config that the DaemonSet's
 // running pods mount.
 func (s observed) changes(ds render.DaemonSet) bool {
-	return slices.ContainsFunc(ds.Config, func(r render.Reference) bool { return slices.Contains(s.held, diff.Reference(r)) })
+	return slices.ContainsFunc(s.plan.Of(diff.Keep), func(c diff.Change) bool {
+		return c.Declared && slices.Contains(ds.Config, render.Reference{Kind: c.Kind, Namespace: c.Namespace, Name: c.Name})
+	})
+}
+
+// kept are the reasons of all objects that Git declares no more and that the
+// plan keeps.
+func (s observed) kept() []string {
+	out := []string{}
+	for _, c := range s.plan.Of(diff.Keep) {
+		if !c.Declared {
+			out = append(out, c.Reason)
+		}
+	}
+	return out
 }
 
 // observe asks the API server what it has and what it would make of the commit.
 func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared) (observed, error) {
 	out := observed{set: apply.NewSet(name(gs), plain(declared), gs.Status.Inventory)}
+	var frozen []diff.Reference
 	for _, ds := range declared.DaemonSets {
 		if native(ds) {
 			continue
@@ -46,14 +55,14 @@ func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared
 		if err != nil {
 			return out, err
 		}
-		out.waiting = append(out.waiting, mounted...)
+		frozen = append(frozen, mounted...)
 	}
 	seen := c.Objects.Observe(ctx, out.set)
-	objects := out.leave(seen.Objects)
 	out.input = diff.Input{
-		Owner: out.set.Owner, Objects: objects, DaemonSets: out.set.DaemonSets,
+		Owner: out.set.Owner, Objects: seen.Objects, DaemonSets: out.set.DaemonSets, Frozen: frozen,
 		Previous: gs.Status.Inventory, Former: seen.Former, Prune: gs.Spec.Prune, Unproven: true,
 	}
+	out.plan = diff.Calculate(out.input)
 	return out, nil
 }
 
@@ -70,44 +79,36 @@ func plain(declared *render.Declared) *render.Declared {
 	return out
 }
 
-// leave makes an update of what waits into no change, so that it stays in the
-// inventory and is written once the rollout is proven.
-func (s *observed) leave(objects []diff.Object) []diff.Object {
-	out := slices.Clone(objects)
-	for i := range out {
-		d := out[i].Declared
-		ref := diff.Reference{Kind: d.GetKind(), Namespace: d.GetNamespace(), Name: d.GetName()}
-		if out[i].Live == nil || out[i].Merged == nil || !slices.Contains(s.waiting, ref) {
-			continue
-		}
-		if !sameContent(out[i].Live, out[i].Merged) {
-			s.held = append(s.held, ref)
-		}
-		out[i].Merged, out[i].TakenFrom = out[i].Live, nil
+// recordInventory writes down what is about to be created, so that it is listed
+// even if nobody lives to see it made.
+func (c *Controller) recordInventory(ctx context.Context, gs *v1alpha1.GitSync, s observed, o *outcome) error {
+	o.inventory, o.withheld = apply.Inventory(s.set, s.plan, nil), s.kept()
+	if len(s.plan.Blocked()) > 0 || covers(gs.Status.Inventory, o.inventory) {
+		return nil
 	}
-	return out
+	next := gs.DeepCopy()
+	next.Status.Inventory = o.inventory
+	written, err := c.Kinds.GitSyncs(gs.Namespace).UpdateStatus(ctx, next, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager})
+	if err != nil {
+		return fmt.Errorf("write inventory of gitsync %s/%s: %w", gs.Namespace, gs.Name, err)
+	}
+	gs.ResourceVersion, gs.Status = written.ResourceVersion, written.Status
+	return nil
 }
 
-// sameContent compares what a pod can read of a ConfigMap or Secret.
-func sameContent(a, b *unstructured.Unstructured) bool {
-	for _, field := range []string{"data", "binaryData"} {
-		if !equality.Semantic.DeepEqual(a.Object[field], b.Object[field]) {
-			return false
-		}
-	}
-	return true
+// covers is whether an inventory lists all that another one does.
+func covers(a, b *v1alpha1.Inventory) bool {
+	return a != nil && !slices.ContainsFunc(b.Entries, func(e v1alpha1.InventoryEntry) bool { return !slices.Contains(a.Entries, e) })
 }
 
 // applyObjects applies everything but the rolled DaemonSets, or, when one
 // object cannot be applied, nothing.
 func (c *Controller) applyObjects(ctx context.Context, gs *v1alpha1.GitSync, s observed, o *outcome) error {
-	plan := diff.Calculate(s.input)
-	results := c.Objects.Apply(ctx, plan, s.input.Objects)
-	o.inventory = apply.Inventory(s.set, plan, nil)
+	results := c.Objects.Apply(ctx, s.plan, s.input.Objects)
 	if written := len(results.Of(apply.Created)) + len(results.Of(apply.Configured)); written > 0 {
-		c.Logger.Info("applied", "gitsync", gs.Namespace+"/"+gs.Name, "commit", o.fetched.Commit, "created", len(results.Of(apply.Created)), "configured", len(results.Of(apply.Configured)))
+		c.Logger.Info("applied", "gitsync", gs.Namespace+"/"+gs.Name, "commit", o.declared, "created", len(results.Of(apply.Created)), "configured", len(results.Of(apply.Configured)))
 	}
-	return errors.Join(blocked(plan), joined(results.Errors()))
+	return errors.Join(blocked(s.plan), joined(results.Errors()))
 }
 
 // blocked is an error for every declared object that stands in the way.
@@ -131,29 +132,45 @@ func joined(list []*apply.Error) error {
 // the rollouts say now.
 func (c *Controller) prune(ctx context.Context, gs *v1alpha1.GitSync, s observed, o *outcome) error {
 	if len(s.input.Former) == 0 {
-		return nil
+		return c.endRollouts(ctx, s.set)
 	}
 	used, err := c.Rollouts.InUse(ctx, s.set.Owner)
 	if err != nil {
 		return err
 	}
 	s.input.InUse, s.input.Unproven = used, o.proven == ""
-	plan := diff.Calculate(s.input)
-	results := c.Objects.Prune(ctx, s.set.Owner, plan)
-	o.inventory = apply.Inventory(s.set, plan, results)
-	for _, r := range results.Of(apply.Withheld) {
-		o.withheld = append(o.withheld, r.Reason)
-	}
+	s.plan = diff.Calculate(s.input)
+	results := c.Objects.Prune(ctx, s.set.Owner, s.plan)
+	o.inventory, o.withheld = apply.Inventory(s.set, s.plan, results), s.kept()
 	for _, r := range results.Of(apply.Deleted) {
 		c.Logger.Info("pruned", "gitsync", gs.Namespace+"/"+gs.Name, "object", r.ID.String())
-		if r.Kind != "DaemonSet" {
+	}
+	return errors.Join(joined(results.Errors()), c.endRollouts(ctx, s.set))
+}
+
+// endRollouts removes the NodeRollouts of DaemonSets that Git declares no more
+// and that are gone, whoever deleted them.
+func (c *Controller) endRollouts(ctx context.Context, set apply.Set) error {
+	list, err := c.Kinds.NodeRollouts(metav1.NamespaceAll).List(ctx, metav1.ListOptions{LabelSelector: v1alpha1.LabelOwner + "=" + set.Owner})
+	if err != nil {
+		return fmt.Errorf("list noderollouts of %s: %w", set.Owner, err)
+	}
+	for _, n := range list.Items {
+		if slices.Contains(set.DaemonSets, diff.ID{Namespace: n.Namespace, Name: n.Name, Group: "apps", Kind: "DaemonSet"}) {
 			continue
 		}
-		if err := c.endRollout(ctx, r.Namespace, r.Name); err != nil {
+		_, err := c.Kube.AppsV1().DaemonSets(n.Namespace).Get(ctx, n.Name, metav1.GetOptions{})
+		if err == nil {
+			continue
+		}
+		if !apierrors.IsNotFound(err) {
+			return fmt.Errorf("get daemonset %s/%s: %w", n.Namespace, n.Name, err)
+		}
+		if err := c.endRollout(ctx, n.Namespace, n.Name); err != nil {
 			return err
 		}
 	}
-	return joined(results.Errors())
+	return nil
 }
 
 // endRollout removes the NodeRollout of a DaemonSet that is pruned, or left to

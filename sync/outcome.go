@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -11,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/rollcall-dev/rollcall/apply"
+	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -21,12 +23,16 @@ type outcome struct {
 	// failure is what stopped the pass; nil when it came to its end.
 	failure *Failure
 	fetched *v1alpha1.Commit
+	// declared is the commit that the pass works with: the newest one that can be
+	// rendered.
+	declared string
 	// applied and proven are empty where this pass did not get there: the
 	// status keeps what earlier passes reached.
 	applied, proven string
 	rollouts        []v1alpha1.RolloutSummary
 	inventory       *v1alpha1.Inventory
-	// withheld has the reason of every object that was not pruned.
+	// withheld has the reason of every object that Git declares no more and that
+	// is kept; nil where this pass did not look.
 	withheld []string
 }
 
@@ -47,6 +53,7 @@ func (o *outcome) conflicted() bool {
 //
 //	failed ............................ Ready=False, Reconciling: it is tried again by itself
 //	suspended ......................... Ready as before, nothing else
+//	Git declares nothing any more ..... Ready=False, Stalled: that prunes nothing
 //	a rollout rejected or held ........ Ready=False, Stalled
 //	a rollout on its way .............. Ready=False, Reconciling
 //	every rollout proven .............. Ready=True
@@ -57,16 +64,48 @@ func (o *outcome) condition() apply.Condition {
 	if o.gs.Spec.Suspend {
 		return apply.Condition{Ready: o.readyBefore(), Reason: ReasonSuspended, Message: "suspended: nothing is polled or applied; rollouts under way go on"}
 	}
+	if o.emptied() {
+		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Stalled", Reason: ReasonPruneBlocked,
+			Message: fmt.Sprintf("commit %s declares no object at all, so that all %d objects are kept: push a commit that declares some, correct spec.source.path, or delete the GitSync and its objects by hand", short(o.declared), len(o.withheld))}
+	}
 	if r, stopped := o.first(v1alpha1.PhaseRejected, v1alpha1.PhaseHeld); stopped {
 		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Stalled", Reason: ReasonRolloutStopped,
-			Message: fmt.Sprintf("DaemonSet %s/%s is %s (%s): see its NodeRollout", r.Namespace, r.Name, r.Phase, r.Reason)}
+			Message: fmt.Sprintf("DaemonSet %s/%s is %s (%s): see its NodeRollout%s", r.Namespace, r.Name, r.Phase, r.Reason, o.kept())}
 	}
 	if r, moving := o.first(v1alpha1.PhaseReplacing, v1alpha1.PhaseSoaking, v1alpha1.PhaseReturning, v1alpha1.PhaseWaiting, ""); moving {
 		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: ReasonRolling,
-			Message: fmt.Sprintf("commit %s is applied; DaemonSet %s/%s is %s (%s)", short(o.commit()), r.Namespace, r.Name, r.Phase, r.Reason)}
+			Message: fmt.Sprintf("commit %s is applied; DaemonSet %s/%s is %s (%s)%s", short(o.commit()), r.Namespace, r.Name, r.Phase, r.Reason, o.kept())}
+	}
+	proven := "declares no DaemonSet"
+	if len(o.rollouts) > 0 {
+		proven = fmt.Sprintf("is proven on every eligible node of %d DaemonSets", len(o.rollouts))
 	}
 	return apply.Condition{Ready: metav1.ConditionTrue, Reason: ReasonProven,
-		Message: fmt.Sprintf("commit %s is applied, and proven on every eligible node of %d DaemonSets", short(o.commit()), len(o.rollouts))}
+		Message: fmt.Sprintf("commit %s is applied and %s%s", short(o.commit()), proven, o.kept())}
+}
+
+// emptied is whether Git declared something once and declares nothing now.
+func (o *outcome) emptied() bool {
+	return slices.Contains(o.withheld, diff.ReasonEmptyRender)
+}
+
+// kept counts by reason what Git declares no more and is not pruned now; empty
+// when there is nothing of that.
+func (o *outcome) kept() string {
+	if len(o.withheld) == 0 {
+		return ""
+	}
+	reasons := slices.Sorted(slices.Values(o.withheld))
+	var parts []string
+	for len(reasons) > 0 {
+		n := 1
+		for n < len(reasons) && reasons[n] == reasons[0] {
+			n++
+		}
+		parts = append(parts, fmt.Sprintf("%d %s", n, reasons[0]))
+		reasons = reasons[n:]
+	}
+	return "; not pruned: " + strings.Join(parts, ", ")
 }
 
 func (o *outcome) readyBefore() metav1.ConditionStatus {

@@ -14,35 +14,44 @@ import (
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
-// pass brings the cluster one step nearer to Git and says what it found. What
-// fails leaves everything as it is: the last good state keeps running.
+// pass brings the cluster one step nearer to Git and says what it found. While
+// Git cannot be read, that is the last good commit.
 func (c *Controller) pass(ctx context.Context, gs *v1alpha1.GitSync) *outcome {
 	o := newOutcome(gs)
 	if gs.Spec.Suspend || gs.DeletionTimestamp != nil {
 		return o
 	}
 	declared, err := c.read(ctx, gs, o)
+	if declared != nil {
+		err = errors.Join(err, c.converge(ctx, gs, declared, o))
+	}
 	if err != nil {
-		return o.fail(err)
-	}
-	seen, err := c.observe(ctx, gs, declared)
-	if err != nil {
-		return o.fail(err)
-	}
-	if err := c.applyObjects(ctx, gs, seen, o); err != nil {
-		return o.fail(err)
-	}
-	if err := c.declareDaemonSets(ctx, gs, declared, seen, o); err != nil {
-		return o.fail(err)
-	}
-	o.applied = o.fetched.Commit
-	if err := c.summarise(ctx, declared, o); err != nil {
-		return o.fail(err)
-	}
-	if err := c.prune(ctx, gs, seen, o); err != nil {
 		return o.fail(err)
 	}
 	return o
+}
+
+// converge makes the cluster what a commit declares, as far as that can be done
+// now. What fails leaves the rest as it is.
+func (c *Controller) converge(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, o *outcome) error {
+	seen, err := c.observe(ctx, gs, declared)
+	if err != nil {
+		return err
+	}
+	if err := c.recordInventory(ctx, gs, seen, o); err != nil {
+		return err
+	}
+	err = c.applyObjects(ctx, gs, seen, o)
+	if err == nil {
+		err = c.declareDaemonSets(ctx, gs, declared, seen, o)
+	}
+	if err == nil && !o.emptied() {
+		o.applied = o.declared
+	}
+	if err := errors.Join(err, c.summarise(ctx, declared, o)); err != nil {
+		return err
+	}
+	return c.prune(ctx, gs, seen, o)
 }
 
 // declareDaemonSets hands every DaemonSet to its rollout. One that cannot be
@@ -59,7 +68,7 @@ func (c *Controller) declareDaemonSets(ctx context.Context, gs *v1alpha1.GitSync
 			policy = gs.Spec.Policy
 		}
 		errs = append(errs, c.Rollouts.Declare(ctx, apply.Declaration{
-			DaemonSet: ds, Commit: o.fetched.Commit, Policy: policy, Owner: seen.set.Owner, ConfigChanged: seen.changes(ds),
+			DaemonSet: ds, Commit: o.declared, Policy: policy, Owner: seen.set.Owner, ConfigChanged: seen.changes(ds),
 		}))
 	}
 	return errors.Join(errs...)
@@ -75,11 +84,11 @@ func name(gs *v1alpha1.GitSync) types.NamespacedName {
 	return types.NamespacedName{Namespace: gs.Namespace, Name: gs.Name}
 }
 
-// summarise reads how far the rollouts are. The commit is proven when every
-// DaemonSet runs, as its proven version, what this commit declares.
+// summarise reads how far the rollouts are. The commit is proven when it is
+// applied and every DaemonSet runs, as its proven version, what it declares.
 func (c *Controller) summarise(ctx context.Context, declared *render.Declared, o *outcome) error {
 	o.rollouts = nil
-	proven := true
+	proven := o.applied != ""
 	for _, ds := range declared.DaemonSets {
 		if native(ds) {
 			continue
@@ -101,7 +110,7 @@ func (c *Controller) summarise(ctx context.Context, declared *render.Declared, o
 		o.rollouts = append(o.rollouts, row)
 	}
 	if proven {
-		o.proven = o.fetched.Commit
+		o.proven = o.applied
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -11,57 +12,44 @@ import (
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
-// memory is what a process knows of one GitSync: enough to make a pass without
-// asking Git again before the interval is over.
-type memory struct {
-	polled   time.Time
-	source   git.Source
-	handled  string
-	from     rendered
-	declared *render.Declared
-	commit   v1alpha1.Commit
-	failures int
-}
-
-// rendered names what a Declared was made of.
-type rendered struct {
-	url, ref, path, namespace, commit string
-}
-
-// read returns what Git declares. It polls when the interval is over, when a
-// person asks, or when nothing is known; it fetches and renders when the commit
-// or the path is another one.
+// read returns what Git declares. It asks Git when the interval is over or when
+// a person asks. With an error it returns what the last good commit declares,
+// or nil when this process knows none: that keeps running.
 func (c *Controller) read(ctx context.Context, gs *v1alpha1.GitSync, o *outcome) (*render.Declared, error) {
-	m := c.remember(gs)
-	asked := gs.Annotations[v1alpha1.AnnotationReconcileAt]
-	from := rendered{url: gs.Spec.Source.URL, ref: gs.Spec.Source.Ref.FullName(), path: path(gs), namespace: gs.Namespace, commit: m.from.commit}
-	if m.declared != nil && m.failures == 0 && asked == m.handled && from == m.from && time.Since(m.polled) < gs.Spec.Source.Interval.Duration {
-		o.fetched = &m.commit
-		return m.declared, nil
+	m, q := c.remember(gs), questionOf(gs)
+	if !m.answers(q, time.Now()) {
+		err := c.poll(ctx, gs, m)
+		m.polled(q, err, interval(gs), time.Now())
 	}
+	o.fetched, o.declared = m.fetched, m.commit.Commit
+	return m.lastGood(placeOf(gs)), m.failure
+}
+
+// poll brings the memory up to date with Git. It fetches and renders when the
+// commit or the place is another one.
+func (c *Controller) poll(ctx context.Context, gs *v1alpha1.GitSync, m *memory) error {
 	source, err := c.source(ctx, gs)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	c.follow(m, source)
+	from := placeOf(gs)
 	if err := c.Metrics.time(stageResolve, func() (err error) {
 		from.commit, err = c.Git.Resolve(ctx, source)
 		c.Metrics.requested("ls-remote", err)
 		return err
 	}); err != nil {
-		return nil, err
+		return err
 	}
-	m.polled, m.handled, m.source = time.Now(), asked, source
-	if m.declared == nil || from != m.from {
-		if err := c.fetchAndRender(ctx, source, from, m, o); err != nil {
-			return nil, err
-		}
+	if m.declared != nil && from == m.from {
+		m.fetched = &m.commit
+		return nil
 	}
-	o.fetched = &m.commit
-	return m.declared, nil
+	return c.fetchAndRender(ctx, source, from, m)
 }
 
-// fetchAndRender fills the memory whole, or leaves it as it is.
-func (c *Controller) fetchAndRender(ctx context.Context, source git.Source, from rendered, m *memory, o *outcome) error {
+// fetchAndRender fills the memory whole, or leaves what is known to be good.
+func (c *Controller) fetchAndRender(ctx context.Context, source git.Source, from rendered, m *memory) error {
 	var snapshot *git.Snapshot
 	if err := c.Metrics.time(stageFetch, func() (err error) {
 		snapshot, err = c.Git.Fetch(ctx, source, from.commit)
@@ -72,7 +60,7 @@ func (c *Controller) fetchAndRender(ctx context.Context, source git.Source, from
 	}
 	from.commit = snapshot.Commit.Hash
 	commit := v1alpha1.Commit{Commit: from.commit, Author: snapshot.Commit.Author, Subject: snapshot.Commit.Subject, Time: metav1.NewTime(snapshot.Commit.Time)}
-	o.fetched = &commit
+	m.fetched = &commit
 	return c.Metrics.time(stageRender, func() error {
 		declared, err := render.Build(snapshot, render.Options{Path: from.path, Namespace: from.namespace})
 		if err != nil {
@@ -88,4 +76,9 @@ func path(gs *v1alpha1.GitSync) string {
 		return "."
 	}
 	return gs.Spec.Source.Path
+}
+
+// interval is the time between two polls.
+func interval(gs *v1alpha1.GitSync) time.Duration {
+	return cmp.Or(gs.Spec.Source.Interval.Duration, time.Minute)
 }

@@ -17,19 +17,19 @@ const maxRelabels = 20
 func (p *pass) goBack() {
 	free, left := p.budget()-p.owed(), 0
 	for _, n := range p.strangers() {
-		a := n.Agent()
+		a, f := n.Agent(), p.inFlight(n.UID)
 		left++
-		switch f := p.inFlight(n.UID); {
-		case f != nil && f.PodUID == a.UID:
-			p.do(deletion(n, a, p.whyBack(n))) // recorded, perhaps not yet deleted
-			continue
-		case !n.Present():
+		recorded := f != nil && f.PodUID == a.UID && (!f.Idle || !n.Present()) // perhaps not yet deleted
+		switch {
+		case recorded, !n.Present():
 		case free <= 0:
 			continue
 		default:
 			free--
 		}
-		p.take(n, a)
+		if !recorded {
+			p.take(n, a)
+		}
 		p.do(deletion(n, a, p.whyBack(n)))
 	}
 	p.withdrawProven()
@@ -86,12 +86,19 @@ func (p *pass) withdrawProven() {
 	p.withdraw(func(old *health.Agent) bool { return old.Digest == p.rest() })
 }
 
-// flying counts the nodes in flight that can arrive: one that is NotReady, or
-// that a taint keeps from getting a pod, has to come back by itself first.
+// flying counts the nodes in flight that are about to arrive. One that is
+// NotReady, or that a taint keeps from getting a pod, has to come back by itself
+// first; one whose next agent failed stays as it is.
 func (p *pass) flying() int {
 	count := 0
 	for _, f := range p.next.InFlight {
-		if n := p.nodes[f.NodeUID]; n != nil && n.Ready && (n.Schedulable || n.Agent() != nil) {
+		n := p.nodes[f.NodeUID]
+		if n == nil || !n.Ready || !n.Schedulable {
+			continue
+		}
+		v := health.Judge(n, f.At, p.in.Policy.Health, p.in.Now)
+		p.wakeAt(v.Next)
+		if v.Status != health.Failed {
 			count++
 		}
 	}
@@ -102,6 +109,8 @@ func (p *pass) sayBack(left int) {
 	flying := p.flying()
 	switch {
 	case left == 0 && flying == 0:
+	case flying == 0 && len(p.d.Steps) == 0:
+		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("%d nodes wait for %s because maxUnavailable (%d) is used up by nodes without an available agent; they have to recover or leave", left, short(*p.next.Proven), p.budget()))
 	case p.goal == goalBack || len(p.next.Records) > 0:
 		p.say(Returning, ReasonReturning, fmt.Sprintf("%d nodes still run another version, %d are on their way back to %s", left, flying, short(*p.next.Proven)))
 	default:

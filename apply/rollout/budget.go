@@ -19,13 +19,14 @@ func (p *pass) unavailable() map[types.UID]bool {
 }
 
 // owed counts the nodes that lost an available agent on the way back and have
-// none again. A node that is NotReady by now is not held up by rollcall, and a
-// way back that waited for it would leave the others on a bad version.
+// none again. A node that is NotReady by now, or tainted, is not held up by
+// rollcall, and a way back that waited for it would leave the others on a bad
+// version.
 func (p *pass) owed() int {
 	count := 0
 	for _, f := range p.next.InFlight {
 		n := p.nodes[f.NodeUID]
-		if !f.Idle && n != nil && n.Ready && !(n.Present() && n.Agent().UID != f.PodUID) {
+		if !f.Idle && n != nil && n.Ready && n.Schedulable && !(n.Present() && n.Agent().UID != f.PodUID) {
 			count++
 		}
 	}

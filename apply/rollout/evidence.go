@@ -15,7 +15,7 @@ func (p *pass) gatherEvidence() {
 		p.judgeInstall()
 		return
 	}
-	if p.next.Candidate == nil {
+	if p.next.Candidate == nil || p.goal == goalBack {
 		return
 	}
 	failed := 0
@@ -40,7 +40,9 @@ func (p *pass) judge(r *Record, n *health.Node) {
 	a, f := n.Agent(), p.inFlight(r.UID)
 	switch {
 	case !n.Ready:
-	case a == nil && (f == nil || !n.Schedulable), a != nil && !a.Gated && a.Digest != p.candidate(), a != nil && f != nil && a.UID == f.PodUID:
+	case a == nil && (f == nil || !n.Schedulable), a != nil && f != nil && a.UID == f.PodUID:
+		return
+	case a != nil && (!a.Gated && a.Digest != p.candidate() || a.Trouble.Reason == health.ReasonUnschedulable && !n.Schedulable):
 		return
 	}
 	v := health.Judge(n, r.Touched, p.in.Policy.Health, p.in.Now)
@@ -52,7 +54,7 @@ func (p *pass) judge(r *Record, n *health.Node) {
 	case v.Status != health.Failed:
 	case r.SickBefore && v.Reason != health.ReasonNodeNotReady:
 		r.Excused = true
-		p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool { return f.NodeUID == r.UID })
+		p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool { return f.NodeUID == r.UID && f.Idle })
 	case r.Leaving && !n.Ready:
 	case r.Failed == "":
 		r.Failed, r.FailedMessage = v.Reason, v.Message

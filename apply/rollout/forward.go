@@ -86,6 +86,8 @@ func (p *pass) promote() {
 	for i := range p.next.Records {
 		p.next.Records[i].KeptOut = true
 	}
+	// What failed within the budget is given up, and holds no budget any more.
+	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool { n := p.nodes[f.NodeUID]; return n != nil && p.record(n) != nil })
 	p.goal = goalRest
 	p.do(Step{Action: WriteTemplate, Digest: c.Digest})
 	p.say(Proven, ReasonProven, fmt.Sprintf("%s passed every wave", short(c)))
@@ -96,21 +98,29 @@ func (p *pass) install() {
 	if r := p.next.rejection(p.candidate()); r != nil {
 		return
 	}
-	p.replaceEarlierInstall()
-	healthy, missing := 0, 0
+	waiting := p.replaceEarlierInstall()
+	healthy, missing, moving := 0, 0, 0
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
 		switch {
 		case !reachable(n):
 		case p.verdicts[n.UID].Status == health.Healthy:
 			healthy++
+		case p.verdicts[n.UID].Status == health.Failed:
+			missing++
 		default:
 			missing++
+			moving++
 		}
 	}
 	p.say(Replacing, ReasonInstalling, fmt.Sprintf("first install: %d of %d reachable nodes healthy", healthy, healthy+missing))
-	if missing-p.failedRecords() <= 0 && healthy > 0 {
+	switch {
+	case healthy > 0 && missing-p.failedRecords() <= 0:
 		p.promote()
+	case waiting > 0 && waiting == moving:
+		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("first install: %d nodes wait with an earlier version because maxUnavailable (%d) is used up by nodes without an available agent; they have to recover or leave", waiting, p.budget()))
+	case healthy+moving == 0:
+		p.say(Held, ReasonNoEvidence, fmt.Sprintf("first install: none of %d reachable nodes is healthy; one that is proves it", missing))
 	}
 }
 
@@ -125,8 +135,9 @@ func (p *pass) failedRecords() int {
 }
 
 // replaceEarlierInstall removes the pods of a first version that was never
-// proven: those that serve nobody at once, the others within the budget.
-func (p *pass) replaceEarlierInstall() {
+// proven: those that serve nobody at once, the others within the budget. It
+// counts those that have to wait.
+func (p *pass) replaceEarlierInstall() (waiting int) {
 	free := p.free()
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
@@ -136,6 +147,7 @@ func (p *pass) replaceEarlierInstall() {
 		}
 		if p.available(n) {
 			if free == 0 {
+				waiting++
 				continue
 			}
 			free--
@@ -143,6 +155,7 @@ func (p *pass) replaceEarlierInstall() {
 		p.take(n, a)
 		p.do(deletion(n, a, ForReplace))
 	}
+	return waiting
 }
 
 func (p *pass) waveName() string {

@@ -45,35 +45,57 @@ func (p *pass) pulseOpen() bool {
 // runPulse deletes the pods in flight, and closes the pulse when each node has
 // its next pod, or when one of them takes too long.
 func (p *pass) runPulse() {
-	pending := 0
+	waiting := 0
 	var opened time.Time
-	kept := p.next.InFlight[:0]
 	for _, f := range p.next.InFlight {
-		n := p.nodes[f.NodeUID]
 		if f.At.After(opened) {
 			opened = f.At
 		}
-		old := n.Pod(f.PodUID)
-		switch {
-		case old != nil && !old.Terminating && !reachable(n):
-			continue // the intent is withdrawn: no pod would come back
-		case old != nil && !old.Terminating:
-			p.do(deletion(n, old, ForReplace))
-		case n.Agent() == nil:
-			pending++
+		if n := p.nodes[f.NodeUID]; n.Agent() == nil {
+			waiting++
 		}
-		kept = append(kept, f)
 	}
-	p.next.InFlight = kept
-	if len(p.d.Steps) > 0 {
+	if p.deletePending() {
 		return
 	}
 	limit := opened.Add(p.in.Policy.Grace + pulseSlack)
-	if pending > 0 && p.in.Now.Before(limit) {
+	if waiting > 0 && p.in.Now.Before(limit) {
 		p.wakeAt(limit)
 		return
 	}
 	p.do(Step{Action: WriteTemplate, Digest: p.rest()})
+}
+
+// deletePending deletes the recorded pods that are still there. An intent is
+// withdrawn if no pod would come back, or if the agent has recovered since it
+// was recorded and its loss is beyond the budget now.
+func (p *pass) deletePending() bool {
+	free := p.budget() - len(p.unavailable())
+	for _, f := range p.next.InFlight {
+		if n := p.nodes[f.NodeUID]; p.pending(f) != nil && n.Present() {
+			free++
+		}
+	}
+	kept := p.next.InFlight[:0]
+	for _, f := range p.next.InFlight {
+		n, old := p.nodes[f.NodeUID], p.pending(f)
+		switch {
+		case old == nil:
+		case !reachable(n):
+			continue
+		case n.Present() && free <= 0:
+			continue
+		default:
+			if n.Present() {
+				f.Idle = false
+				free--
+			}
+			p.do(deletion(n, old, ForReplace))
+		}
+		kept = append(kept, f)
+	}
+	p.next.InFlight = kept
+	return len(p.d.Steps) > 0
 }
 
 // closeGates opens the gates of pods that a pulse made on nodes in flight. Any
@@ -87,6 +109,7 @@ func (p *pass) closeGates() {
 				continue
 			}
 			if p.mayOpen(n, a) {
+				p.record(n).Touched = p.in.Now // until now it could not start
 				p.do(Step{Action: OpenGate, Node: n.Name, Pod: a.Name, PodUID: a.UID})
 				continue
 			}

@@ -28,10 +28,11 @@ func (p *pass) replace() bool {
 	for _, r := range batch {
 		n := p.nodes[r.UID]
 		a := n.Agent()
+		f := p.inFlight(r.UID)
 		if r.Touched.IsZero() {
-			r.SickBefore = !n.Present()
+			r.SickBefore = p.sick(n) && (f == nil || f.Idle)
 		}
-		if f := p.inFlight(r.UID); f == nil || f.PodUID != a.UID {
+		if f == nil || f.PodUID != a.UID {
 			r.Tries++
 		}
 		r.Touched = p.in.Now
@@ -40,6 +41,12 @@ func (p *pass) replace() bool {
 	}
 	p.do(Step{Action: WriteTemplate, Digest: p.candidate(), Gated: true})
 	return true
+}
+
+// sick is whether the node's agent is not available and not about to be: it
+// would fail by the rule that the candidate is held to.
+func (p *pass) sick(n *health.Node) bool {
+	return !n.Present() && health.Judge(n, n.Agent().Created, p.in.Policy.Health, p.in.Now).Status == health.Failed
 }
 
 // affordable are the nodes that may be replaced now: those that rollcall keeps
@@ -117,7 +124,7 @@ func (p *pass) sayBlocked() {
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
 		n := p.nodes[r.UID]
-		if n == nil || r.Failed != "" || r.Excused || p.runsCandidate(n) && p.verdicts[r.UID].Status == health.Healthy {
+		if n == nil || r.Failed != "" || r.Excused || n.Held || !n.Eligible || p.runsCandidate(n) && p.verdicts[r.UID].Status == health.Healthy {
 			continue
 		}
 		switch {

@@ -118,7 +118,7 @@ func (p *pass) sayRejected() bool {
 	if p.next.Proven != nil {
 		back = "touched nodes run " + short(*p.next.Proven) + " again"
 		if away := p.d.Counts.Candidate + len(p.next.InFlight); away > 0 {
-			back += fmt.Sprintf(" but for %d that cannot be reached", away)
+			back += fmt.Sprintf(" but for %d without an available agent", away)
 		}
 	}
 	p.say(Rejected, r.Reason, fmt.Sprintf("%s: %s; %s; push a fix or retry the digest", short(r.Version), r.Message, back))

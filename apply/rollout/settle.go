@@ -17,6 +17,8 @@ func (p *pass) settle() {
 	for _, r := range p.next.Records {
 		n := p.nodes[r.UID]
 		switch {
+		case p.halfRecorded(r):
+			continue
 		case n == nil && (r.Touched.IsZero() || r.Leaving):
 			continue
 		case n == nil && r.Failed == "":
@@ -24,14 +26,21 @@ func (p *pass) settle() {
 		case n == nil:
 		case r.Touched.IsZero() && !reachable(n):
 			continue // it goes to the tail; it was never touched
-		case r.Failed == "" && (n.Held || !n.Eligible) && !p.runsCandidate(n):
-			continue // kept out on purpose, with nothing of the candidate on it
 		default:
 			r.Leaving = n.Leaving
 		}
 		kept = append(kept, r)
 	}
 	p.next.Records = kept
+}
+
+// halfRecorded is whether the record is of a wave that has not started: the
+// process died between the two writes, and did nothing.
+func (p *pass) halfRecorded(r Record) bool {
+	if p.next.Candidate == nil || p.next.Proven == nil || r.KeptOut {
+		return false
+	}
+	return r.Wave > p.next.Wave || r.Wave == p.next.Wave && p.next.WaveStarted.IsZero()
 }
 
 // arrived is whether a node in flight is through: gone, no longer eligible, or

@@ -47,7 +47,8 @@ type Record struct {
 	UID  types.UID `json:"u"`
 	// Wave is the index of the wave that the node belongs to.
 	Wave int `json:"w,omitempty"`
-	// Touched is when its replacement was last recorded; zero before.
+	// Touched is when its replacement was last recorded, and then when its new
+	// pod was let start; zero before.
 	Touched time.Time `json:"t,omitzero"`
 	// SickBefore nodes had no Ready agent when they were first touched: their
 	// failures are no evidence, their recovery is.

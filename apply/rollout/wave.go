@@ -141,6 +141,8 @@ func (p *pass) waveProgress() progress {
 		switch {
 		case n == nil || r.Failed != "" || r.Excused:
 			continue
+		case (n.Held || !n.Eligible) && !p.runsCandidate(n):
+			continue // held out on purpose, with nothing of the candidate on it
 		case !p.runsCandidate(n) || p.verdicts[r.UID].Status != health.Healthy:
 			g.unfinished++
 			continue

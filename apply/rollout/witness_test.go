@@ -30,6 +30,8 @@ type witness struct {
 	down map[types.UID]bool
 	// emptied are the nodes whose last pod rollcall deleted, served or not.
 	emptied map[types.UID]bool
+	// opened are the nodes that opened pods were on at that time.
+	opened map[types.UID]types.UID
 	// served are the pods that a decision to delete them saw as Ready.
 	served map[types.UID]bool
 	last   rollout.State
@@ -49,7 +51,7 @@ type reach struct {
 }
 
 func newWitness() *witness {
-	return &witness{proven: map[string]bool{}, reach: map[string]*reach{}, down: map[types.UID]bool{}, emptied: map[types.UID]bool{}, served: map[types.UID]bool{}}
+	return &witness{proven: map[string]bool{}, reach: map[string]*reach{}, down: map[types.UID]bool{}, emptied: map[types.UID]bool{}, served: map[types.UID]bool{}, opened: map[types.UID]types.UID{}}
 }
 
 func (w *witness) accuse(promise, format string, args ...any) {
@@ -83,7 +85,9 @@ func (w *witness) see(f sim.Fact) {
 		if name, excluded := strings.CutPrefix(f.Command, "exclude "); excluded {
 			delete(w.down, w.uid(name)) // it shall have none
 		}
-	case sim.Opened, sim.Wrote:
+	case sim.Opened:
+		w.opened[f.Pod] = f.NodeUID
+	case sim.Wrote:
 	}
 }
 
@@ -107,10 +111,15 @@ func (w *witness) seeRun(f sim.Fact) {
 		w.accuse("P1", "%s runs on %s though no wave of it was ever started", f.Digest, f.Node)
 		return
 	}
-	if r.rejected != nil && !r.rejected[f.NodeUID] {
+	node := w.opened[f.Pod]
+	if node == "" {
+		w.accuse("P1", "%s runs on %s though rollcall never opened its gate", f.Digest, f.Node)
+		return
+	}
+	if r.rejected != nil && !r.rejected[node] {
 		w.accuse("P5", "%s is rejected and reaches %s", f.Digest, f.Node)
 	}
-	r.nodes[f.NodeUID] = true
+	r.nodes[node] = true
 	reached := 0
 	for _, n := range w.cluster.Fleet() {
 		if r.nodes[n.UID] {
@@ -135,7 +144,8 @@ func (w *witness) seeDeletion(f sim.Fact) {
 	w.down[f.NodeUID] = true
 	count := 0
 	for _, n := range w.cluster.Fleet() {
-		if n.Eligible && w.down[n.UID] {
+		// A way back does not wait for machines that are broken.
+		if n.Eligible && w.down[n.UID] && (n.Ready && n.Schedulable || f.Why == rollout.ForReplace) {
 			count++
 		}
 	}
@@ -223,7 +233,7 @@ func (w *witness) seeEvidence(in *rollout.Input, d rollout.Decision) {
 		if promoted && slices.ContainsFunc(after.Records, func(x rollout.Record) bool { return x.UID == r.UID }) {
 			continue // failed within the budget, and remembered for it
 		}
-		if r.Wave >= passed || n == nil || r.Failed != "" || r.Excused || promoted && (r.Touched.IsZero() || !n.Ready && before.Proven == nil) {
+		if r.Wave >= passed || n == nil || r.Failed != "" || r.SickBefore || n.Held || !n.Eligible || promoted && (r.Touched.IsZero() || !n.Ready && before.Proven == nil) {
 			continue
 		}
 		soak := in.Policy.Waves[r.Wave].Soak
@@ -281,6 +291,11 @@ func find(fleet []health.Node, uid types.UID) *health.Node {
 // seeRecord learns what was started, rejected and proven.
 func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 	s := d.Next
+	for _, r := range s.Records {
+		if r.KeptOut {
+			delete(w.down, r.UID) // lost within the failure budget
+		}
+	}
 	if s.Proven != nil {
 		w.proven[s.Proven.Digest] = true
 	}

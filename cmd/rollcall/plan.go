@@ -1,5 +1,300 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 
-func newPlan(_ *kubeFlags) *cobra.Command { return &cobra.Command{Use: "plan"} }
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/rollcall-dev/rollcall/apply"
+	"github.com/rollcall-dev/rollcall/apply/kinds"
+	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/sync/render"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// The exit codes of plan beside 0, as those of diff and of terraform plan.
+const (
+	exitBlocked exitCode = 1
+	exitChanges exitCode = 2
+)
+
+// planFlags configure plan.
+type planFlags struct {
+	kube            *kubeFlags
+	output          outputFlag
+	policy, gitsync string
+}
+
+func newPlan(k *kubeFlags) *cobra.Command {
+	f := &planFlags{kube: k}
+	cmd := &cobra.Command{
+		Use:   "plan [DIRECTORY]",
+		Short: "Show what a directory would change in the cluster, and in which waves",
+		Long: `plan renders a directory of a working tree as the controller would, compares it
+with the cluster by server-side dry-runs, and says of every DaemonSet whether its
+change is a rollout and how many nodes each wave takes. It writes nothing.
+
+The directory is planned for the GitSync that --gitsync names, else for the one
+that already declares something of it. Without either the owner is left open.
+
+Exit codes: 0 nothing changes, 2 something does, 1 an error, or something that
+cannot be applied.`,
+		Args: cobra.MaximumNArgs(1),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveFilterDirs
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return f.run(cmd.Context(), append(args, ".")[0], cmd.OutOrStdout())
+		},
+	}
+	k.register(cmd)
+	f.output.register(cmd)
+	cmd.Flags().StringVar(&f.policy, "policy", "", "RolloutPolicy for DaemonSets that name none; default the GitSync's")
+	cmd.Flags().StringVar(&f.gitsync, "gitsync", "", "GitSync to plan for: NAME or NAMESPACE/NAME")
+	return cmd
+}
+
+func (f *planFlags) run(ctx context.Context, dir string, stdout io.Writer) error {
+	p, err := f.planner()
+	if err != nil {
+		return err
+	}
+	declared, err := p.render(ctx, dir, f.gitsync)
+	if err != nil {
+		return err
+	}
+	made, err := p.plan(ctx, declared)
+	if err != nil {
+		return err
+	}
+	t := newTerminal(stdout)
+	if err := f.output.print(t, made.forPrograms(), func() string { return made.render(t.style()) }); err != nil {
+		return err
+	}
+	switch {
+	case made.blocked():
+		return exitBlocked
+	case made.changes():
+		return exitChanges
+	default:
+		return nil
+	}
+}
+
+// planner compares a directory with the cluster.
+type planner struct {
+	kube      kubernetes.Interface
+	kinds     *kinds.Client
+	objects   *apply.Applier
+	namespace string
+	// policy is that of --policy, or the GitSync's; empty for the default.
+	policy string
+	// gitsync is what the directory is planned for; nil leaves it open.
+	gitsync *v1alpha1.GitSync
+}
+
+func (f *planFlags) planner() (*planner, error) {
+	config, namespace, err := f.kube.config()
+	if err != nil {
+		return nil, err
+	}
+	p := &planner{namespace: namespace, policy: f.policy}
+	if p.kube, err = kubernetes.NewForConfig(config); err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+	if p.kinds, err = kinds.NewClient(config); err != nil {
+		return nil, err
+	}
+	p.objects, err = apply.NewApplier(config, nil)
+	return p, err
+}
+
+// render reads what the directory declares, and finds the GitSync that it is
+// planned for.
+func (p *planner) render(ctx context.Context, dir, gitsync string) (*render.Declared, error) {
+	if gitsync != "" {
+		if err := p.nameGitSync(ctx, gitsync); err != nil {
+			return nil, err
+		}
+	}
+	declared, err := p.build(dir)
+	if err != nil || gitsync != "" {
+		return declared, err
+	}
+	before := p.namespace
+	if err := p.inferGitSync(ctx, declared); err != nil || p.namespace == before {
+		return declared, err
+	}
+	return p.build(dir)
+}
+
+// build renders the directory with all of its working tree within reach, since
+// overlays refer to bases beside them.
+func (p *planner) build(dir string) (*render.Declared, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("find directory %s: %w", dir, err)
+	}
+	root := workingTree(abs)
+	path, err := filepath.Rel(root, abs)
+	if err != nil {
+		return nil, fmt.Errorf("find directory %s in %s: %w", dir, root, err)
+	}
+	declared, err := render.Build(os.DirFS(root), render.Options{Path: filepath.ToSlash(path), Namespace: p.namespace})
+	if err != nil {
+		return nil, fmt.Errorf("render %s: %w", dir, err)
+	}
+	return declared, nil
+}
+
+// workingTree is the nearest directory above that Git knows, else the directory
+// itself.
+func workingTree(dir string) string {
+	for at := dir; ; at = filepath.Dir(at) {
+		if _, err := os.Stat(filepath.Join(at, ".git")); err == nil {
+			return at
+		}
+		if at == filepath.Dir(at) {
+			return dir
+		}
+	}
+}
+
+// nameGitSync plans for the GitSync of that name.
+func (p *planner) nameGitSync(ctx context.Context, gitsync string) error {
+	namespace, name, found := strings.Cut(gitsync, "/")
+	if !found {
+		namespace, name = p.namespace, gitsync
+	}
+	gs, err := p.kinds.GitSyncs(namespace).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("get gitsync %s/%s: %w", namespace, name, err)
+	}
+	p.planFor(gs)
+	return nil
+}
+
+func (p *planner) planFor(gs *v1alpha1.GitSync) {
+	p.gitsync, p.namespace = gs, gs.Namespace
+	if p.policy == "" {
+		p.policy = gs.Spec.Policy
+	}
+}
+
+// inferGitSync plans for the GitSync that declares something of the directory
+// already. A cluster without rollcall has none.
+func (p *planner) inferGitSync(ctx context.Context, declared *render.Declared) error {
+	all, err := p.kinds.GitSyncs(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+		return nil
+	}
+	if err != nil {
+		return explainList(err)
+	}
+	ids := map[string]bool{}
+	for _, o := range declared.Objects {
+		ids[diff.IDOf(o.Unstructured).Entry()] = true
+	}
+	rollouts := map[types.NamespacedName]bool{}
+	for _, ds := range declared.DaemonSets {
+		rollouts[keyOf(ds)] = true
+	}
+	var owners []*v1alpha1.GitSync
+	var names []string
+	for i := range all.Items {
+		gs := &all.Items[i]
+		inventory := gs.Status.Inventory
+		if slices.ContainsFunc(gs.Status.Rollouts, func(r v1alpha1.RolloutSummary) bool {
+			return rollouts[types.NamespacedName{Namespace: r.Namespace, Name: r.Name}]
+		}) || inventory != nil && slices.ContainsFunc(inventory.Entries, func(e v1alpha1.InventoryEntry) bool { return ids[e.ID] }) {
+			owners, names = append(owners, gs), append(names, gs.Namespace+"/"+gs.Name)
+		}
+	}
+	switch len(owners) {
+	case 0:
+		return nil
+	case 1:
+		p.planFor(owners[0])
+		return nil
+	default:
+		return errors.New("several GitSyncs declare something of this directory: choose one with --gitsync: " + strings.Join(names, ", "))
+	}
+}
+
+func keyOf(ds render.DaemonSet) types.NamespacedName {
+	return types.NamespacedName{Namespace: ds.GetNamespace(), Name: ds.GetName()}
+}
+
+// plan asks the API server what it would make of what is declared.
+func (p *planner) plan(ctx context.Context, declared *render.Declared) (*planned, error) {
+	out := &planned{}
+	gitsync, prune := types.NamespacedName{Namespace: p.namespace, Name: "plan"}, false
+	var previous *v1alpha1.Inventory
+	if gs := p.gitsync; gs != nil {
+		gitsync, prune, previous = types.NamespacedName{Namespace: gs.Namespace, Name: gs.Name}, gs.Spec.Prune, gs.Status.Inventory
+		out.gitsync = gitsync.String()
+	}
+	set := apply.NewSet(gitsync, declared, previous)
+	seen := p.objects.Observe(ctx, set)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	out.objects = diff.Calculate(diff.Input{Owner: set.Owner, Objects: seen.Objects, DaemonSets: set.DaemonSets, Previous: previous, Former: seen.Former, Prune: prune})
+	if p.gitsync == nil {
+		out.objects = withoutOwner(out.objects)
+	}
+	nodes, err := p.kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("list nodes: %w", err)
+	}
+	for _, ds := range declared.DaemonSets {
+		if ds.GetAnnotations()[v1alpha1.AnnotationRollout] == v1alpha1.RolloutNative {
+			continue // one of the objects
+		}
+		f, err := p.forecast(ctx, ds, nodes.Items, changesConfig(out.objects, ds))
+		if err != nil {
+			return nil, err
+		}
+		out.rollouts = append(out.rollouts, f)
+	}
+	return out, nil
+}
+
+// changesConfig is whether the plan changes a ConfigMap or Secret that the
+// DaemonSet reads by its plain name.
+func changesConfig(plan diff.Plan, ds render.DaemonSet) bool {
+	return slices.ContainsFunc(plan.Of(diff.Update), func(c diff.Change) bool {
+		read := c.Group == "" && slices.Contains(ds.Config, render.Reference{Kind: c.Kind, Namespace: c.Namespace, Name: c.Name})
+		return read && slices.ContainsFunc(c.Fields, func(f diff.FieldChange) bool {
+			return strings.HasPrefix(f.Path, "data") || strings.HasPrefix(f.Path, "binaryData")
+		})
+	})
+}
+
+// withoutOwner leaves the owner label out of the plan.
+func withoutOwner(in diff.Plan) diff.Plan {
+	out := diff.Plan{Changes: slices.Clone(in.Changes)}
+	for i := range out.Changes {
+		c := &out.Changes[i]
+		c.Fields = slices.DeleteFunc(slices.Clone(c.Fields), isOwnerLabel)
+		if c.Operation == diff.Update && c.Reason == diff.ReasonDiffers && len(c.Fields) == 0 {
+			c.Operation, c.Reason = diff.Unchanged, diff.ReasonEqual
+		}
+	}
+	return out
+}
+
+func isOwnerLabel(f diff.FieldChange) bool {
+	return strings.HasPrefix(f.Path, "metadata.labels") && strings.Contains(f.Path, v1alpha1.LabelOwner)
+}

@@ -78,7 +78,7 @@ func (p *process) build() error {
 	recorder := p.events.NewRecorder(scheme, corev1.EventSource{Component: "rollcall"})
 	rollouts := &apply.Rollouts{
 		Kube: kube, Kinds: own, Fleet: fleet, Events: recorder, Metrics: apply.NewMetrics(p.registry),
-		Logger: p.logger, Written: &apply.Written{},
+		Logger: p.logger, Objects: objects, Written: &apply.Written{},
 	}
 	rollouts.Init()
 	p.syncs = &sync.Controller{

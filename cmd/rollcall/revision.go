@@ -42,21 +42,37 @@ func digestsOf(n *v1alpha1.NodeRollout, revisions []*appsv1.ControllerRevision) 
 	}, nil
 }
 
-// contentOf is the template of the revision without rollcall's scheduling gate.
+// contentOf is the template of the revision, in a form that can be compared.
 func contentOf(r *appsv1.ControllerRevision) (string, error) {
+	t, err := templateOf(r)
+	if err != nil {
+		return "", err
+	}
+	raw, err := json.Marshal(t)
+	if err != nil {
+		return "", fmt.Errorf("encode template of controllerrevision %s/%s: %w", r.Namespace, r.Name, err)
+	}
+	return string(raw), nil
+}
+
+// templateOf is the template of the revision without rollcall's scheduling gate.
+func templateOf(r *appsv1.ControllerRevision) (*corev1.PodTemplateSpec, error) {
 	var data struct {
 		Spec struct {
 			Template corev1.PodTemplateSpec `json:"template"`
 		} `json:"spec"`
 	}
 	if err := json.Unmarshal(r.Data.Raw, &data); err != nil {
-		return "", fmt.Errorf("decode controllerrevision %s/%s: %w", r.Namespace, r.Name, err)
+		return nil, fmt.Errorf("decode controllerrevision %s/%s: %w", r.Namespace, r.Name, err)
 	}
-	t := &data.Spec.Template
+	return ungated(&data.Spec.Template), nil
+}
+
+// ungated takes rollcall's scheduling gate off the template.
+func ungated(t *corev1.PodTemplateSpec) *corev1.PodTemplateSpec {
 	t.Spec.SchedulingGates = slices.DeleteFunc(t.Spec.SchedulingGates, func(g corev1.PodSchedulingGate) bool { return g.Name == v1alpha1.WaveGate })
-	raw, err := json.Marshal(t)
-	if err != nil {
-		return "", fmt.Errorf("encode template of controllerrevision %s/%s: %w", r.Namespace, r.Name, err)
+	if len(t.Spec.SchedulingGates) == 0 {
+		t.Spec.SchedulingGates = nil
 	}
-	return string(raw), nil
+	return t
 }

@@ -109,3 +109,14 @@ func since(t, now time.Time) string {
 func shortHash(commit string) string {
 	return clean(commit[:min(len(commit), 8)])
 }
+
+// brief is a duration without the zeros at its end.
+func brief(d time.Duration) string {
+	s := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(s, zero) {
+			s = s[:len(s)-2]
+		}
+	}
+	return s
+}

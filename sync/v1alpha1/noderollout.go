@@ -199,6 +199,10 @@ type InFlight struct {
 	// At is when the intent was recorded.
 	// +optional
 	At metav1.Time `json:"at,omitempty"`
+	// Idle is whether the node had no available agent when the intent was
+	// recorded: replacing it cost no budget.
+	// +optional
+	Idle bool `json:"idle,omitempty"`
 }
 
 // NodeRolloutList is a list of NodeRollouts.

@@ -164,7 +164,7 @@ func (c *Cluster) Fleet() []health.Node {
 	for _, n := range c.nodes {
 		v := c.viewNode(n)
 		for _, p := range n.pods {
-			a := viewPod(p)
+			a := c.viewPod(n, p)
 			a.Digest = p.made.digest
 			v.Agents = append(v.Agents, a)
 		}

@@ -194,7 +194,7 @@ func (l *leader) fleet(known map[string]bool) []health.Node {
 	for _, n := range l.c.nodes {
 		v := l.c.viewNode(n)
 		for _, p := range l.cache[n.name] {
-			a := viewPod(&p)
+			a := l.c.viewPod(n, &p)
 			did := l.written[p.uid]
 			a.Terminating = a.Terminating || did.deleted
 			a.Gated = a.Gated && !did.opened

@@ -127,8 +127,8 @@ func (p *pod) crash(c *Cluster) {
 	c.changed()
 }
 
-func viewPod(p *pod) health.Agent {
-	return health.Agent{
+func (c *Cluster) viewPod(n *node, p *pod) health.Agent {
+	a := health.Agent{
 		Name:        "agent-" + string(p.uid),
 		UID:         p.uid,
 		Revision:    p.revision,
@@ -141,4 +141,8 @@ func viewPod(p *pod) health.Agent {
 		Restarts:    p.restarts,
 		Trouble:     health.Trouble{Reason: p.trouble},
 	}
+	if p.started == 0 && !p.gated && !c.schedulable(n) {
+		a.Trouble = health.Trouble{Reason: health.ReasonUnschedulable, Message: "untolerated taint " + n.taint()}
+	}
+	return a
 }

@@ -52,7 +52,7 @@ func acts() []act {
 	debug := strings.Replace(configMap, "info", "debug", 1)
 	return []act{{
 		label:   "v1",
-		what:    "example-image:tag, as in every tutorial",
+		what:    "example-image:tag, of every tutorial",
 		message: "Add example-daemonset",
 		files:   map[string]string{manifestFile: manifestV1},
 		want:    proven,
@@ -66,24 +66,24 @@ func acts() []act {
 		look:    "kubectl get gsync fleet -o wide",
 	}, {
 		label:       "v3",
-		what:        "example-image:flaky, fails 5s after Ready",
+		what:        "example-image:flaky, fails after 5s",
 		message:     "Update example-image to flaky",
 		files:       map[string]string{manifestFile: flaky},
 		want:        rejected,
 		mostTouched: canaries,
-		look:        "kubectl get nroll example-daemonset -o jsonpath='{.status.rejected}'",
+		look:        "kubectl describe nroll",
 	}, {
 		what:    "git revert of v3",
 		message: "Revert \"Update example-image to flaky\"",
 		files:   map[string]string{manifestFile: manifestV2},
 		want:    proven,
-		look:    "kubectl get nroll example-daemonset -o wide",
+		look:    "kubectl get nroll -o wide",
 	}, {
 		label:   "v4",
-		what:    "v2 with one line of its ConfigMap changed",
+		what:    "one changed line of the ConfigMap",
 		message: "Log at debug level",
 		files:   map[string]string{configFile: debug},
 		want:    proven,
-		look:    "kubectl get configmap -l rollcall.dev/pinned-from",
+		look:    "kubectl get configmaps",
 	}}
 }

@@ -53,7 +53,11 @@ const (
 	motto  = "every node answers before the next one changes"
 )
 
-// lines renders the frame. No line is wider than the style's width.
+// narrowest is the width that a frame needs.
+const narrowest = 72
+
+// lines renders the frame. No line is wider than the style's width, and no
+// more lines are there than a terminal of 24 shows above its cursor.
 func (f frame) lines(st style) []string {
 	out := []string{f.head(st), ""}
 	for i, r := range f.rows {
@@ -65,7 +69,11 @@ func (f frame) lines(st style) []string {
 	out = append(out, f.bar(st)...)
 	out = append(out, "")
 	out = append(out, f.status(st)...)
-	return append(out, "", legend(st))
+	out = append(out, "", legend(st))
+	for i, line := range out {
+		out[i] = strings.TrimRight(line, " ")
+	}
+	return out
 }
 
 func (f frame) head(st style) string {
@@ -90,61 +98,66 @@ func (r row) line(st style, later bool) string {
 	}
 	right := ""
 	if x := r.result; x != nil {
-		right = fmt.Sprintf("%-8s %3d touched %2d hurt %4s", x.verdict, x.touched, x.hurt, seconds(x.took))
+		right = fmt.Sprintf("%3d touched %2d hurt %4s", x.touched, x.hurt, seconds(x.took))
 	}
 	room := st.width - 2*len(margin) - 2 - commitWidth - 2 - 4 - columns(right)
-	what := fit(r.act.what, max(room-1, 0)) + " "
+	what := fit(r.act.what, room-1)
+	if right == "" {
+		what = r.act.what
+	}
 	text := plain
 	if later {
 		text = dim
 	}
 	return margin + st.paint(i, mark) + " " + st.paint(dim, fit(short(r.commit), commitWidth)) + "  " +
-		st.paint(bold, fit(r.act.label, 2)) + "  " + st.paint(text, what) + right
+		st.paint(bold, fit(r.act.label, 2)) + "  " + st.paint(text, what) + " " + right
 }
 
-// grid draws every node of a zone with its number above and its version beside.
+// grid draws every node of a zone with its name above and its version beside,
+// and with its number alone where names have no room.
 func (f frame) grid(st style) []string {
-	label, most := 0, 1
+	label, most, name := len("node"), 1, 0
 	for _, z := range f.zones {
 		label, most = max(label, columns(z.name)), max(most, len(z.nodes))
+		for _, node := range z.nodes {
+			name = max(name, columns(node))
+		}
 	}
-	width := min((st.width-len(margin)-label-2)/most, 11)
+	label += 2
+	width := min((st.width-len(margin)-label)/most, 11)
+	short := name+len("! ") > width
 	var out []string
 	for _, z := range f.zones {
-		numbers, agents := strings.Repeat(" ", label+2), st.paint(dim, pad(z.name, label+2))
+		numbers, agents := st.paint(dim, pad("node", label)), st.paint(dim, pad(z.name, label))
 		for _, node := range z.nodes {
 			c, there := f.cells[node]
 			if !there {
 				c = cell{state: absent}
 			}
-			numbers += st.number(node, c, width)
+			if short {
+				node = strings.TrimPrefix(node, "node-")
+			}
+			numbers += st.name(node, c, width)
 			agents += st.agent(c, width)
 		}
-		out = append(out, strings.TrimRight(margin+numbers, " "), strings.TrimRight(margin+agents, " "))
+		out = append(out, margin+numbers, margin+agents)
 	}
 	return out
 }
 
-// number is the node's name, or its number where there is no room; a node that
-// was hurt keeps a mark.
-func (s style) number(node string, c cell, width int) string {
+// name is the node's name; a node that was hurt keeps a mark.
+func (s style) name(node string, c cell, width int) string {
 	i := dim
 	if c.hurt {
 		node, i = node+"!", red
 	}
-	if columns(node)+1 > width {
-		node = strings.TrimPrefix(node, "node-")
-	}
-	if columns(node) > width {
-		node = ""
-	}
-	return s.paint(i, node) + strings.Repeat(" ", width-columns(node))
+	return s.paint(i, node) + strings.Repeat(" ", max(0, width-columns(node)))
 }
 
 func (s style) agent(c cell, width int) string {
 	l := c.state.look()
 	text := l.symbol
-	if with := l.symbol + " " + c.label; columns(with) < width {
+	if with := l.symbol + " " + c.label; c.label != "" && columns(with) < width {
 		text = with
 	}
 	return s.paint(l.ink, text) + strings.Repeat(" ", max(0, width-columns(text)))
@@ -191,7 +204,7 @@ func (f frame) progress(ready, total int) string {
 	return fmt.Sprintf("   %s Ready on %d of %d nodes", f.label, ready, total)
 }
 
-// status is rollcall's own explanation, on two lines.
+// status is rollcall's own explanation, on three lines.
 func (f frame) status(st style) []string {
 	i := plain
 	switch f.phase {
@@ -204,7 +217,7 @@ func (f frame) status(st style) []string {
 	case "Replacing", "Soaking":
 		i = cyan
 	}
-	const lines = 2
+	const lines = 3
 	text := wrap(f.phase+": "+f.message, st.width-2*len(margin))
 	if f.phase == "" {
 		text = []string{"waiting for rollcall to see the commit"}

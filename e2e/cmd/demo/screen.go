@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,7 +16,7 @@ import (
 // terminal, and elsewhere lines one below the other.
 type screen struct {
 	io.Writer
-	// file is nil when it is no terminal.
+	// file is nil when it is no terminal, or one too narrow for a frame.
 	file *os.File
 	// drawn are the lines of the frame that stands above the cursor.
 	drawn []string
@@ -27,7 +28,8 @@ const plainWidth = 80
 func newScreen(w io.Writer) *screen {
 	s := &screen{Writer: w}
 	if f, ok := w.(*os.File); ok && os.Getenv("TERM") != "dumb" {
-		if _, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil {
+		size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+		if err == nil && (size.Col == 0 || size.Col >= narrowest) {
 			s.file = f
 		}
 	}
@@ -61,7 +63,7 @@ func (s *screen) size() (width, height int) {
 
 // clamp keeps the width to what the frame is made for.
 func clamp(width int) int {
-	return min(max(width, 60), 120)
+	return min(max(width, narrowest), 120)
 }
 
 // The escape sequences that a terminal is driven by.
@@ -107,6 +109,22 @@ func (s *screen) leave() {
 // note writes lines that stay; on a terminal only while no frame is drawn.
 func (s *screen) note(format string, args ...any) {
 	fmt.Fprintf(s, format+"\n", args...)
+}
+
+// begin says on a terminal what is being started.
+func (s *screen) begin(what string) {
+	if s.live() {
+		fmt.Fprintf(s, "%s… %s", margin, what)
+	}
+}
+
+// done says on the same line that it has, and how long it took.
+func (s *screen) done(what, detail string, took time.Duration) {
+	if s.live() {
+		fmt.Fprint(s, "\r"+eraseLine)
+	}
+	st := s.style()
+	s.note("%s%s %s %s %s", margin, st.paint(green, "✓"), pad(what, 10), fit(detail, st.width-20), st.paint(dim, seconds(took)))
 }
 
 // squeeze makes lines fit a low terminal: first the empty ones go, then the end.

@@ -1,0 +1,138 @@
+# Everything that is built, checked and shown. `make help` lists the targets.
+#
+# Needed: Go, git and make. What else a target needs it builds from .tools or
+# takes from Debian's packages, into bin/.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# Compilers fill the machine by themselves; one recipe at a time.
+.NOTPARALLEL:
+
+# How many runs each property gets in `make test`.
+RAPID_CHECKS ?= 10000
+# Keep the cluster of `make demo` until Ctrl-C: make demo KEEP=1
+KEEP ?=
+# What `make bench` and `make e2e` run.
+BENCH ?= .
+RUN ?= .
+
+# The version of Kubernetes that bin/minicluster is built from and reports.
+KUBERNETES := v1.36.3
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+# The time of the commit, so that one commit gives one binary.
+DATE    ?= $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
+
+LINK := -s -w
+ROLLCALL_LINK := $(LINK) -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)
+kubernetes_version = -X $(1).gitVersion=$(KUBERNETES) \
+	-X $(1).gitMajor=$(word 1,$(subst ., ,$(KUBERNETES:v%=%))) -X $(1).gitMinor=$(word 2,$(subst ., ,$(KUBERNETES))) \
+	-X $(1).gitCommit=unknown -X $(1).gitTreeState=clean -X $(1).buildDate=1970-01-01T00:00:00Z
+MINICLUSTER_LINK := $(LINK) $(call kubernetes_version,k8s.io/component-base/version) $(call kubernetes_version,k8s.io/client-go/pkg/version)
+
+# Not -trimpath below e2e: go test would compile all of Kubernetes once more.
+
+# What the binaries are made of: they are linked again only when this changes.
+SOURCES := go.mod go.sum $(shell find apply cmd diff health sync -name '*.go' ! -name '*_test.go' 2>/dev/null)
+E2E_SOURCES := $(shell find e2e -type f ! -name '*_test.go' ! -path '*/testdata/*' 2>/dev/null)
+MINICLUSTER_SOURCES := $(filter-out e2e/cmd/demo/% e2e/gitserver/% e2e/product/%,$(E2E_SOURCES))
+# The packages whose tests draw their cases, and so know the flag -rapid.checks.
+PROPERTIES = $(shell grep -rl --include='*_test.go' pgregory.net/rapid apply cmd diff health sync | xargs -n 1 dirname | sort -u | sed 's|^|./|')
+GENERATED := charts/rollcall/crds sync/v1alpha1/zz_generated.deepcopy.go
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: bin/rollcall bin/kubectl-rollcall bin/minicluster ## Build rollcall, the kubectl plugin and the test cluster into bin/
+
+.PHONY: demo
+demo: build bin/demo ## Watch a bad commit stop at its canaries on a real control plane (KEEP=1 leaves the cluster up)
+	bin/demo $(if $(KEEP),--keep)
+
+.PHONY: test
+test: lint unit properties alerts e2e ## Everything CI runs
+	@echo 'make test: lint, unit tests, $(RAPID_CHECKS) runs of each property, alerts and e2e are OK'
+
+.PHONY: unit
+unit: ## Run the tests of the root module, with the race detector
+	go test -race -shuffle=on ./...
+
+.PHONY: properties
+properties: ## Run each property RAPID_CHECKS times
+	go test -count=1 -timeout 60m $(PROPERTIES) -rapid.checks=$(RAPID_CHECKS)
+
+.PHONY: alerts
+alerts: bin/promtool ## Prove that every alert of the chart fires and clears
+	bin/promtool check rules charts/rollcall/alerts.yaml
+	bin/promtool test rules charts/rollcall/tests/alerts_test.yaml
+
+.PHONY: e2e
+e2e: build ## Run the scenarios on real clusters (RUN=regexp picks some)
+	cd e2e && go test -count=1 -timeout 60m -p 1 -run '$(RUN)' ./...
+
+.PHONY: bench
+bench: build ## Run the benchmarks (BENCH=regexp picks some)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+	cd e2e && go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m -p 1 ./...
+
+.PHONY: lint
+lint: bin/golangci-lint verify-generated ## Check style, bugs and generated files, in both modules
+	bin/golangci-lint fmt --diff
+	bin/golangci-lint run
+	cd e2e && ../bin/golangci-lint fmt --diff --config ../.golangci.yml
+	cd e2e && ../bin/golangci-lint run --config ../.golangci.yml
+
+.PHONY: generate
+generate: bin/controller-gen ## Write the CRDs and deepcopy functions from the API types
+	bin/controller-gen object crd:maxDescLen=600 paths=./sync/v1alpha1 \
+		output:crd:dir=charts/rollcall/crds output:object:dir=sync/v1alpha1
+
+# What lies in Git is what the API types say. Files that are not in Git yet, and
+# changes elsewhere, do not matter.
+.PHONY: verify-generated
+verify-generated: generate
+	@git diff --exit-code -- $(GENERATED) || { echo 'make lint: the generated files above were out of date: commit what make generate wrote' >&2; exit 1; }
+
+.PHONY: vulncheck
+vulncheck: bin/govulncheck ## Look for known vulnerabilities in what the code calls
+	bin/govulncheck ./...
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin
+
+bin/rollcall: $(SOURCES)
+	go build -trimpath -ldflags '$(ROLLCALL_LINK)' -o $@ ./cmd/rollcall
+
+# kubectl finds plugins by this name.
+bin/kubectl-rollcall: bin/rollcall
+	ln -sf rollcall $@
+
+bin/minicluster: $(MINICLUSTER_SOURCES)
+	cd e2e && go build -ldflags '$(MINICLUSTER_LINK)' -o ../$@ ./cmd/minicluster
+
+bin/demo: $(SOURCES) $(E2E_SOURCES)
+	cd e2e && go build -ldflags '$(LINK)' -o ../$@ ./cmd/demo
+
+bin/golangci-lint bin/controller-gen bin/govulncheck: .tools/go.mod .tools/go.sum
+	cd .tools && go build -trimpath -ldflags '$(LINK)' -o ../$@ $$(go list -f '{{.ImportPath}}' tool | grep '/$(@F)$$')
+
+# Debian's promtool, taken out of its package: nothing is installed and no
+# service started.
+bin/promtool:
+	@mkdir -p bin
+	@if command -v promtool >/dev/null; then ln -sf "$$(command -v promtool)" $@; exit; fi; \
+	if ! command -v apt-get >/dev/null; then echo 'make alerts: promtool is missing and this is no Debian: install promtool (it comes with Prometheus)' >&2; exit 1; fi; \
+	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; chmod 755 "$$dir"; \
+	fetch() { (cd "$$dir" && apt-get download -qq prometheus); }; \
+	if ! fetch 2>/dev/null; then \
+		if [ "$$(id -u)" != 0 ]; then echo 'make alerts: promtool is missing: install it (apt-get install prometheus), or run this once as root' >&2; exit 1; fi; \
+		apt-get update -qq; fetch; \
+	fi; \
+	dpkg-deb -x "$$dir"/prometheus_*.deb "$$dir/root"; \
+	install -m 755 "$$dir/root/usr/bin/promtool" $@

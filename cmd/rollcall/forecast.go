@@ -1,0 +1,392 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+
+	"github.com/rollcall-dev/rollcall/apply"
+	"github.com/rollcall-dev/rollcall/apply/rollout"
+	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/health/watch"
+	"github.com/rollcall-dev/rollcall/sync/render"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// verdict is what becomes of a DaemonSet. The set is closed.
+type verdict string
+
+const (
+	willInstall  verdict = "FirstInstall" // it does not exist yet
+	willAdopt    verdict = "Adopted"      // it runs already as declared, and is proven as it runs
+	willStay     verdict = "Proven"       // the declared version is the proven one
+	isUnderWay   verdict = "UnderWay"     // the declared version is the candidate
+	isRejected   verdict = "Rejected"     // the declared version failed before: it is not tried again by itself
+	willRoll     verdict = "Rollout"
+	wouldBeHeld  verdict = "Held"    // a rollout that would not begin
+	cannotBeMade verdict = "Refused" // the API server does not take it
+)
+
+// forecast is what will become of one DaemonSet.
+type forecast struct {
+	Namespace string  `json:"namespace"`
+	Name      string  `json:"name"`
+	Source    string  `json:"source"`
+	Verdict   verdict `json:"verdict"`
+	// Message explains the verdict; empty when it says it all.
+	Message string `json:"message,omitempty"`
+	Digest  string `json:"digest"`
+	// Proven is the digest that the nodes run now; empty when that is unknown.
+	Proven string             `json:"proven,omitempty"`
+	Fields []diff.FieldChange `json:"-"`
+	Policy string             `json:"policy,omitempty"`
+	Nodes  int                `json:"nodes"`
+	Waves  []waveForecast     `json:"waves,omitempty"`
+	// MaxUnavailable is in nodes.
+	MaxUnavailable int `json:"maxUnavailable,omitempty"`
+}
+
+// waveForecast is one wave of a rollout to come.
+type waveForecast struct {
+	Name string `json:"name"`
+	// Nodes are those that the wave adds, UpTo those that run the candidate when
+	// it is complete.
+	Nodes int             `json:"nodes"`
+	UpTo  int             `json:"upTo"`
+	Soak  metav1.Duration `json:"soak"`
+}
+
+// found is what the cluster has of one DaemonSet.
+type found struct {
+	live    *appsv1.DaemonSet
+	rollout *v1alpha1.NodeRollout
+	// old is the template that nodes run, want the declared one with defaults;
+	// both without rollcall's gate.
+	old, want *corev1.PodTemplateSpec
+	// merged is what an apply would make of the live object.
+	merged *appsv1.DaemonSet
+	// same is whether the plain manifest leaves the live template as it is.
+	same bool
+}
+
+// forecast says what will become of a DaemonSet.
+func (p *planner) forecast(ctx context.Context, ds render.DaemonSet, nodes []corev1.Node, configChanged bool) (forecast, error) {
+	out := forecast{Namespace: ds.GetNamespace(), Name: ds.GetName(), Source: ds.Source, Digest: ds.Digest}
+	seen, err := p.find(ctx, ds)
+	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
+		out.Verdict, out.Message = cannotBeMade, err.Error()
+		return out, nil
+	}
+	if err != nil {
+		return out, err
+	}
+	seen.same = seen.same && !configChanged
+	out.decide(seen)
+	if out.Fields, err = seen.fields(ds, p.gitsync == nil); err != nil {
+		return out, err
+	}
+	if out.Verdict == willAdopt || out.Verdict == willStay {
+		out.Fields = slices.DeleteFunc(out.Fields, inTemplate) // what is proven stays as it runs
+	}
+	lost, won := out.place(seen, nodes)
+	if out.Verdict != willRoll {
+		return out, nil
+	}
+	if lost+won > 0 {
+		out.Verdict = wouldBeHeld
+		out.Message = fmt.Sprintf("%s: the new placement loses %d nodes and wins %d, which Kubernetes does on all of them at once", apply.ReasonPlacementChange, lost, won)
+	}
+	return out, p.waves(ctx, ds, &out)
+}
+
+// place counts the eligible nodes, and those that only the old or only the new
+// placement wants.
+func (f *forecast) place(seen *found, nodes []corev1.Node) (lost, won int) {
+	after := watch.NewPlacement(seen.want)
+	before := after
+	if seen.old != nil {
+		before = watch.NewPlacement(seen.old)
+	}
+	for i := range nodes {
+		is, was := after.Eligible(&nodes[i]), before.Eligible(&nodes[i])
+		if is {
+			f.Nodes++
+		}
+		switch {
+		case is && !was:
+			won++
+		case was && !is:
+			lost++
+		}
+	}
+	return lost, won
+}
+
+// decide compares digests, as the controller does.
+func (f *forecast) decide(seen *found) {
+	n := seen.rollout
+	switch {
+	case n == nil || n.Status.Proven == nil && n.Status.Candidate == nil:
+		f.decideWithoutRollout(seen)
+		return
+	case n.Status.Proven != nil:
+		f.Proven = n.Status.Proven.Digest
+	}
+	r := rejection(n, f.Digest)
+	switch {
+	case f.Proven == f.Digest && n.Status.Candidate != nil:
+		f.Verdict, f.Message = willStay, "nodes that run another candidate return to it"
+	case f.Proven == f.Digest:
+		f.Verdict = willStay
+	case r != nil:
+		f.Verdict, f.Message = isRejected, fmt.Sprintf("it failed before, %s: %s; it is not tried again unless asked: rollcall retry", r.Reason, clean(r.Message))
+	case n.Status.Candidate != nil && n.Status.Candidate.Digest == f.Digest:
+		f.Verdict, f.Message = isUnderWay, whereItStands(n)
+	default:
+		f.Verdict = willRoll
+	}
+}
+
+func (f *forecast) decideWithoutRollout(seen *found) {
+	switch {
+	case seen.live == nil:
+		f.Verdict = willInstall
+	case seen.same:
+		f.Verdict, f.Message = willAdopt, "it runs as declared, no pod is touched"
+	default:
+		f.Verdict, f.Message = willRoll, "what runs is adopted as proven first"
+	}
+}
+
+// waves resolves the policy for the nodes.
+func (p *planner) waves(ctx context.Context, ds render.DaemonSet, f *forecast) error {
+	name, named := ds.GetAnnotations()[v1alpha1.AnnotationPolicy], true
+	if name == "" {
+		name = p.policy
+	}
+	if name == "" {
+		name, named = apply.DefaultPolicyName, false
+	}
+	f.Policy = name
+	policy, err := p.kinds.RolloutPolicies().Get(ctx, name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err) && named:
+		f.Verdict, f.Message = wouldBeHeld, fmt.Sprintf("%s: there is no RolloutPolicy %q", apply.ReasonPolicyNotFound, name)
+		return nil
+	case apierrors.IsNotFound(err):
+		policy = &v1alpha1.RolloutPolicy{Spec: apply.BuiltInPolicy()}
+		f.Policy = "built in"
+	case err != nil:
+		return fmt.Errorf("get rolloutpolicy %s: %w", name, err)
+	}
+	f.Waves = wavesOf(policy.Spec.Waves, f.Nodes)
+	most := intstr.FromInt32(1)
+	if policy.Spec.MaxUnavailable != nil {
+		most = *policy.Spec.MaxUnavailable
+	}
+	own, set, err := unstructured.NestedFieldNoCopy(ds.Object.Object, "spec", "updateStrategy", "rollingUpdate", "maxUnavailable")
+	if set && err == nil {
+		most = intstr.Parse(fmt.Sprint(own))
+	}
+	f.MaxUnavailable = rollout.Resolve(most, f.Nodes)
+	return nil
+}
+
+// wavesOf counts the nodes of each wave.
+func wavesOf(waves []v1alpha1.Wave, nodes int) []waveForecast {
+	var out []waveForecast
+	before := 0
+	for i, w := range waves {
+		upTo := max(before, rollout.Resolve(w.UpTo, nodes))
+		if i == len(waves)-1 {
+			upTo = nodes
+		}
+		out = append(out, waveForecast{Name: w.Name, Nodes: upTo - before, UpTo: upTo, Soak: w.Soak})
+		before = upTo
+	}
+	return out
+}
+
+// find reads the DaemonSet and has the API server try the declared one.
+func (p *planner) find(ctx context.Context, ds render.DaemonSet) (*found, error) {
+	key, out := keyOf(ds), &found{}
+	var err error
+	if out.live, err = p.kube.AppsV1().DaemonSets(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+		out.live, err = nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get daemonset %s: %w", key, err)
+	}
+	if out.rollout, err = p.kinds.NodeRollouts(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+		out.rollout, err = nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get noderollout %s: %w", key, err)
+	}
+	if out.want, err = p.tryTemplate(ctx, ds); err != nil {
+		return nil, err
+	}
+	if out.live == nil {
+		return out, nil
+	}
+	if out.old, err = p.provenTemplate(ctx, out); err != nil {
+		return nil, err
+	}
+	if out.merged, err = p.tryApply(ctx, key, ds.Pinned); err != nil {
+		return nil, err
+	}
+	plain, err := p.tryApply(ctx, key, ds.Unstructured)
+	if err != nil {
+		return nil, err
+	}
+	out.same = equality.Semantic.DeepEqual(plain.Spec.Template, out.live.Spec.Template)
+	return out, nil
+}
+
+// tryTemplate is the declared template with the API server's defaults, by a
+// dry-run creation under another name, which inherits nothing from what runs. A
+// namespace that is still to be made leaves the template without defaults.
+func (p *planner) tryTemplate(ctx context.Context, ds render.DaemonSet) (*corev1.PodTemplateSpec, error) {
+	var probe appsv1.DaemonSet
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(ds.Pinned.Object, &probe); err != nil {
+		return nil, fmt.Errorf("read daemonset %s from %s: %w", keyOf(ds), ds.Source, err)
+	}
+	probe.Name, probe.GenerateName = "", "rollcall-dry-run-"
+	made, err := p.kube.AppsV1().DaemonSets(probe.Namespace).Create(ctx, &probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}, FieldManager: v1alpha1.FieldManager})
+	if apierrors.IsNotFound(err) {
+		return &probe.Spec.Template, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("dry-run daemonset %s (%s): %w", keyOf(ds), ds.Source, err)
+	}
+	return &made.Spec.Template, nil
+}
+
+// tryApply is what an apply would make of the live DaemonSet, whose update
+// strategy rollcall sets by itself.
+func (p *planner) tryApply(ctx context.Context, key types.NamespacedName, declared *unstructured.Unstructured) (*appsv1.DaemonSet, error) {
+	payload := declared.DeepCopy()
+	unstructured.RemoveNestedField(payload.Object, "spec", "updateStrategy")
+	if p.gitsync != nil {
+		labels := payload.GetLabels()
+		if labels == nil {
+			labels = map[string]string{}
+		}
+		labels[v1alpha1.LabelOwner] = apply.Owner(types.NamespacedName{Namespace: p.gitsync.Namespace, Name: p.gitsync.Name})
+		payload.SetLabels(labels)
+	}
+	raw, err := json.Marshal(payload)
+	if err != nil {
+		return nil, fmt.Errorf("encode daemonset %s: %w", key, err)
+	}
+	o := metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}, FieldManager: v1alpha1.FieldManager, Force: ptr.To(true)}
+	merged, err := p.kube.AppsV1().DaemonSets(key.Namespace).Patch(ctx, key.Name, types.ApplyPatchType, raw, o)
+	if err != nil {
+		return nil, fmt.Errorf("dry-run daemonset %s: %w", key, err)
+	}
+	return merged, nil
+}
+
+// provenTemplate is what nodes run at rest: the proven revision, or the live
+// template where none is known.
+func (p *planner) provenTemplate(ctx context.Context, seen *found) (*corev1.PodTemplateSpec, error) {
+	if n := seen.rollout; n != nil && n.Status.Proven != nil && n.Status.Proven.Revision != "" {
+		r, err := p.kube.AppsV1().ControllerRevisions(n.Namespace).Get(ctx, n.Status.Proven.Revision, metav1.GetOptions{})
+		if err == nil {
+			return templateOf(r)
+		}
+		if !apierrors.IsNotFound(err) {
+			return nil, fmt.Errorf("get controllerrevision %s/%s: %w", n.Namespace, n.Status.Proven.Revision, err)
+		}
+	}
+	return ungated(seen.live.Spec.Template.DeepCopy()), nil
+}
+
+// fields are what changes in the DaemonSet, for those who read it: the template
+// from the proven to the declared one, and what lies around it.
+func (s *found) fields(ds render.DaemonSet, ownerOpen bool) ([]diff.FieldChange, error) {
+	o := diff.Object{Declared: ds.Pinned, Source: ds.Source}
+	if s.live != nil {
+		before, after := s.live.DeepCopy(), s.merged.DeepCopy()
+		before.Spec.Template, after.Spec.Template = *s.old, *s.want
+		after.Spec.UpdateStrategy = before.Spec.UpdateStrategy
+		for key := range after.Annotations {
+			if key == appsv1.DeprecatedTemplateGeneration {
+				after.Annotations[key] = before.Annotations[key]
+			}
+		}
+		var err error
+		if o.Live, err = spelledOut(before); err != nil {
+			return nil, err
+		}
+		if o.Merged, err = spelledOut(after); err != nil {
+			return nil, err
+		}
+		o.Live.SetLabels(without(o.Live.GetLabels(), v1alpha1.LabelOwner, ownerOpen))
+		o.Merged.SetLabels(without(o.Merged.GetLabels(), v1alpha1.LabelOwner, ownerOpen))
+	}
+	owner := o.Declared.GetLabels()[v1alpha1.LabelOwner]
+	if o.Live != nil {
+		owner = o.Live.GetLabels()[v1alpha1.LabelOwner]
+	}
+	fields := diff.Calculate(diff.Input{Owner: owner, Objects: []diff.Object{o}}).Changes[0].Fields
+	return slices.DeleteFunc(fields, func(f diff.FieldChange) bool { return f.Path == "metadata" }), nil
+}
+
+func inTemplate(f diff.FieldChange) bool {
+	return strings.HasPrefix(f.Path, "spec.template.")
+}
+
+func without(labels map[string]string, key string, really bool) map[string]string {
+	if really {
+		delete(labels, key)
+	}
+	return labels
+}
+
+func spelledOut(ds *appsv1.DaemonSet) (*unstructured.Unstructured, error) {
+	raw, err := runtime.DefaultUnstructuredConverter.ToUnstructured(ds)
+	if err != nil {
+		return nil, fmt.Errorf("encode daemonset %s/%s: %w", ds.Namespace, ds.Name, err)
+	}
+	unstructured.RemoveNestedField(raw, "spec", "template", "metadata", "creationTimestamp")
+	out := &unstructured.Unstructured{Object: raw}
+	out.SetAPIVersion("apps/v1")
+	out.SetKind("DaemonSet")
+	return out, nil
+}
+
+// changes is whether the cluster changes by it, beyond what it is doing already.
+func (f *forecast) changes() bool {
+	switch f.Verdict {
+	case willInstall, willRoll, wouldBeHeld:
+		return true
+	case willAdopt, willStay, isUnderWay, isRejected, cannotBeMade:
+	}
+	return slices.ContainsFunc(f.Fields, func(c diff.FieldChange) bool { return !inTemplate(c) })
+}
+
+// soaking is how long the waves soak at least.
+func (f *forecast) soaking() time.Duration {
+	var sum time.Duration
+	for _, w := range f.Waves {
+		if w.Nodes > 0 {
+			sum += w.Soak.Duration
+		}
+	}
+	return sum
+}

@@ -1,0 +1,122 @@
+package diff_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// prunable is the input of a GitSync that still declares one object and took another out, which is still there.
+func prunable(t *testing.T, former *unstructured.Unstructured) diff.Input {
+	t.Helper()
+	return diff.Input{
+		Owner:    owner,
+		Prune:    true,
+		Objects:  []diff.Object{{Declared: settings(t), Live: settings(t, live), Merged: settings(t, live)}},
+		Previous: &v1alpha1.Inventory{Entries: []v1alpha1.InventoryEntry{{ID: diff.IDOf(former).Entry(), Version: former.GroupVersionKind().Version}}},
+		Former:   []diff.Former{{ID: diff.IDOf(former), Live: former}},
+	}
+}
+
+func TestPruned(t *testing.T) {
+	t.Parallel()
+	gone := func(changes ...func(*unstructured.Unstructured)) *unstructured.Unstructured {
+		return settings(t, append([]func(*unstructured.Unstructured){with("gone", "metadata", "name"), live}, changes...)...)
+	}
+	deleted := func(o *unstructured.Unstructured) {
+		now := metav1.NewTime(time.Unix(1, 0))
+		o.SetDeletionTimestamp(&now)
+		o.SetFinalizers([]string{"example.com/hold"})
+	}
+	cases := map[string]struct {
+		former *unstructured.Unstructured
+		change func(*diff.Input)
+		// want is the zero value when the plan says nothing of the object.
+		want decision
+	}{
+		"what Git took out is deleted":               {want: decision{diff.Delete, diff.ReasonNotDeclared}},
+		"what is gone already is not spoken of":      {change: func(in *diff.Input) { in.Former[0].Live = nil }},
+		"without a previous pass nothing is deleted": {change: func(in *diff.Input) { in.Previous = nil }},
+		"what no inventory lists is nobody's business": {change: func(in *diff.Input) {
+			in.Previous.Entries[0].ID = "agents_other__ConfigMap"
+			in.Former[0].ID.Name = "other"
+			in.Former[0].Live = nil
+		}},
+		"what nobody looked at is kept":         {change: func(in *diff.Input) { in.Former = nil }, want: decision{diff.Keep, diff.ReasonNotObserved}},
+		"what cannot be read is kept":           {change: func(in *diff.Input) { in.Former[0].Problem = &diff.Problem{Reason: "Forbidden"} }, want: decision{diff.Keep, "Forbidden"}},
+		"what lost its owner label is released": {former: gone(ownedBy("")), want: decision{diff.Foreign, diff.ReasonNotOwned}},
+		"what another GitSync took is its own":  {former: gone(ownedBy("agents.other")), want: decision{diff.Foreign, diff.ReasonOwnedByAnother}},
+		"what waits for finalizers is kept":     {former: gone(deleted), want: decision{diff.Keep, diff.ReasonTerminating}},
+		"without prune nothing is deleted":      {change: func(in *diff.Input) { in.Prune = false }, want: decision{diff.Keep, diff.ReasonPruneDisabled}},
+		"an empty render deletes nothing":       {change: func(in *diff.Input) { in.Objects = nil }, want: decision{diff.Keep, diff.ReasonEmptyRender}},
+		"a render of DaemonSets alone is not empty": {
+			change: func(in *diff.Input) {
+				in.Objects, in.DaemonSets = nil, []diff.ID{{Namespace: "agents", Name: "agent", Group: "apps", Kind: "DaemonSet"}}
+			},
+			want: decision{diff.Delete, diff.ReasonNotDeclared},
+		},
+		"while something declared is refused nothing is deleted": {
+			change: func(in *diff.Input) { in.Objects[0].Problem = &diff.Problem{Reason: "Invalid"} },
+			want:   decision{diff.Keep, diff.ReasonAwaitingApply},
+		},
+		"while a DaemonSet is not proven nothing is deleted": {
+			change: func(in *diff.Input) { in.Unproven = true },
+			want:   decision{diff.Keep, diff.ReasonAwaitingProof},
+		},
+		"what a pod reads is kept": {
+			change: func(in *diff.Input) {
+				in.InUse = []diff.Reference{{Kind: "ConfigMap", Namespace: "agents", Name: "gone"}}
+			},
+			want: decision{diff.Keep, diff.ReasonInUse},
+		},
+		"what a pod of another namespace reads by that name is not": {
+			change: func(in *diff.Input) {
+				in.InUse = []diff.Reference{{Kind: "ConfigMap", Namespace: "other", Name: "gone"}}
+			},
+			want: decision{diff.Delete, diff.ReasonNotDeclared},
+		},
+		"a namespace is never deleted": {
+			former: object(t, `{apiVersion: v1, kind: Namespace, metadata: {name: gone}}`, ownedBy(owner), live),
+			want:   decision{diff.Keep, diff.ReasonProtectedKind},
+		},
+		"a definition is never deleted": {
+			former: object(t, `{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: gone}}`, ownedBy(owner), live),
+			want:   decision{diff.Keep, diff.ReasonProtectedKind},
+		},
+		"a DaemonSet that Git took out is deleted": {
+			former: object(t, `{apiVersion: apps/v1, kind: DaemonSet, metadata: {namespace: agents, name: gone}}`, ownedBy(owner), live),
+			want:   decision{diff.Delete, diff.ReasonNotDeclared},
+		},
+		"a DaemonSet that Git declares is not": {
+			former: object(t, `{apiVersion: apps/v1, kind: DaemonSet, metadata: {namespace: agents, name: gone}}`, ownedBy(owner), live),
+			change: func(in *diff.Input) {
+				in.DaemonSets = []diff.ID{{Namespace: "agents", Name: "gone", Group: "apps", Kind: "DaemonSet"}}
+			},
+		},
+		"what Git declares under another group is the same object": {
+			former: gone(with("extensions/v1beta1", "apiVersion"), with("uid-of-settings", "metadata", "uid")),
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if c.former == nil {
+				c.former = gone()
+			}
+			in := prunable(t, c.former)
+			if c.change != nil {
+				c.change(&in)
+			}
+			got := decisions(diff.Calculate(in))[c.former.GetKind()+" "+c.former.GetName()]
+			if d := cmp.Diff(c.want, got); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
+	}
+}

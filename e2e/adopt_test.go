@@ -1,0 +1,103 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/rollcall-dev/rollcall/e2e/cluster"
+)
+
+// adoptable is a world in which `kubectl apply` has installed a manifest and
+// rollcall follows no repository yet.
+func adoptable(t *testing.T, nodes int, text string) *world {
+	t.Helper()
+	w := newWorldWith(t, cluster.Options{Nodes: nodes, Zones: 3})
+	w.policy(quick(soak(0, 2)))
+	var ds appsv1.DaemonSet
+	w.must(yaml.Unmarshal([]byte(text), &ds), "read manifest")
+	last, err := yaml.ToJSON([]byte(text))
+	w.must(err, "read manifest")
+	ds.Annotations = map[string]string{corev1.LastAppliedConfigAnnotation: string(last)}
+	_, err = w.cluster.Client.AppsV1().DaemonSets(metav1.NamespaceDefault).Create(t.Context(), &ds, metav1.CreateOptions{FieldManager: "kubectl-client-side-apply"})
+	w.must(err, "create DaemonSet")
+	w.waitUpdated(int32(nodes)) //nolint:gosec // a test has few nodes
+	return w
+}
+
+// withEnv is the manifest with one more variable.
+func withEnv(tag string) string {
+	return strings.Replace(manifest(tag), "        resources:\n", "        env:\n        - {name: LEVEL, value: debug}\n        resources:\n", 1)
+}
+
+func TestAdoptionOfWhatGitDeclaresRestartsNothing(t *testing.T) {
+	t.Parallel()
+	w := adoptable(t, 6, manifest("v1"))
+	before, template := w.uids(), w.daemonSet().Spec.Template
+
+	commit := w.pushTag("v1")
+	w.follow()
+	n := w.waitProven(commit, time.Minute)
+
+	w.waitRest(template, 10*time.Second)
+	w.wantSame(before)
+	if len(n.Status.Rollouts) != 1 {
+		t.Errorf("rollouts: %+v, want the adopted one", n.Status.Rollouts)
+	}
+	w.wantQuiet(3 * time.Second)
+	w.waitUpdated(6)
+}
+
+func TestAdoptionOfAnotherTemplateRollsInWaves(t *testing.T) {
+	t.Parallel()
+	w := adoptable(t, 9, withEnv("v1"))
+	before, template := w.uids(), w.daemonSet().Spec.Template
+	r := record(t, w.cluster.Client)
+
+	bad := w.pushTag("bad")
+	w.follow()
+	n := w.waitRejected(bad, time.Minute)
+	r.wantRadius(t, "bad", 2)
+	w.waitTag("v1", w.nodes(), time.Minute)
+	for _, node := range r.nodesOf("bad") {
+		delete(before, node)
+	}
+	w.wantSame(before)
+	if got := w.daemonSet().Spec.Template; !equality.Semantic.DeepEqual(got, template) {
+		t.Errorf("after the return the template is %v, want the adopted one, %v", got, template)
+	}
+	if !strings.HasPrefix(n.Status.Proven.Digest, "adopted:") {
+		t.Errorf("proven is %+v, want what was adopted", n.Status.Proven)
+	}
+
+	good := w.deliver("v2")
+	w.waitProven(good, 2*time.Minute)
+	w.waitTag("v2", w.nodes(), time.Minute)
+	r.wantWorst(t, 3)
+	for node, p := range w.agents() {
+		if env := p.Spec.Containers[0].Env; len(env) > 0 {
+			t.Errorf("the pod on %s still has %v, which Git does not declare", node, env)
+		}
+	}
+}
+
+// What kubectl once applied and Git leaves out is a difference, though a
+// server-side apply by another manager would keep it.
+func TestAdoptionNoticesWhatGitLeavesOut(t *testing.T) {
+	t.Parallel()
+	w := adoptable(t, 3, withEnv("v1"))
+	commit := w.pushTag("v1")
+	w.follow()
+	w.waitProven(commit, time.Minute)
+	for node, p := range w.agents() {
+		if env := p.Spec.Containers[0].Env; len(env) > 0 {
+			t.Errorf("proven, but the pod on %s has %v, which Git does not declare", node, env)
+		}
+	}
+}

@@ -1,0 +1,531 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
+	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/restmapper"
+
+	"github.com/rollcall-dev/rollcall/e2e/cluster"
+	"github.com/rollcall-dev/rollcall/e2e/product"
+)
+
+// release is the name and namespace that the tests install the chart under.
+const (
+	release          = "rollcall"
+	releaseNamespace = "rollcall-system"
+)
+
+// everything is a set of values that switches on all that is off by default.
+const everything = `
+fullnameOverride: fleet-rollcall
+commonLabels: {team: platform}
+replicaCount: 3
+image: {repository: example/rollcall, digest: "sha256:` + sixtyFour + `"}
+imagePullSecrets: [{name: pull}]
+logLevel: debug
+extraArgs: [--kube-api-qps=50]
+extraEnv: [{name: HTTPS_PROXY, value: "http://proxy.example:3128"}]
+hostNetwork: true
+apiServer: {host: 192.0.2.1, port: 6443}
+serviceAccount: {annotations: {example.com/role: rollcall}}
+rbac:
+  extraRules:
+  - {apiGroups: [apiextensions.k8s.io], resources: [customresourcedefinitions], verbs: [get, create, patch, delete]}
+podAnnotations: {example.com/a: b}
+podLabels: {example.com/c: d}
+affinity: {nodeAffinity: {}}
+topologySpreadConstraints:
+- {maxSkew: 1, topologyKey: topology.kubernetes.io/zone, whenUnsatisfiable: ScheduleAnyway}
+service: {annotations: {example.com/e: f}}
+podDisruptionBudget: {maxUnavailable: 50%}
+serviceMonitor: {enabled: true, labels: {release: prometheus}}
+prometheusRule: {enabled: true, labels: {release: prometheus}}
+networkPolicy:
+  enabled: true
+  from: [{namespaceSelector: {matchLabels: {name: monitoring}}}]
+  egress: [{ports: [{port: 443, protocol: TCP}]}]
+`
+
+const sixtyFour = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+// TestChart shows that what the chart renders is accepted by a real API server,
+// field by field.
+func TestChart(t *testing.T) {
+	t.Parallel()
+	c := bareCluster(t)
+	create(t, c, namespace())
+	for name, want := range map[string]struct {
+		values string
+		kinds  []string
+	}{
+		"as it is": {kinds: []string{
+			"ClusterRole", "ClusterRole", "ClusterRoleBinding", "ClusterRoleBinding", "Deployment", "PodDisruptionBudget",
+			"Role", "RoleBinding", "Service", "ServiceAccount",
+		}},
+		"everything on": {values: everything, kinds: []string{
+			"ClusterRole", "ClusterRole", "ClusterRoleBinding", "ClusterRoleBinding", "Deployment", "NetworkPolicy",
+			"PodDisruptionBudget", "PrometheusRule", "Role", "RoleBinding", "Service", "ServiceAccount", "ServiceMonitor",
+		}},
+		"everything off": {
+			values: "{serviceAccount: {create: false, name: mine}, rbac: {create: false}, podDisruptionBudget: {enabled: false}}",
+			kinds:  []string{"Deployment", "Service"},
+		},
+		"only what the controller needs": {
+			values: "{rbac: {applyDefaults: false}}",
+			kinds: []string{
+				"ClusterRole", "ClusterRoleBinding", "Deployment", "PodDisruptionBudget", "Role", "RoleBinding", "Service", "ServiceAccount",
+			},
+		},
+		"rules of one's own": {
+			values: "{rbac: {applyDefaults: false, extraRules: [{apiGroups: [''], resources: [configmaps], verbs: [get, create, patch, delete]}]}}",
+			kinds: []string{
+				"ClusterRole", "ClusterRole", "ClusterRoleBinding", "ClusterRoleBinding", "Deployment", "PodDisruptionBudget",
+				"Role", "RoleBinding", "Service", "ServiceAccount",
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			objects := chartObjects(t, want.values)
+			var kinds []string
+			for _, object := range objects {
+				kinds = append(kinds, object.GetKind())
+			}
+			slices.Sort(kinds)
+			if diff := cmp.Diff(want.kinds, kinds); diff != "" {
+				t.Errorf("kinds (-want +got):\n%s", diff)
+			}
+			for _, object := range objects {
+				if object.GroupVersionKind().Group != "monitoring.coreos.com" {
+					create(t, c, object, metav1.DryRunAll)
+				}
+			}
+		})
+	}
+}
+
+// TestChartDeployment looks at what the pod of the chart may do and how it is
+// started.
+func TestChartDeployment(t *testing.T) {
+	t.Parallel()
+	args := func(name, port, level string) []string {
+		return []string{
+			"controller", "--leader-elect", "--lease-name=" + name, "--metrics-bind-address=:" + port,
+			"--cache-dir=/cache", "--log-format=json", "--log-level=" + level,
+		}
+	}
+	t.Run("as it is", func(t *testing.T) {
+		d := deployment(t, "")
+		pod, container := d.Spec.Template.Spec, d.Spec.Template.Spec.Containers[0]
+		if diff := cmp.Diff(args("rollcall", "8080", "info"), container.Args); diff != "" {
+			t.Errorf("args (-want +got):\n%s", diff)
+		}
+		for _, what := range []struct {
+			holds bool
+			name  string
+		}{
+			{*d.Spec.Replicas == 2, "2 replicas"},
+			{!pod.HostNetwork && pod.DNSPolicy == "ClusterFirst", "the pod network"},
+			{pod.PriorityClassName == "system-cluster-critical", "priority"},
+			{len(pod.Tolerations) == 1 && pod.Tolerations[0].Operator == "Exists" && pod.Tolerations[0].Key == "", "every taint tolerated"},
+			{*pod.SecurityContext.RunAsNonRoot && *pod.SecurityContext.RunAsUser != 0, "not root"},
+			{pod.SecurityContext.SeccompProfile.Type == "RuntimeDefault", "seccomp"},
+			{*container.SecurityContext.ReadOnlyRootFilesystem, "read-only root file system"},
+			{!*container.SecurityContext.AllowPrivilegeEscalation, "no privilege escalation"},
+			{slices.Equal(container.SecurityContext.Capabilities.Drop, []corev1.Capability{"ALL"}), "no capabilities"},
+			{pod.Volumes[0].EmptyDir.SizeLimit.String() == "1Gi", "a bounded cache"},
+			{container.LivenessProbe.HTTPGet.Path == "/healthz" && container.ReadinessProbe.HTTPGet.Path == "/readyz", "probes"},
+			{container.Image == "rollcall:0.1.0", "the image"},
+		} {
+			if !what.holds {
+				t.Errorf("not as wanted: %s", what.name)
+			}
+		}
+	})
+	t.Run("everything on", func(t *testing.T) {
+		d := deployment(t, everything)
+		pod, container := d.Spec.Template.Spec, d.Spec.Template.Spec.Containers[0]
+		if diff := cmp.Diff(append(args("fleet-rollcall", "8080", "debug"), "--kube-api-qps=50"), container.Args); diff != "" {
+			t.Errorf("args (-want +got):\n%s", diff)
+		}
+		environment := map[string]string{}
+		for _, variable := range container.Env {
+			environment[variable.Name] = variable.Value
+		}
+		if diff := cmp.Diff(map[string]string{
+			"TMPDIR": "/cache", "KUBERNETES_SERVICE_HOST": "192.0.2.1", "KUBERNETES_SERVICE_PORT": "6443", "HTTPS_PROXY": "http://proxy.example:3128",
+		}, environment); diff != "" {
+			t.Errorf("environment (-want +got):\n%s", diff)
+		}
+		if !pod.HostNetwork || pod.DNSPolicy != "ClusterFirstWithHostNet" || d.Spec.Strategy.RollingUpdate.MaxSurge.IntValue() != 0 {
+			t.Errorf("on the host's network: DNS %s, strategy %v", pod.DNSPolicy, d.Spec.Strategy.RollingUpdate)
+		}
+		if want := "example/rollcall@sha256:" + sixtyFour; container.Image != want {
+			t.Errorf("image %s, want %s", container.Image, want)
+		}
+	})
+}
+
+// TestChartRefusals shows that the schema says what is wrong with values.
+func TestChartRefusals(t *testing.T) {
+	t.Parallel()
+	for name, refused := range map[string]refusal{
+		"a key that there is not":              {"{replicas: 3}", []string{"'replicas' not allowed"}},
+		"a key that there is not, further in":  {"{image: {name: x}}", []string{"at '/image'", "'name' not allowed"}},
+		"a number in quotes":                   {"{replicaCount: '3'}", []string{"at '/replicaCount'", "want integer"}},
+		"an unknown log format":                {"{logFormat: xml}", []string{"at '/logFormat'", "'json', 'text'"}},
+		"an unknown log level":                 {"{logLevel: loud}", []string{"at '/logLevel'"}},
+		"no repository":                        {"{image: {repository: ''}}", []string{"at '/image/repository'"}},
+		"a digest that is none":                {"{image: {digest: latest}}", []string{"at '/image/digest'"}},
+		"a port that is none":                  {"{port: 0}", []string{"at '/port'"}},
+		"a size without a unit that there is":  {"{cache: {sizeLimit: 1GB}}", []string{"at '/cache/sizeLimit'"}},
+		"an unknown effect of a taint":         {"{tolerations: [{operator: Exists, effect: NoRun}]}", []string{"at '/tolerations/0/effect'"}},
+		"a rule without verbs":                 {"{rbac: {extraRules: [{resources: [pods]}]}}", []string{"at '/rbac/extraRules/0'", "verbs"}},
+		"a rule with a slip":                   {"{rbac: {extraRules: [{apiGroup: [''], verbs: [get]}]}}", []string{"'apiGroup' not allowed"}},
+		"an interval of seconds":               {"{serviceMonitor: {interval: '30'}}", []string{"at '/serviceMonitor/interval'"}},
+		"a budget of more than all":            {"{podDisruptionBudget: {maxUnavailable: 101%}}", []string{"at '/podDisruptionBudget/maxUnavailable'"}},
+		"a list of pull secrets by their name": {"{imagePullSecrets: [pull]}", []string{"at '/imagePullSecrets/0'"}},
+		"an account that nobody makes":         {"{serviceAccount: {create: false}}", []string{"serviceAccount.name is needed"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := chartFiles(t, refused.spec)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			for _, word := range refused.words {
+				if !strings.Contains(err.Error(), word) {
+					t.Errorf("the refusal lacks %q:\n%v", word, err)
+				}
+			}
+		})
+	}
+}
+
+// TestChartAlerts shows that the rules reach Prometheus as promtool tested
+// them, and that they read no metric that rollcall does not export: such an
+// alert never fires.
+func TestChartAlerts(t *testing.T) {
+	t.Parallel()
+	root, err := product.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(filepath.Join(root, "charts", "rollcall", "alerts.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var alerts struct {
+		Groups []struct {
+			Rules []struct {
+				Alert, Expr string
+				Annotations map[string]string
+			}
+		}
+	}
+	if err := yaml.Unmarshal(raw, &alerts); err != nil {
+		t.Fatal(err)
+	}
+	exported := metricNames(t, root)
+	var names []string
+	for _, group := range alerts.Groups {
+		for _, r := range group.Rules {
+			names = append(names, r.Alert)
+			used := regexp.MustCompile(`rollcall_[a-z_]+`).FindAllString(r.Expr, -1)
+			if len(used) == 0 {
+				t.Errorf("%s reads no metric of rollcall: %s", r.Alert, r.Expr)
+			}
+			for _, metric := range used {
+				if !exported[regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(metric, "")] && !exported[metric] {
+					t.Errorf("%s reads %s, which is not exported", r.Alert, metric)
+				}
+			}
+			if r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
+				t.Errorf("%s does not say what to do", r.Alert)
+			}
+		}
+	}
+	if diff := cmp.Diff([]string{
+		"RollcallDown", "RollcallNoLeader", "RollcallGitSyncFailing", "RollcallRolloutHeld", "RollcallCommitRejected", "RollcallAgentAbsent",
+	}, names); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+
+	var file map[string]any
+	if err := yaml.Unmarshal(raw, &file); err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range chartObjects(t, everything) {
+		if object.GetKind() != "PrometheusRule" {
+			continue
+		}
+		if diff := cmp.Diff(file, object.Object["spec"]); diff != "" {
+			t.Errorf("PrometheusRule (-file +rendered):\n%s", diff)
+		}
+		return
+	}
+	t.Error("no PrometheusRule was rendered")
+}
+
+// metricNames are the names of metrics in the source of the controller.
+func metricNames(t *testing.T, root string) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	literal := regexp.MustCompile(`"(rollcall_[a-z_]+)"`)
+	for _, dir := range []string{"cmd", "sync", "apply", "health"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(name string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+				return err
+			}
+			source, err := os.ReadFile(name)
+			for _, match := range literal.FindAllStringSubmatch(string(source), -1) {
+				names[match[1]] = true
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return names
+}
+
+// TestChartRules runs rollcall with the account and the roles of the chart: it
+// may do all that it has to, and little else.
+func TestChartRules(t *testing.T) {
+	t.Parallel()
+	w := idleWorld(t, cluster.Options{Nodes: 6, Zones: 3})
+	w.installAccount()
+	path, _, err := w.cluster.LogIn(t.Context(), releaseNamespace, release)
+	w.must(err, "log in as the chart's account")
+
+	t.Run("may", func(t *testing.T) { testPermissions(t, w) })
+
+	w.options.Kubeconfig = path
+	w.options.Args = append(w.options.Args, "--leader-elect", "--lease-name", release, "--lease-namespace", releaseNamespace)
+	w.startController()
+	w.policy(quick())
+	objects := map[string]string{
+		"account.yaml": "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: agent}\n",
+		"config.yaml":  "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: agent}\ndata: {level: info}\n",
+		"secret.yaml":  "apiVersion: v1\nkind: Secret\nmetadata: {name: agent}\nstringData: {token: example}\n",
+		"service.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: agent}\nspec: {selector: {app: example}, ports: [{port: 80}]}\n",
+		"space.yaml":   "apiVersion: v1\nkind: Namespace\nmetadata: {name: agents}\n",
+		"role.yaml":    "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: agent}\nrules: [{apiGroups: [''], resources: [nodes], verbs: [list]}]\n",
+		"budget.yaml":  "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: agent}\nspec: {maxUnavailable: 1, selector: {matchLabels: {app: example}}}\n",
+		"policy.yaml":  "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: agent}\nspec: {podSelector: {}}\n",
+		"class.yaml":   "apiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nmetadata: {name: agent}\nvalue: 1000\n",
+		"driver.yaml":  "apiVersion: storage.k8s.io/v1\nkind: CSIDriver\nmetadata: {name: agent.example.com}\n",
+	}
+	w.push("what agents come with", objects)
+	w.follow()
+	w.waitProven(w.deliver("v1"), time.Minute)
+	w.waitProven(w.deliver("v2"), time.Minute)
+	w.waitRejected(w.deliver("bad"), time.Minute)
+
+	for name := range objects {
+		w.must(w.repo.Remove(name), "remove "+name)
+	}
+	w.waitProven(w.deliver("v3"), time.Minute)
+	w.eventually("what Git does not declare is gone", 30*time.Second, func() (bool, error) {
+		_, err := w.cluster.Client.StorageV1().CSIDrivers().Get(t.Context(), "agent.example.com", metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			_, err = w.cluster.Client.CoreV1().Services(metav1.NamespaceDefault).Get(t.Context(), "agent", metav1.GetOptions{})
+		}
+		return apierrors.IsNotFound(err), nil
+	})
+	log, err := os.ReadFile(w.control.Log)
+	w.must(err, "read log")
+	for line := range strings.Lines(string(log)) {
+		if strings.Contains(strings.ToLower(line), "forbidden") {
+			t.Errorf("the chart's roles lack something: %s", line)
+		}
+	}
+}
+
+// namespace is the namespace of the release.
+func namespace() *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": releaseNamespace},
+	}}
+}
+
+// installAccount creates the ServiceAccount and the roles of the chart.
+func (w *world) installAccount() {
+	w.t.Helper()
+	create(w.t, w.cluster, namespace())
+	for _, object := range chartObjects(w.t, "") {
+		switch object.GroupVersionKind().GroupKind() {
+		case schema.GroupKind{Kind: "ServiceAccount"}:
+			create(w.t, w.cluster, object)
+		default:
+			if object.GroupVersionKind().Group == "rbac.authorization.k8s.io" {
+				create(w.t, w.cluster, object)
+			}
+		}
+	}
+}
+
+// testPermissions asks the API server what the account may do: what a stolen
+// token must not be good for is as important as what it is good for.
+func testPermissions(t *testing.T, w *world) {
+	user := fmt.Sprintf("system:serviceaccount:%s:%s", releaseNamespace, release)
+	for name, c := range map[string]struct {
+		attributes authorizationv1.ResourceAttributes
+		want       bool
+	}{
+		"take its lease":            {authorizationv1.ResourceAttributes{Verb: "update", Group: "coordination.k8s.io", Resource: "leases", Namespace: releaseNamespace, Name: release}, true},
+		"take another's lease":      {authorizationv1.ResourceAttributes{Verb: "update", Group: "coordination.k8s.io", Resource: "leases", Namespace: "kube-system", Name: "kube-scheduler"}, false},
+		"delete a pod":              {authorizationv1.ResourceAttributes{Verb: "delete", Resource: "pods", Namespace: "kube-system"}, true},
+		"create a pod":              {authorizationv1.ResourceAttributes{Verb: "create", Resource: "pods", Namespace: "kube-system"}, false},
+		"enter a pod":               {authorizationv1.ResourceAttributes{Verb: "create", Resource: "pods", Subresource: "exec", Namespace: "kube-system"}, false},
+		"list all Secrets":          {authorizationv1.ResourceAttributes{Verb: "list", Resource: "secrets"}, false},
+		"change a node":             {authorizationv1.ResourceAttributes{Verb: "patch", Resource: "nodes"}, false},
+		"change a GitSync":          {authorizationv1.ResourceAttributes{Verb: "update", Group: "rollcall.dev", Resource: "gitsyncs"}, false},
+		"change a policy":           {authorizationv1.ResourceAttributes{Verb: "update", Group: "rollcall.dev", Resource: "rolloutpolicies"}, false},
+		"grant what it has not":     {authorizationv1.ResourceAttributes{Verb: "escalate", Group: "rbac.authorization.k8s.io", Resource: "clusterroles"}, false},
+		"bind roles it has not":     {authorizationv1.ResourceAttributes{Verb: "bind", Group: "rbac.authorization.k8s.io", Resource: "clusterroles"}, false},
+		"be somebody else":          {authorizationv1.ResourceAttributes{Verb: "impersonate", Resource: "users"}, false},
+		"make tokens":               {authorizationv1.ResourceAttributes{Verb: "create", Resource: "serviceaccounts", Subresource: "token", Namespace: "kube-system"}, false},
+		"change a CRD":              {authorizationv1.ResourceAttributes{Verb: "patch", Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}, false},
+		"register an admission web": {authorizationv1.ResourceAttributes{Verb: "create", Group: "admissionregistration.k8s.io", Resource: "validatingwebhookconfigurations"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			review, err := w.cluster.Client.AuthorizationV1().SubjectAccessReviews().Create(t.Context(), &authorizationv1.SubjectAccessReview{
+				Spec: authorizationv1.SubjectAccessReviewSpec{User: user, ResourceAttributes: &c.attributes},
+			}, metav1.CreateOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if review.Status.Allowed != c.want {
+				t.Errorf("allowed is %t, want %t", review.Status.Allowed, c.want)
+			}
+		})
+	}
+}
+
+// loadChart reads the chart of the repository.
+func loadChart(t testing.TB) *chart.Chart {
+	t.Helper()
+	root, err := product.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := loader.LoadDir(filepath.Join(root, "charts", "rollcall"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// chartFiles renders the chart with values in YAML; names of files lead to their
+// content.
+func chartFiles(t testing.TB, values string) (map[string]string, error) {
+	t.Helper()
+	c := loadChart(t)
+	given, err := chartutil.ReadValues([]byte(values))
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := chartutil.ReleaseOptions{Name: release, Namespace: releaseNamespace, Revision: 1, IsInstall: true}
+	all, err := chartutil.ToRenderValues(c, given, options, chartutil.DefaultCapabilities)
+	if err != nil {
+		return nil, err
+	}
+	return engine.Render(c, all)
+}
+
+// chartObjects renders the chart into objects, in the order of their files.
+func chartObjects(t testing.TB, values string) []*unstructured.Unstructured {
+	t.Helper()
+	files, err := chartFiles(t, values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []*unstructured.Unstructured
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if filepath.Ext(name) != ".yaml" {
+			continue
+		}
+		decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(files[name]), 4096)
+		for {
+			object := &unstructured.Unstructured{}
+			err := decoder.Decode(&object.Object)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("decode %s: %v\n%s", name, err, files[name])
+			}
+			if len(object.Object) > 0 {
+				out = append(out, object)
+			}
+		}
+	}
+	return out
+}
+
+// deployment renders the chart's only Deployment.
+func deployment(t testing.TB, values string) *appsv1.Deployment {
+	t.Helper()
+	for _, object := range chartObjects(t, values) {
+		if object.GetKind() != "Deployment" {
+			continue
+		}
+		d := &appsv1.Deployment{}
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, d, true); err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	t.Fatal("no Deployment was rendered")
+	return nil
+}
+
+// create creates an object whose every field the API server must know.
+func create(t testing.TB, c *cluster.Cluster, object *unstructured.Unstructured, dryRun ...string) {
+	t.Helper()
+	groups, err := restmapper.GetAPIGroupResources(c.Client.Discovery())
+	if err != nil {
+		t.Fatal(err)
+	}
+	gvk := object.GroupVersionKind()
+	mapping, err := restmapper.NewDiscoveryRESTMapper(groups).RESTMapping(gvk.GroupKind(), gvk.Version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := metav1.CreateOptions{DryRun: dryRun, FieldValidation: metav1.FieldValidationStrict}
+	switch {
+	case mapping.Scope.Name() != meta.RESTScopeNameNamespace:
+		_, err = c.Dynamic.Resource(mapping.Resource).Create(t.Context(), object, options)
+	default:
+		_, err = c.Dynamic.Resource(mapping.Resource).Namespace(object.GetNamespace()).Create(t.Context(), object, options)
+	}
+	if err != nil {
+		t.Errorf("%s %s: %v", gvk.Kind, object.GetName(), err)
+	}
+}

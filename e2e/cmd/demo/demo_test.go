@@ -1,0 +1,221 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/e2e/product"
+)
+
+// output is what the demo prints, to be read while it runs.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// running is a demo under test.
+type running struct {
+	out, complaints output
+	dir             string
+	interrupt       context.CancelFunc
+	code            chan int
+}
+
+func startDemo(t *testing.T, args ...string) *running {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts a cluster")
+	}
+	r := &running{dir: t.TempDir(), code: make(chan int, 1)}
+	t.Setenv("TMPDIR", r.dir)
+	ctx, cancel := context.WithCancel(t.Context())
+	r.interrupt = cancel
+	go func() { r.code <- run(ctx, args, &r.out, &r.complaints) }()
+	return r
+}
+
+// waitFor waits until the output matches, and returns the first group.
+func (r *running) waitFor(t *testing.T, pattern string, within time.Duration) string {
+	t.Helper()
+	re := regexp.MustCompile(pattern)
+	deadline := time.After(within)
+	for {
+		if m := re.FindStringSubmatch(r.out.String()); m != nil {
+			return m[len(m)-1]
+		}
+		select {
+		case code := <-r.code:
+			t.Fatalf("the demo ended with %d before it printed %s\n%s\n%s", code, pattern, r.out.String(), r.complaints.String())
+		case <-deadline:
+			t.Fatalf("the demo has not printed %s within %s\n%s", pattern, within, r.out.String())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// wantEnd waits for the exit code, and then nothing must be left.
+func (r *running) wantEnd(t *testing.T, want int) {
+	t.Helper()
+	select {
+	case got := <-r.code:
+		if got != want {
+			t.Errorf("exit code %d, want %d\n%s", got, want, r.complaints.String())
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatalf("the demo has not ended within 30s")
+	}
+	if left := children(t); len(left) > 0 {
+		t.Errorf("processes are left: %q", left)
+	}
+	if left, _ := filepath.Glob(filepath.Join(r.dir, "*")); len(left) > 0 {
+		t.Errorf("files are left: %q", left)
+	}
+}
+
+// children are the command lines of this process's children, by Linux's /proc.
+func children(t *testing.T) []string {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, stat := range stats {
+		raw, err := os.ReadFile(stat)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		// After the command, which may have spaces: state and parent.
+		fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
+		if fields[1] == strconv.Itoa(os.Getpid()) {
+			command, _ := os.ReadFile(filepath.Join(filepath.Dir(stat), "cmdline"))
+			out = append(out, strings.ReplaceAll(string(command), "\x00", " "))
+		}
+	}
+	return out
+}
+
+func TestDemoInterrupted(t *testing.T) {
+	for name, when := range map[string]string{
+		"while the cluster starts": `^ rollcall`,
+		"while rollcall starts":    `✓ cluster`,
+		"in the middle of a wave":  `Soaking: wave canary`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := startDemo(t)
+			r.waitFor(t, when, time.Minute)
+			r.interrupt()
+			r.wantEnd(t, codeInterrupted)
+		})
+	}
+}
+
+func TestDemoWithoutItsBinaries(t *testing.T) {
+	t.Setenv("ROLLCALL_BIN", t.TempDir())
+	r := startDemo(t)
+	r.wantEnd(t, codeFailed)
+	if got := r.complaints.String(); !strings.Contains(got, "run make build") {
+		t.Errorf("it says %q, and not how to build what is missing", got)
+	}
+}
+
+// TestDemo is the whole demo, and every command to which it invites, as it is
+// printed.
+func TestDemo(t *testing.T) {
+	r := startDemo(t, "--keep")
+	began := time.Now()
+	clone := r.waitFor(t, `clone +(\S+)`, 5*time.Minute)
+	t.Logf("the demo took %s\n%s", time.Since(began).Round(time.Second), r.out.String())
+	printed := r.out.String()
+	kubeconfig := r.waitFor(t, `export KUBECONFIG=(\S+)`, time.Second)
+	t.Setenv("KUBECONFIG", kubeconfig)
+	root, err := product.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, try := range tries(clone) {
+		if !strings.Contains(printed, try.command) {
+			t.Errorf("not printed: %s", try.command)
+		}
+		got := shell(t, root, try.command)
+		t.Logf("$ %s\n%s", try.command, got)
+		if want := tryWants()[i]; !strings.Contains(got, want) {
+			t.Errorf("%s\nprinted no %q:\n%s", try.command, want, got)
+		}
+		if strings.Contains(try.command, "git push") {
+			waitShell(t, root, "kubectl get nroll "+daemonSet+" -o jsonpath='{.status.phase} {.status.rejected[0].commit} {.status.nodes.present}'",
+				"Rejected "+strings.TrimSpace(shell(t, root, "git -C "+clone+" rev-parse HEAD"))+" "+strconv.Itoa(nodes))
+		}
+	}
+	// The node that lost its agent has a proven one.
+	waitShell(t, root, "kubectl get pod -l app=example --field-selector spec.nodeName="+oneOfNodes+" -o jsonpath='{.items[*].spec.containers[0].image} {.items[*].status.phase}'", image+":v2 Running")
+	for _, row := range acts() {
+		if got := shell(t, root, row.look); got == "" {
+			t.Errorf("%s prints nothing", row.look)
+		}
+	}
+	r.interrupt()
+	r.wantEnd(t, 0)
+}
+
+// tryWants are words of what the commands print, in their order.
+func tryWants() []string {
+	return []string{"noderollout.rollcall.dev/" + daemonSet, "", "CannotStart", "deleted", daemonSet + " is paused"}
+}
+
+// shell runs a command as it is printed. What watches is ended after a while.
+func shell(t *testing.T, dir, command string) string {
+	t.Helper()
+	if strings.Contains(command, "kubectl") {
+		if _, err := exec.LookPath("kubectl"); err != nil {
+			t.Skip("no kubectl on the PATH: its commands are not tried")
+		}
+	}
+	if rollcall, err := product.Binary("rollcall"); err == nil {
+		command = strings.ReplaceAll(command, "bin/rollcall", rollcall)
+	}
+	watches := strings.Contains(command, "--watch")
+	if watches {
+		command = "timeout --signal INT 5 " + command
+	}
+	c := exec.CommandContext(t.Context(), "bash", "-c", command)
+	c.Dir = dir
+	out, err := c.CombinedOutput()
+	if err != nil && !watches {
+		t.Errorf("%s: %v\n%s", command, err, out)
+	}
+	return string(out)
+}
+
+func waitShell(t *testing.T, dir, command, want string) {
+	t.Helper()
+	got := ""
+	for range 60 {
+		if got = shell(t, dir, command); got == want {
+			return
+		}
+		time.Sleep(time.Second)
+	}
+	t.Errorf("%s prints %q, want %q", command, got, want)
+}

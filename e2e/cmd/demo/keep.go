@@ -1,0 +1,40 @@
+package main
+
+import (
+	"strings"
+)
+
+// try is a command that is worth trying.
+type try struct {
+	what, command string
+}
+
+// tries are run as they stand in a test, with KUBECONFIG set and in the
+// repository's top folder.
+func tries(clone string) []try {
+	return []try{
+		{"what is moving, how far, and why not further", "kubectl get gsync,nroll -A"},
+		{"push a version that crash-loops, and watch it stop at its canaries",
+			"(cd " + clone + " && sed -i 's/image:.*/image: " + image + ":bad/' " + manifestFile + " && git commit -qam 'Try bad' && git push -q origin main)"},
+		{"the node grid of rollcall itself (--watch redraws it)", "bin/rollcall status --watch"},
+		{"take a node its agent, in the middle of a rollout too: it comes back proven",
+			"kubectl delete pod -l app=example --field-selector spec.nodeName=" + oneOfNodes},
+		{"stop every replacement; resume goes on", "bin/rollcall pause " + daemonSet},
+	}
+}
+
+// invitation says how to use what is running.
+func invitation(st style, kubeconfig, url, clone string) string {
+	var b strings.Builder
+	say := func(label, text string) {
+		b.WriteString(margin + st.paint(bold, pad(label, 12)) + text + "\n")
+	}
+	b.WriteString(margin + "All of it runs on until Ctrl-C. In another terminal, in this folder:\n\n")
+	say("cluster", "export KUBECONFIG="+kubeconfig)
+	say("Git", url)
+	say("clone", clone)
+	for _, t := range tries(clone) {
+		b.WriteString("\n" + margin + st.paint(dim, "# "+t.what) + "\n" + margin + t.command + "\n")
+	}
+	return b.String()
+}

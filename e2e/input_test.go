@@ -1,0 +1,468 @@
+package e2e
+
+import (
+	"context"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/rollcall-dev/rollcall/e2e/gitserver"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// TestBadInput shows of everything that can be wrong between Git and the
+// cluster that it is said, that what ran keeps running, and that it passes by
+// itself when the cause is gone.
+func TestBadInput(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 6)
+	w.policy(hurried())
+	scenarios := map[string]func(*tenant){
+		"unreachable":      unreachable,
+		"credentials":      credentials,
+		"missing branch":   missingBranch,
+		"empty repository": emptyRepository,
+		"missing path":     missingPath,
+		"missing kind":     missingKind,
+		"missing space":    missingNamespace,
+		"missing policy":   missingPolicy,
+		"owned config":     ownedConfigMap,
+		"owned agent":      ownedDaemonSet,
+		"suspended":        suspended,
+		"interval":         interval,
+		"reconcile at":     reconcileAt,
+		"insecure http":    insecureHTTP,
+	}
+	for name, bad := range badCommits() {
+		scenarios[name] = bad.scenario
+	}
+	together(w, scenarios)
+}
+
+// badCommit is a commit that cannot be applied.
+type badCommit struct {
+	// files are written beside a new image tag and the removal of extra.yaml.
+	files  map[string]string
+	reason string
+	words  []string
+}
+
+func badCommits() map[string]badCommit {
+	return map[string]badCommit{
+		"invalid yaml": {
+			files:  map[string]string{"broken.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n  - y\n"},
+			reason: "InvalidYAML", words: []string{"broken.yaml:", "not YAML"},
+		},
+		"lost indentation": {
+			files:  map[string]string{"daemonset.yaml": regexp.MustCompile(`(?m)^ +`).ReplaceAllString(manifest("v2"), "")},
+			reason: "InvalidYAML", words: []string{"daemonset.yaml:", "its indentation was lost", "take the raw file"},
+		},
+		"unknown kind": {
+			files:  map[string]string{"typo.yaml": "apiVersion: apps/v1\nkind: DeamonSet\nmetadata:\n  name: typo\n"},
+			reason: "UnknownKind", words: []string{"typo.yaml", "DeamonSet", "apps/v1", "correct the apiVersion"},
+		},
+		"duplicate": {
+			files:  map[string]string{"again.yaml": plainConfig("again", "1"), "twice.yaml": plainConfig("again", "2")},
+			reason: "DuplicateObject", words: []string{"ConfigMap", "again", "again.yaml", "twice.yaml", "keep one of them"},
+		},
+		"missing field": {
+			files:  map[string]string{"daemonset.yaml": strings.Replace(manifest("v2"), "image:", "imaeg:", 1)},
+			reason: "InvalidObject", words: []string{"daemonset.yaml", "DaemonSet", "imaeg", "typing error"},
+		},
+		"refused value": {
+			files:  map[string]string{"service.yaml": "apiVersion: v1\nkind: Service\nmetadata:\n  name: agent\nspec:\n  ports:\n  - port: 99999\n"},
+			reason: "Invalid", words: []string{"service.yaml", "Service", "spec.ports[0].port"},
+		},
+		"refused agent": {
+			files:  map[string]string{"daemonset.yaml": strings.Replace(manifest("v2"), "cpu: 10m", "cpu: 10m\n          limits:\n            cpu: 5m", 1)},
+			reason: "Invalid", words: []string{"daemonset.yaml", "DaemonSet", "resources.requests"},
+		},
+		"changed selector": {
+			files:  map[string]string{"daemonset.yaml": strings.ReplaceAll(manifest("v2"), "app: example\n", "app: renamed\n")},
+			reason: "Immutable", words: []string{"daemonset.yaml", "DaemonSet", "spec.selector", "revert the change in Git"},
+		},
+	}
+}
+
+// good is what runs before something goes wrong.
+func (n *tenant) good() map[string]string {
+	n.t.Helper()
+	commit := n.push("good", map[string]string{"daemonset.yaml": manifest("v1"), "extra.yaml": plainConfig("extra", "1")})
+	n.follow()
+	n.waitProven(commit)
+	return n.state()
+}
+
+// scenario pushes the bad commit on a good one, and then a good one again.
+func (b badCommit) scenario(n *tenant) {
+	before := n.good()
+	files := map[string]string{"daemonset.yaml": manifest("v2"), "extra.yaml": ""}
+	for name, content := range b.files {
+		files[name] = content
+	}
+	bad := n.deliver("bad", files)
+	gs := n.waitHeld("fleet", b.reason, b.words...)
+	if gs.Status.Fetched.Commit != bad || gs.Status.Applied == bad {
+		n.t.Errorf("fetched %s and applied %s, want the bad commit %s fetched and not applied", gs.Status.Fetched.Commit, gs.Status.Applied, bad)
+	}
+	n.wantStill(before)
+
+	fix := map[string]string{}
+	for name := range b.files {
+		fix[name] = ""
+	}
+	fix["daemonset.yaml"] = manifest("v2")
+	n.waitRecovered(n.push("fix", fix))
+}
+
+// waitRecovered waits without asking until the good commit is proven, its tag
+// runs everywhere, and what Git dropped is pruned.
+func (n *tenant) waitRecovered(commit string) {
+	n.t.Helper()
+	n.waitProven(commit)
+	n.waitPruned("extra")
+	if got := n.tags(); got["v2"] != 6 || len(got) != 1 {
+		n.t.Errorf("pods by tag: %v, want 6 of v2", got)
+	}
+}
+
+// next is the good commit that follows good.
+func (n *tenant) next() string {
+	n.t.Helper()
+	return n.push("next", map[string]string{"daemonset.yaml": manifest("v2"), "extra.yaml": ""})
+}
+
+// ownServer gives the tenant a Git server that no other one uses.
+func (n *tenant) ownServer(o gitserver.Options) *gitserver.Server {
+	n.t.Helper()
+	o.Dir = n.t.TempDir()
+	server, err := gitserver.Start(n.t.Context(), o)
+	n.must(err, "start git server")
+	n.t.Cleanup(func() { n.must(server.Close(), "stop git server") })
+	n.repo, err = server.NewRepo(n.t.Context(), "fleet")
+	n.must(err, "make repository")
+	return server
+}
+
+func unreachable(n *tenant) {
+	server := n.ownServer(gitserver.Options{})
+	before := n.good()
+	n.must(server.Stop(), "stop git server")
+	next := n.next()
+	n.poke()
+	n.waitHeld("fleet", "GitUnreachable", n.repo.URL, "connection is refused", "look at the URL")
+	n.wantStill(before)
+	n.must(server.Resume(n.t.Context()), "resume git server")
+	n.waitRecovered(next)
+}
+
+// Both passwords are searched for in everything that rollcall says.
+const (
+	rightPassword = "canary-right-5f1c0e"
+	wrongPassword = "canary-wrong-77ab21"
+)
+
+func credentials(n *tenant) {
+	n.ownServer(gitserver.Options{Username: "reader", Password: rightPassword})
+	commit := n.push("good", map[string]string{"daemonset.yaml": manifest("v1")})
+	n.follow()
+	n.waitHeld("fleet", "AuthenticationFailed", n.repo.URL, "secretRef")
+	n.edit(func(gs *v1alpha1.GitSync) { gs.Spec.Source.SecretRef = &corev1.LocalObjectReference{Name: "git-auth"} })
+	n.waitHeld("fleet", "SecretNotFound", n.namespace+"/git-auth", "create it")
+
+	secrets := n.w.cluster.Client.CoreV1().Secrets(n.namespace)
+	secret, err := secrets.Create(n.t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "git-auth"}, StringData: map[string]string{"user": "reader"}}, metav1.CreateOptions{})
+	n.must(err, "create Secret")
+	n.waitHeld("fleet", "SecretInvalid", n.namespace+"/git-auth", "username", "password", "bearerToken")
+	secret.StringData = map[string]string{"username": "reader", "password": wrongPassword}
+	secret, err = secrets.Update(n.t.Context(), secret, metav1.UpdateOptions{})
+	n.must(err, "update Secret")
+	n.waitHeld("fleet", "AuthenticationFailed", n.repo.URL, "renew the Secret")
+	secret.StringData = map[string]string{"password": rightPassword}
+	_, err = secrets.Update(n.t.Context(), secret, metav1.UpdateOptions{})
+	n.must(err, "update Secret")
+	n.waitProven(commit)
+	for _, password := range []string{rightPassword, wrongPassword} {
+		n.wantUnsaid(password)
+	}
+}
+
+// wantUnsaid fails when the text is in the log, in an event, in a status or in
+// a metric.
+func (n *tenant) wantUnsaid(secret string) {
+	n.t.Helper()
+	log, err := os.ReadFile(n.w.control.Log)
+	n.must(err, "read log")
+	said := map[string]string{"the log": string(log), "the metrics": n.w.metricsText(n.t)}
+	for _, resource := range []schema.GroupVersionResource{
+		{Version: "v1", Resource: "events"}, {Version: "v1", Resource: "configmaps"}, resource("gitsyncs"), resource("noderollouts"),
+	} {
+		list, err := n.w.cluster.Dynamic.Resource(resource).List(n.t.Context(), metav1.ListOptions{})
+		n.must(err, "list "+resource.Resource)
+		text, err := list.MarshalJSON()
+		n.must(err, "encode "+resource.Resource)
+		said[resource.Resource] = string(text)
+	}
+	for where, text := range said {
+		if strings.Contains(text, secret) {
+			n.t.Errorf("%s shows the password %s", where, secret)
+		}
+	}
+}
+
+func missingBranch(n *tenant) {
+	before := n.good()
+	n.edit(func(gs *v1alpha1.GitSync) { gs.Spec.Source.Ref.Branch = "prod" })
+	n.waitHeld("fleet", "RefNotFound", n.repo.URL, "refs/heads/prod", "main", "push it, or correct the ref")
+	n.wantStill(before)
+	next := n.next()
+	_, err := n.repo.Git(n.t.Context(), "push", "--quiet", "origin", "main:prod")
+	n.must(err, "push branch")
+	n.waitRecovered(next)
+}
+
+func emptyRepository(n *tenant) {
+	n.follow()
+	n.waitHeld("fleet", "EmptyRepository", n.repo.URL, "push one")
+	n.waitProven(n.push("first", map[string]string{"daemonset.yaml": manifest("v1")}))
+}
+
+func missingPath(n *tenant) {
+	first := n.push("good", map[string]string{"agents/daemonset.yaml": manifest("v1"), "agents/extra.yaml": plainConfig("extra", "1")})
+	n.follow(func(gs *v1alpha1.GitSync) { gs.Spec.Source.Path = "agents" })
+	n.waitProven(first)
+	before := n.state()
+	_, err := n.repo.Git(n.t.Context(), "mv", "agents", "moved")
+	n.must(err, "move")
+	n.deliver("move", nil)
+	n.waitHeld("fleet", "PathNotFound", `"agents"`, "does not exist in this commit", "moved")
+	n.wantStill(before)
+	n.must(n.repo.Remove("moved/extra.yaml"), "remove")
+	commit := n.push("next", map[string]string{"moved/daemonset.yaml": manifest("v2")})
+	n.edit(func(gs *v1alpha1.GitSync) { gs.Spec.Source.Path = "moved" })
+	n.waitRecovered(commit)
+}
+
+const widget = `apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: widgets.e2e.rollcall.dev
+spec:
+  group: e2e.rollcall.dev
+  scope: Namespaced
+  names: {plural: widgets, singular: widget, kind: Widget}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+`
+
+// missingKind is a custom resource that comes before its definition.
+func missingKind(n *tenant) {
+	before := n.good()
+	commit := n.deliver("widget", map[string]string{
+		"daemonset.yaml": manifest("v2"), "extra.yaml": "",
+		"widget.yaml": "apiVersion: e2e.rollcall.dev/v1\nkind: Widget\nmetadata:\n  name: w\n",
+	})
+	n.waitHeld("fleet", "UnknownKind", "widget.yaml", "Widget", "e2e.rollcall.dev/v1", "install its CRD")
+	n.wantStill(before)
+	n.create(widget)
+	n.waitRecovered(commit)
+	_, err := n.w.cluster.Dynamic.Resource(schema.GroupVersionResource{Group: "e2e.rollcall.dev", Version: "v1", Resource: "widgets"}).Namespace(n.namespace).Get(n.t.Context(), "w", metav1.GetOptions{})
+	n.must(err, "get widget")
+}
+
+// create makes a CustomResourceDefinition.
+func (n *tenant) create(manifest string) {
+	n.t.Helper()
+	var o unstructured.Unstructured
+	n.must(yaml.Unmarshal([]byte(manifest), &o.Object), "decode manifest")
+	_, err := n.w.cluster.Dynamic.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}).Create(n.t.Context(), &o, metav1.CreateOptions{})
+	n.must(err, "create "+o.GetName())
+}
+
+// missingNamespace is an object, and then an agent, in a namespace that is not
+// there yet.
+func missingNamespace(n *tenant) {
+	before := n.good()
+	elsewhere := n.namespace + "-elsewhere"
+	inIt := strings.NewReplacer("name: example-daemonset", "name: elsewhere\n  namespace: "+elsewhere, ":v2", ":v1").Replace(manifest("v2"))
+	commit := n.deliver("elsewhere", map[string]string{"daemonset.yaml": manifest("v2"), "extra.yaml": "", "elsewhere.yaml": inIt})
+	n.waitHeld("fleet", "NamespaceNotFound", "elsewhere.yaml", "DaemonSet", elsewhere, "declare it")
+	n.wantStill(before)
+	commit = n.deliver("config too", map[string]string{"settings.yaml": strings.Replace(plainConfig("elsewhere", "1"), "name: elsewhere", "name: elsewhere\n  namespace: "+elsewhere, 1)})
+	n.waitHeld("fleet", "NamespaceNotFound", "settings.yaml", "ConfigMap", elsewhere, "declare it")
+	n.wantStill(before)
+	n.namespaceOf(elsewhere)
+	n.waitRecovered(commit)
+}
+
+func missingPolicy(n *tenant) {
+	before := n.good()
+	annotated := strings.Replace(manifest("v2"), "  labels:\n", "  annotations:\n    rollcall.dev/policy: absent\n  labels:\n", 1)
+	commit := n.deliver("policy", map[string]string{"daemonset.yaml": annotated, "extra.yaml": ""})
+	r := n.waitRollout(agent, "it is held for its policy", func(r *v1alpha1.NodeRollout) bool {
+		return r.Status.Phase == v1alpha1.PhaseHeld && r.Status.Reason == "PolicyNotFound"
+	})
+	for _, word := range []string{`"absent"`, "create it", v1alpha1.AnnotationPolicy, "spec.policy"} {
+		if !strings.Contains(r.Status.Message, word) {
+			n.t.Errorf("the message is %q, want it to name %q", r.Status.Message, word)
+		}
+	}
+	n.waitHeld("fleet", "RolloutStopped", n.namespace+"/"+agent, "Held", "PolicyNotFound")
+	n.wantStill(before)
+	_, err := n.w.kinds.RolloutPolicies().Create(n.t.Context(), &v1alpha1.RolloutPolicy{ObjectMeta: metav1.ObjectMeta{Name: "absent"}, Spec: hurried()}, metav1.CreateOptions{})
+	n.must(err, "create RolloutPolicy")
+	n.waitRecovered(commit)
+}
+
+// rival makes a second GitSync of the same repository, for another path.
+func (n *tenant) rival(path string) {
+	n.t.Helper()
+	n.follow(func(gs *v1alpha1.GitSync) { gs.Name, gs.Spec.Source.Path = "rival", path })
+}
+
+func ownedConfigMap(n *tenant) {
+	first := n.push("both", map[string]string{
+		"a/daemonset.yaml": manifest("v1"), "a/shared.yaml": plainConfig("shared", "first"),
+		"b/shared.yaml": plainConfig("shared", "second"), "b/own.yaml": plainConfig("own", "second"),
+	})
+	n.follow(func(gs *v1alpha1.GitSync) { gs.Spec.Source.Path = "a" })
+	n.waitProven(first)
+	before := n.state()
+	n.rival("b")
+	n.waitHeld("rival", "OwnedByAnother", "b/shared.yaml", "ConfigMap", "shared", n.namespace+".fleet", "remove it from one of the two")
+	n.wantStill(before)
+	n.deliver("leave it to the rival", map[string]string{"a/shared.yaml": ""})
+	n.waitSync("rival", "the rival has it", func(gs *v1alpha1.GitSync) bool { return gs.Status.Proven != "" })
+	for _, cm := range n.configMaps() {
+		if cm.Data["key"] != "second" || cm.Labels[v1alpha1.LabelOwner] != n.namespace+".rival" {
+			n.t.Errorf("ConfigMap %s has %v and labels %v, want the rival's", cm.Name, cm.Data, cm.Labels)
+		}
+	}
+}
+
+func ownedDaemonSet(n *tenant) {
+	first := n.push("both", map[string]string{
+		"a/daemonset.yaml": manifest("v1"), "a/other.yaml": plainConfig("other", "1"), "b/daemonset.yaml": manifest("v2"),
+	})
+	n.follow(func(gs *v1alpha1.GitSync) { gs.Spec.Source.Path = "a" })
+	n.waitProven(first)
+	before := n.state()
+	n.rival("b")
+	n.waitHeld("rival", "OwnedByAnother", "b/daemonset.yaml", "DaemonSet", agent, n.namespace+".fleet", "remove it from one of the two")
+	n.wantStill(before)
+	n.deliver("leave it to the rival", map[string]string{"a/daemonset.yaml": ""})
+	n.waitSync("rival", "the rival has it", func(gs *v1alpha1.GitSync) bool { return gs.Status.Proven != "" })
+	if got := n.tags(); got["v2"] != 6 || len(got) != 1 {
+		n.t.Errorf("pods by tag: %v, want 6 of the rival's v2", got)
+	}
+	r, err := n.w.kinds.NodeRollouts(n.namespace).Get(n.t.Context(), agent, metav1.GetOptions{})
+	n.must(err, "get NodeRollout")
+	if r.Labels[v1alpha1.LabelOwner] != n.namespace+".rival" {
+		n.t.Errorf("the NodeRollout has labels %v, want the rival as its owner", r.Labels)
+	}
+}
+
+func suspended(n *tenant) {
+	before := n.good()
+	n.edit(func(gs *v1alpha1.GitSync) { gs.Spec.Suspend = true })
+	gs := n.waitSync("fleet", "it says that it is suspended", func(gs *v1alpha1.GitSync) bool { return readyReason(gs) == "Suspended" })
+	if ready := gs.Status.Conditions[0].Status; ready != metav1.ConditionTrue {
+		n.t.Errorf("suspended while Ready, it is Ready=%s, want it to stay", ready)
+	}
+	next := n.next()
+	n.wantStill(before)
+	n.edit(func(gs *v1alpha1.GitSync) { gs.Spec.Suspend = false })
+	n.waitRecovered(next)
+}
+
+func readyReason(gs *v1alpha1.GitSync) string {
+	for _, c := range gs.Status.Conditions {
+		if c.Type == "Ready" {
+			return c.Reason
+		}
+	}
+	return ""
+}
+
+// interval counts what the server is asked: one listing of refs an interval,
+// one pack a commit.
+func interval(n *tenant) {
+	server := n.ownServer(gitserver.Options{})
+	n.good()
+	// A pass that an event asked for must not move the next poll.
+	before, started := server.Requests(), time.Now()
+	const intervals = 4
+	time.Sleep(intervals * 5 * time.Second)
+	after := server.Requests()
+	polls, fit := after.InfoRefs-before.InfoRefs, int(time.Since(started)/(5*time.Second))
+	if polls < intervals-1 || polls > fit+1 {
+		n.t.Errorf("%d polls in %s, want one every 5s", polls, time.Since(started))
+	}
+	if after.UploadPack != before.UploadPack {
+		n.t.Errorf("%d packs without a commit, want none", after.UploadPack-before.UploadPack)
+	}
+	for i, tag := range []string{"v2", "v3", "v4"} {
+		commit := n.push(tag, map[string]string{"daemonset.yaml": manifest(tag)})
+		n.waitSync("fleet", tag+" is applied", func(gs *v1alpha1.GitSync) bool { return gs.Status.Applied == commit })
+		if got := server.Requests().UploadPack - before.UploadPack; got != i+1 {
+			n.t.Errorf("%d packs for %d commits, want one each", got, i+1)
+		}
+	}
+}
+
+// reconcileAt polls at once, and only then, with an interval of an hour.
+func reconcileAt(n *tenant) {
+	server := n.ownServer(gitserver.Options{})
+	first := n.push("good", map[string]string{"daemonset.yaml": manifest("v1")})
+	n.follow(func(gs *v1alpha1.GitSync) { gs.Spec.Source.Interval = metav1.Duration{Duration: time.Hour} })
+	n.waitProven(first)
+	if got := server.Requests(); got.InfoRefs != 2 || got.UploadPack != 1 {
+		n.t.Errorf("the first commit cost %+v, want a listing to find it, and a listing and a pack to fetch it", got)
+	}
+	second := n.push("next", map[string]string{"daemonset.yaml": manifest("v2")})
+	time.Sleep(3 * time.Second)
+	if got := server.Requests().InfoRefs; got != 2 {
+		n.t.Errorf("%d listings within the interval, want none", got-2)
+	}
+	at := n.poke()
+	gs := n.waitProven(second)
+	if gs.Status.LastHandledReconcileAt != at {
+		n.t.Errorf("lastHandledReconcileAt is %q, want %q", gs.Status.LastHandledReconcileAt, at)
+	}
+	if got := server.Requests(); got.InfoRefs != 4 || got.UploadPack != 2 {
+		n.t.Errorf("two commits cost %+v, want four listings and two packs: passes for a rollout's progress ask Git nothing", got)
+	}
+}
+
+func insecureHTTP(n *tenant) {
+	_, err := n.w.kinds.GitSyncs(n.namespace).Create(n.t.Context(), &v1alpha1.GitSync{
+		ObjectMeta: metav1.ObjectMeta{Name: "fleet"},
+		Spec:       v1alpha1.GitSyncSpec{Source: v1alpha1.GitSource{URL: n.repo.URL, Ref: v1alpha1.GitRef{Branch: "main"}, Interval: metav1.Duration{Duration: time.Minute}}},
+	}, metav1.CreateOptions{})
+	if err == nil || !strings.Contains(err.Error(), "insecureHTTP") {
+		n.t.Errorf("the API server says %v, want it to refuse plain http and to name insecureHTTP", err)
+	}
+}
+
+// awaitLog waits until the controller has logged the text.
+func (n *tenant) awaitLog(text string) {
+	n.t.Helper()
+	n.eventually("the log has "+text, func(context.Context) (string, error) {
+		log, err := os.ReadFile(n.w.control.Log)
+		if err != nil || strings.Contains(string(log), text) {
+			return "", err
+		}
+		return "not yet", nil
+	})
+}

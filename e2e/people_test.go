@@ -1,0 +1,131 @@
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// What people do to a DaemonSet with kubectl, each with its field manager.
+const (
+	// rollout restart
+	restartPatch = `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":"2026-01-01T00:00:00Z"}}}}}`
+	// set image, to a tag that Git has never seen
+	imagePatch = `{"spec":{"template":{"spec":{"containers":[{"name":"example-container","image":"example-image:by-hand"}]}}}}`
+	// edit
+	strategyPatch = `{"spec":{"updateStrategy":{"type":"RollingUpdate","rollingUpdate":{"maxUnavailable":1,"maxSurge":0}}}}`
+)
+
+// meddle does all of it, one after the other, and waits each time until the
+// DaemonSet is as it was.
+func (w *world) meddle(rest corev1.PodTemplateSpec) {
+	w.t.Helper()
+	w.patchDaemonSet("kubectl-rollout", restartPatch)
+	w.waitRest(rest, 30*time.Second)
+	w.patchDaemonSet("kubectl-set", imagePatch)
+	w.waitRest(rest, 30*time.Second)
+	w.patchDaemonSet("kubectl-edit", strategyPatch)
+	w.waitRest(rest, 30*time.Second)
+}
+
+func TestPeopleMeddle(t *testing.T) {
+	t.Parallel()
+	w := settled(t, 12, quick(soak(0, 5)))
+	r := record(t, w.cluster.Client)
+
+	t.Run("at rest nothing restarts", func(t *testing.T) {
+		w.waitUpdated(12)
+		before := w.uids()
+		w.meddle(w.daemonSet().Spec.Template)
+		w.wantSame(before)
+		r.wantHistory(t, w.nodes(), "v1")
+		n := w.waitRollout("it is at rest", time.Minute, func(n *v1alpha1.NodeRollout) bool { return n.Status.Phase == v1alpha1.PhaseProven })
+		if n.Status.Candidate != nil {
+			t.Errorf("what people wrote is a candidate: %+v", n.Status.Candidate)
+		}
+		w.waitUpdated(12)
+	})
+	t.Run("in a soak and in a pulse nothing leaks", func(t *testing.T) {
+		rest := w.daemonSet().Spec.Template
+		commit := w.deliver("v2")
+		canaries := w.waitSoaking(r, "canary", "v2")
+		untouched := but(w.nodes(), canaries...)
+		// Under RollingUpdate Kubernetes takes away whatever is not of the
+		// live template, one at a time: that is the person's doing.
+		r.excuse(canaries...)
+		w.meddle(rest)
+		w.waitTag("v2", canaries, time.Minute)
+		r.excuse(untouched[:2]...)
+		w.deletePods(canaries[0], untouched[0], untouched[1])
+		w.waitTag("v1", untouched, time.Minute)
+		if leaked := but(r.nodesOf("v2"), canaries...); len(leaked) > 0 {
+			t.Errorf("in the soak of the canaries %v the candidate leaked to %v", canaries, leaked)
+		}
+		w.waitTag("v2", canaries, time.Minute)
+		r.blame(slices.Concat(canaries, untouched[:2])...)
+
+		for _, patch := range []struct{ manager, patch string }{
+			{"kubectl-rollout", restartPatch}, {"kubectl-set", imagePatch}, {"kubectl-edit", strategyPatch},
+		} {
+			w.onGate(func() {}, func() { w.patchDaemonSet(patch.manager, patch.patch) })
+		}
+		w.waitProven(commit, 2*time.Minute)
+		w.waitTag("v2", w.nodes(), time.Minute)
+		if got := r.nodesOf("by-hand"); len(got) > 0 {
+			t.Errorf("the image that a person set ran on %v", got)
+		}
+		// The person's own RollingUpdate may take one more node away.
+		r.wantWorst(t, 4)
+		w.waitUpdated(12)
+	})
+}
+
+func TestPauseAndRetry(t *testing.T) {
+	t.Parallel()
+	w := settled(t, 12, quick(soak(0, 2)))
+
+	t.Run("a pause lets nothing change, a resume completes", func(t *testing.T) {
+		r := record(t, w.cluster.Client)
+		var commit string
+		w.onGate(func() { commit = w.deliver("v2") }, func() { w.patchRollout(`{"paused":true}`) })
+		n := w.waitRollout("it is paused and what was in flight has arrived", time.Minute, func(n *v1alpha1.NodeRollout) bool {
+			return n.Status.Phase == v1alpha1.PhaseHeld && n.Status.Reason == "Paused" && len(n.Status.InFlight) == 0 && n.Status.Nodes.Absent == 0
+		})
+		w.wantQuiet(5 * time.Second)
+		if ds := w.daemonSet(); len(ds.Spec.Template.Spec.SchedulingGates) > 0 {
+			t.Error("while paused the DaemonSet holds the gated candidate")
+		}
+		if n.Status.Message == "" {
+			t.Error("the pause has no message")
+		}
+		w.patchRollout(`{"paused":false}`)
+		w.waitProven(commit, 2*time.Minute)
+		w.waitTag("v2", w.nodes(), time.Minute)
+		r.wantHistory(t, w.nodes(), "v1", "v2")
+		r.wantWorst(t, 3)
+	})
+	t.Run("a retry runs the canaries again, once", func(t *testing.T) {
+		r := record(t, w.cluster.Client)
+		n := w.waitRejected(w.deliver("bad"), time.Minute)
+		first := r.nodesOf("bad")
+		w.wantQuiet(5 * time.Second)
+
+		w.patchRollout(fmt.Sprintf(`{"retry":%q}`, n.Status.Rejected[0].Digest))
+		again := w.waitRollout("it is rejected again", time.Minute, func(again *v1alpha1.NodeRollout) bool {
+			s := again.Status
+			return s.Phase == v1alpha1.PhaseRejected && s.HandledRetry == again.Spec.Retry && !s.Rejected[0].At.Equal(&n.Status.Rejected[0].At)
+		})
+		w.waitTag("v2", w.nodes(), time.Minute)
+		r.wantRadius(t, "bad", 2)
+		r.wantHistory(t, first, "v2", "bad", "v2", "bad", "v2")
+		if got := len(again.Status.Rejected); got != 1 {
+			t.Errorf("%d rejections of one digest", got)
+		}
+		w.wantQuiet(5 * time.Second)
+	})
+}

@@ -1,0 +1,132 @@
+package sync
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/sync/git"
+	"github.com/rollcall-dev/rollcall/sync/render"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// memory is what a process knows of one GitSync: enough to make a pass without
+// asking Git again before it is time. A new process knows nothing, and polls.
+type memory struct {
+	// source was asked last.
+	source git.Source
+	// question is what the last poll answered, well or with failure.
+	question question
+	// pollAt is when to ask Git again, unless the question changes.
+	pollAt time.Time
+	// failure is why the last poll gave nothing; nil when it did.
+	failure error
+	// failures counts what failed in a row; retryAt is when to try again.
+	failures int
+	retryAt  time.Time
+
+	// declared is what from declares, and commit describes it; declared is nil
+	// before the first commit that could be rendered.
+	from     rendered
+	declared *render.Declared
+	commit   v1alpha1.Commit
+	// fetched is the newest commit that was read; commit, unless that one cannot
+	// be rendered.
+	fetched *v1alpha1.Commit
+}
+
+// question is what a person can change to be answered at once.
+type question struct {
+	generation  int64
+	reconcileAt string
+}
+
+func questionOf(gs *v1alpha1.GitSync) question {
+	return question{generation: gs.Generation, reconcileAt: gs.Annotations[v1alpha1.AnnotationReconcileAt]}
+}
+
+// rendered names what a Declared was made of.
+type rendered struct {
+	url, ref, path, namespace, commit string
+}
+
+// at is the same place at another commit.
+func (r rendered) at(commit string) rendered {
+	r.commit = commit
+	return r
+}
+
+// placeOf is what a GitSync declares from, at no commit.
+func placeOf(gs *v1alpha1.GitSync) rendered {
+	s := gs.Spec.Source
+	return rendered{url: s.URL, ref: s.Ref.FullName(), path: path(gs), namespace: gs.Namespace}
+}
+
+// answers is whether the last poll still answers the question, so that Git need
+// not be asked.
+func (m *memory) answers(q question, now time.Time) bool {
+	return m.question == q && now.Before(m.pollAt)
+}
+
+// lastGood is what the last commit that could be rendered declares, if it is of
+// the same place; otherwise nil.
+func (m *memory) lastGood(place rendered) *render.Declared {
+	if m.declared == nil || m.from.at("") != place {
+		return nil
+	}
+	return m.declared
+}
+
+// The delay before a failed pass is tried again doubles from firstRetry to
+// lastRetry.
+const (
+	firstRetry = 5 * time.Second
+	lastRetry  = 10 * time.Minute
+)
+
+// polled notes how a poll ended and when the next one is due: after the
+// interval, or sooner after a failure.
+func (m *memory) polled(q question, err error, interval time.Duration, now time.Time) {
+	m.question, m.failure = q, err
+	m.pollAt = now.Add(jittered(interval))
+	if err != nil {
+		m.failed(now)
+		m.pollAt = earlier(m.pollAt, m.retryAt)
+	}
+}
+
+// ended notes how a pass ended and returns when the next one is due: at the
+// next poll, or sooner after a failure.
+func (m *memory) ended(failed bool, now time.Time) time.Duration {
+	next := m.pollAt
+	switch {
+	case !failed:
+		m.failures, m.retryAt = 0, time.Time{}
+	case m.failure == nil:
+		m.failed(now)
+		next = earlier(next, m.retryAt)
+	}
+	return max(next.Sub(now), time.Millisecond)
+}
+
+// failed counts a failure and sets when to try again. A failure before that
+// time, in a pass that an event asked for, changes neither.
+func (m *memory) failed(now time.Time) {
+	if now.Before(m.retryAt) {
+		return
+	}
+	m.retryAt = now.Add(jittered(min(firstRetry<<min(m.failures, 10), lastRetry)))
+	m.failures++
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// jittered adds up to 10%, so that a hundred GitSyncs of one server do not poll
+// it in one second.
+func jittered(d time.Duration) time.Duration {
+	return d + rand.N(d/10+1) //nolint:gosec // it guards nothing
+}
