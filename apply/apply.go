@@ -120,7 +120,7 @@ func (a *Applier) writeOnce(ctx context.Context, t target) (Done, *diff.Problem,
 	if err != nil {
 		return Failed, nil, err
 	}
-	if problem := ownerProblem(live, t.object.GetLabels()[v1alpha1.LabelOwner]); problem != nil {
+	if problem := diff.ForeignTo(t.object.GetLabels()[v1alpha1.LabelOwner], live); problem != nil {
 		return Failed, problem, nil
 	}
 	live, err = a.takeOver(ctx, t, live)

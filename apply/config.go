@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/rollcall-dev/rollcall/diff"
@@ -77,7 +79,8 @@ func (r *Rollouts) usedBy(ctx context.Context, key types.NamespacedName) ([]diff
 // Mounted are the plain ConfigMaps and Secrets that the running pods of a
 // DaemonSet read while Git declares another version of it. Writing those would
 // change the config of every node at once, past every wave, so they wait until
-// the version that reads pinned copies is proven.
+// the version that reads pinned copies is proven. What opts out of pinning, the
+// declared version reads too, so that does not wait.
 func (r *Rollouts) Mounted(ctx context.Context, ds render.DaemonSet) ([]diff.Reference, error) {
 	key := types.NamespacedName{Namespace: ds.GetNamespace(), Name: ds.GetName()}
 	live, err := r.Kube.AppsV1().DaemonSets(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
@@ -102,9 +105,13 @@ func (r *Rollouts) Mounted(ctx context.Context, ds render.DaemonSet) ([]diff.Ref
 		}
 		running = rec.Templates[n.Status.Proven.Digest]
 	}
-	read := configOf(key.Namespace, &running)
-	return slices.DeleteFunc(read, func(ref diff.Reference) bool {
-		return !slices.Contains(ds.Config, render.Reference(ref))
+	var declared appsv1.DaemonSet
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(ds.Pinned.Object, &declared); err != nil {
+		return nil, fmt.Errorf("read daemonset %s from %s: %w", key, ds.Source, err)
+	}
+	unpinned := configOf(key.Namespace, &declared.Spec.Template)
+	return slices.DeleteFunc(configOf(key.Namespace, &running), func(ref diff.Reference) bool {
+		return !slices.Contains(ds.Config, render.Reference(ref)) || slices.Contains(unpinned, ref)
 	}), nil
 }
 

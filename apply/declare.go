@@ -8,7 +8,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -212,42 +211,6 @@ func (r *Rollouts) createDaemonSet(ctx context.Context, d Declaration, n *v1alph
 	}
 	_, err = r.applyDaemonSet(ctx, d, payload, false)
 	return err
-}
-
-// differsAround is whether Git declares something else beside the template, by a
-// dry-run of the whole. Of what the API server refuses, the rollout never learns.
-func (r *Rollouts) differsAround(ctx context.Context, d Declaration, live *appsv1.DaemonSet, want *declared) (bool, error) {
-	if live == nil {
-		return false, nil
-	}
-	payload, err := d.payload(&want.Template)
-	if err != nil {
-		return false, err
-	}
-	merged, err := r.applyDaemonSet(ctx, d, payload, true)
-	if err != nil {
-		return false, err
-	}
-	merged.Spec.Template = live.Spec.Template
-	return !sameAround(live, merged), nil
-}
-
-// applyAround applies what Git declares beside the template and leaves the live
-// template as it is. The resourceVersion in the payload refuses a write that
-// would race with a pulse.
-func (r *Rollouts) applyAround(ctx context.Context, d Declaration, live *appsv1.DaemonSet) error {
-	payload, err := d.payload(&live.Spec.Template)
-	if err != nil {
-		return err
-	}
-	payload.SetResourceVersion(live.ResourceVersion)
-	r.Logger.Info("apply", "daemonset", d.key().String(), "commit", d.Commit)
-	_, err = r.applyDaemonSet(ctx, d, payload, false)
-	return err
-}
-
-func sameAround(a, b *appsv1.DaemonSet) bool {
-	return equality.Semantic.DeepEqual(a.Labels, b.Labels) && equality.Semantic.DeepEqual(a.Annotations, b.Annotations) && equality.Semantic.DeepEqual(a.Spec, b.Spec)
 }
 
 // payload is the declared DaemonSet with another template, under OnDelete and

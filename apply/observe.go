@@ -79,7 +79,7 @@ func (a *Applier) lookOnce(ctx context.Context, out *sight, owner string) (verb 
 		return "get", err
 	}
 	out.Live = live
-	if out.Problem = ownerProblem(live, owner); out.Problem != nil {
+	if out.Problem = diff.ForeignTo(owner, live); out.Problem != nil {
 		return "", nil
 	}
 	if sameForGood(out.Declared, live) {
@@ -88,18 +88,6 @@ func (a *Applier) lookOnce(ctx context.Context, out *sight, owner string) (verb 
 	}
 	out.Merged, out.TakenFrom, err = a.tryOut(ctx, out.target, live)
 	return "patch", err
-}
-
-// ownerProblem is the problem of an object that another GitSync owns.
-func ownerProblem(live *unstructured.Unstructured, owner string) *diff.Problem {
-	if live == nil {
-		return nil
-	}
-	other := live.GetLabels()[v1alpha1.LabelOwner]
-	if other == "" || other == owner {
-		return nil
-	}
-	return &diff.Problem{Reason: ReasonOwnedByAnother, Message: fmt.Sprintf("GitSync %s owns it, so %s leaves it alone: remove it from one of the two", other, owner)}
 }
 
 // sameForGood reports whether live is an immutable ConfigMap or Secret of this owner that already has the declared
@@ -126,9 +114,11 @@ func awaited(seen []sight) []diff.Object {
 		if s.Problem != nil || s.mapping == nil {
 			continue
 		}
-		made[dependency{s.mapping.Resource.Resource, s.object.GetName()}] = s.Live == nil
-		if isDefinition(s.object) {
-			changed[definedKind(s.object)] = !sameSpec(s.Live, s.Merged)
+		if s.Live == nil {
+			made[dependency{s.mapping.Resource.Resource, s.object.GetName()}] = true
+		}
+		if isDefinition(s.object) && !sameSpec(s.Live, s.Merged) {
+			changed[definedKind(s.object)] = true
 		}
 	}
 	out := make([]diff.Object, 0, len(seen))

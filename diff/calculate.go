@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -50,10 +52,8 @@ func declared(in Input, o Object) Change {
 
 // refused returns what keeps an object from being applied; the operation is empty when nothing does.
 func refused(owner string, o Object) (operation Operation, reason, message string) {
-	if o.Live != nil {
-		if other := o.Live.GetLabels()[v1alpha1.LabelOwner]; other != "" && other != owner {
-			return Foreign, ReasonOwnedByAnother, ownedBy(other, owner)
-		}
+	if foreign := ForeignTo(owner, o.Live); foreign != nil {
+		return Foreign, foreign.Reason, foreign.Message
 	}
 	switch {
 	case o.Problem == nil:
@@ -89,6 +89,14 @@ func refers(references []Reference, id ID) bool {
 	return id.Group == "" && slices.Contains(references, Reference{Kind: id.Kind, Namespace: id.Namespace, Name: id.Name})
 }
 
-func ownedBy(other, owner string) string {
-	return fmt.Sprintf("GitSync %s owns it, so %s leaves it alone: remove it from one of the two", other, owner)
+// ForeignTo is the problem of a live object that another GitSync owns; nil when none does. Live may be nil.
+func ForeignTo(owner string, live *unstructured.Unstructured) *Problem {
+	if live == nil {
+		return nil
+	}
+	other := live.GetLabels()[v1alpha1.LabelOwner]
+	if other == "" || other == owner {
+		return nil
+	}
+	return &Problem{Reason: ReasonOwnedByAnother, Message: fmt.Sprintf("GitSync %s owns it, so %s leaves it alone: remove it from one of the two", other, owner)}
 }

@@ -36,9 +36,16 @@ func withEnv(tag string) string {
 	return strings.Replace(manifest(tag), "        resources:\n", "        env:\n        - {name: LEVEL, value: debug}\n        resources:\n", 1)
 }
 
+// Somebody has used `kubectl rollout restart` before, as somebody always has:
+// its annotation is no reason to restart every pod.
 func TestAdoptionOfWhatGitDeclaresRestartsNothing(t *testing.T) {
 	t.Parallel()
-	w := adoptable(t, 6, manifest("v1"))
+	w := adoptable(t, 4, manifest("v1"))
+	w.patchDaemonSet("kubectl-rollout", restartPatch)
+	w.until("Kubernetes has restarted every pod", time.Minute, func() (bool, string) {
+		s := w.daemonSet().Status
+		return s.ObservedGeneration == 2 && s.UpdatedNumberScheduled == 4 && s.NumberAvailable == 4, s.String()
+	})
 	before, template := w.uids(), w.daemonSet().Spec.Template
 
 	commit := w.pushTag("v1")
@@ -51,7 +58,7 @@ func TestAdoptionOfWhatGitDeclaresRestartsNothing(t *testing.T) {
 		t.Errorf("rollouts: %+v, want the adopted one", n.Status.Rollouts)
 	}
 	w.wantQuiet(3 * time.Second)
-	w.waitUpdated(6)
+	w.waitUpdated(4)
 }
 
 func TestAdoptionOfAnotherTemplateRollsInWaves(t *testing.T) {

@@ -57,8 +57,9 @@ func TestFailureBudgetLetsTheRolloutGoOn(t *testing.T) {
 	}
 }
 
-// Ten pods disappear and ten nodes appear while the canaries soak: all of them
-// get the proven version, and the candidate later, in its wave.
+// Pods disappear in the middle of the first pulse; ten more do and ten nodes
+// appear while the canaries soak: all of them get the proven version, and the
+// candidate later, in its wave.
 func TestChurnDuringTheSoakGetsTheProvenVersion(t *testing.T) {
 	t.Parallel()
 	p := quick(soak(0, 15))
@@ -66,9 +67,18 @@ func TestChurnDuringTheSoakGetsTheProvenVersion(t *testing.T) {
 	r := record(t, w.cluster.Client)
 	old := w.nodes()
 
-	second := w.deliver("v2")
+	var second string
+	var strays []string
+	w.onGate(func() { second = w.deliver("v2") }, func() {
+		// What is deleted now comes back from the gated candidate.
+		strays = but(old, w.inFlight()...)[:3]
+		r.excuse(strays...)
+		w.deletePods(strays...)
+	})
 	canaries := w.waitSoaking(r, "canary", "v2")
-	victim, bystanders := canaries[0], but(old, canaries...)[:9]
+	w.waitTag("v1", strays, time.Minute)
+	r.blame(strays...)
+	victim, bystanders := canaries[0], but(old, append(slices.Clone(canaries), strays...)...)[:9]
 	r.excuse(victim)
 	r.excuse(bystanders...)
 	w.evictPods(append(slices.Clone(bystanders[:4]), victim)...)
@@ -88,8 +98,9 @@ func TestChurnDuringTheSoakGetsTheProvenVersion(t *testing.T) {
 		t.Fatalf("%d nodes, want 30", got)
 	}
 	r.wantHistory(t, []string{victim}, "v1", "v2", "v1", "v2")
-	r.wantHistory(t, bystanders, "v1", "v1", "v2")
-	r.wantHistory(t, but(w.nodes(), append(slices.Clone(bystanders), victim)...), "v1", "v2")
+	restarted := append(slices.Clone(bystanders), strays...)
+	r.wantHistory(t, restarted, "v1", "v1", "v2")
+	r.wantHistory(t, but(w.nodes(), append(restarted, victim)...), "v1", "v2")
 	r.wantWorst(t, 3)
 	// Times of the API are whole seconds, rounded down.
 	healthy := readySince(&again).Add(p.Health.ReadyFor.Duration + p.Waves[0].Soak.Duration)
@@ -137,6 +148,18 @@ func TestTouchedNodeThatVanishes(t *testing.T) {
 		w.waitProven(commit, 2*time.Minute)
 		w.waitTag("v2-a:slow", w.nodes(), time.Minute)
 	})
+}
+
+// inFlight are the nodes whose agent rollcall takes away.
+func (w *world) inFlight() []string {
+	w.t.Helper()
+	n, err := w.kinds.NodeRollouts(metav1.NamespaceDefault).Get(w.t.Context(), agent, metav1.GetOptions{})
+	w.must(err, "get NodeRollout")
+	var out []string
+	for _, f := range n.Status.InFlight {
+		out = append(out, f.Node)
+	}
+	return out
 }
 
 // waitInFlight waits until a node runs the tag and is not Ready yet, and

@@ -66,6 +66,7 @@ type Verdict struct {
 //	gated ................................. Progressing
 //	not Ready, past the deadline .......... Failed  DeadlineExceeded
 //	not Ready, or none .................... Progressing
+//	node NotReady, which is no evidence ... as if the agent were not Ready
 //	Ready for less than ReadyFor .......... Progressing
 //	otherwise ............................. Healthy since ReadySince + ReadyFor
 func Judge(n *Node, touched time.Time, r Rule, now time.Time) Verdict {
@@ -77,7 +78,7 @@ func Judge(n *Node, touched time.Time, r Rule, now time.Time) Verdict {
 	if a != nil && a.Gated {
 		return Verdict{Status: Progressing, Reason: ReasonBecomingReady, Message: "the agent waits for its gate to be opened"}
 	}
-	if a == nil || !a.Ready {
+	if a == nil || !a.Ready || !n.Ready {
 		if !now.Before(deadline) {
 			return Verdict{Status: Failed, Reason: ReasonDeadlineExceeded,
 				Message: fmt.Sprintf("no Ready agent %s after the replacement (deadline %s)%s", round(now.Sub(touched)), r.Deadline, trouble(a))}

@@ -31,6 +31,13 @@ func (s observed) changes(ds render.DaemonSet) bool {
 	})
 }
 
+// brings is whether the commit makes a namespace that is missing.
+func (s observed) brings(namespace string) bool {
+	return slices.ContainsFunc(s.plan.Of(diff.Create), func(c diff.Change) bool {
+		return c.ID == diff.ID{Name: namespace, Kind: "Namespace"}
+	})
+}
+
 // kept are the reasons of all objects that Git declares no more and that the
 // plan keeps.
 func (s observed) kept() []string {
@@ -81,9 +88,8 @@ func plain(declared *render.Declared) *render.Declared {
 
 // recordInventory writes down what is about to be created, so that it is listed
 // even if nobody lives to see it made.
-func (c *Controller) recordInventory(ctx context.Context, gs *v1alpha1.GitSync, s observed, o *outcome) error {
-	o.inventory, o.withheld = apply.Inventory(s.set, s.plan, nil), s.kept()
-	if len(s.plan.Blocked()) > 0 || covers(gs.Status.Inventory, o.inventory) {
+func (c *Controller) recordInventory(ctx context.Context, gs *v1alpha1.GitSync, o *outcome) error {
+	if covers(gs.Status.Inventory, o.inventory) {
 		return nil
 	}
 	next := gs.DeepCopy()
@@ -101,14 +107,13 @@ func covers(a, b *v1alpha1.Inventory) bool {
 	return a != nil && !slices.ContainsFunc(b.Entries, func(e v1alpha1.InventoryEntry) bool { return !slices.Contains(a.Entries, e) })
 }
 
-// applyObjects applies everything but the rolled DaemonSets, or, when one
-// object cannot be applied, nothing.
+// applyObjects applies everything but the rolled DaemonSets.
 func (c *Controller) applyObjects(ctx context.Context, gs *v1alpha1.GitSync, s observed, o *outcome) error {
 	results := c.Objects.Apply(ctx, s.plan, s.input.Objects)
 	if written := len(results.Of(apply.Created)) + len(results.Of(apply.Configured)); written > 0 {
 		c.Logger.Info("applied", "gitsync", gs.Namespace+"/"+gs.Name, "commit", o.declared, "created", len(results.Of(apply.Created)), "configured", len(results.Of(apply.Configured)))
 	}
-	return errors.Join(blocked(s.plan), joined(results.Errors()))
+	return joined(results.Errors())
 }
 
 // blocked is an error for every declared object that stands in the way.

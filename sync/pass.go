@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,20 +39,54 @@ func (c *Controller) converge(ctx context.Context, gs *v1alpha1.GitSync, declare
 	if err != nil {
 		return err
 	}
-	if err := c.recordInventory(ctx, gs, seen, o); err != nil {
-		return err
-	}
-	err = c.applyObjects(ctx, gs, seen, o)
-	if err == nil {
-		err = c.declareDaemonSets(ctx, gs, declared, seen, o)
-	}
-	if err == nil && !o.emptied() {
-		o.applied = o.declared
-	}
+	o.inventory, o.withheld = apply.Inventory(seen.set, seen.plan, nil), seen.kept()
+	err = c.write(ctx, gs, declared, seen, o)
 	if err := errors.Join(err, c.summarise(ctx, declared, o)); err != nil {
 		return err
 	}
 	return c.prune(ctx, gs, seen, o)
+}
+
+// write applies a commit, or, when one object of it cannot be applied, nothing:
+// half a commit is a state that nobody has reviewed.
+func (c *Controller) write(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, seen observed, o *outcome) error {
+	if err := errors.Join(blocked(seen.plan), c.checkDaemonSets(ctx, gs, declared, seen, o)); err != nil {
+		return err
+	}
+	if err := c.recordInventory(ctx, gs, o); err != nil {
+		return err
+	}
+	if err := c.applyObjects(ctx, gs, seen, o); err != nil {
+		return err
+	}
+	if err := c.declareDaemonSets(ctx, gs, declared, seen, o); err != nil {
+		return err
+	}
+	if !o.emptied() {
+		o.applied = o.declared
+	}
+	return nil
+}
+
+// checkDaemonSets asks before anything of a commit is written whether the API
+// server takes its DaemonSets. Once that was so, it is not asked again.
+func (c *Controller) checkDaemonSets(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, seen observed, o *outcome) error {
+	if gs.Status.Applied == o.declared && gs.Status.ObservedGeneration == gs.Generation {
+		return nil
+	}
+	var errs []error
+	for _, ds := range declared.DaemonSets {
+		if native(ds) {
+			continue
+		}
+		err := c.Rollouts.Check(ctx, declaration(gs, ds, seen, o))
+		var refused *apply.Error
+		if errors.As(err, &refused) && refused.Reason == apply.ReasonNamespaceNotFound && seen.brings(ds.GetNamespace()) {
+			continue
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // declareDaemonSets hands every DaemonSet to its rollout. One that cannot be
@@ -63,15 +98,14 @@ func (c *Controller) declareDaemonSets(ctx context.Context, gs *v1alpha1.GitSync
 			errs = append(errs, c.endRollout(ctx, ds.GetNamespace(), ds.GetName()))
 			continue
 		}
-		policy := ds.GetAnnotations()[v1alpha1.AnnotationPolicy]
-		if policy == "" {
-			policy = gs.Spec.Policy
-		}
-		errs = append(errs, c.Rollouts.Declare(ctx, apply.Declaration{
-			DaemonSet: ds, Commit: o.declared, Policy: policy, Owner: seen.set.Owner, ConfigChanged: seen.changes(ds),
-		}))
+		errs = append(errs, c.Rollouts.Declare(ctx, declaration(gs, ds, seen, o)))
 	}
 	return errors.Join(errs...)
+}
+
+func declaration(gs *v1alpha1.GitSync, ds render.DaemonSet, seen observed, o *outcome) apply.Declaration {
+	policy := cmp.Or(ds.GetAnnotations()[v1alpha1.AnnotationPolicy], gs.Spec.Policy)
+	return apply.Declaration{DaemonSet: ds, Commit: o.declared, Policy: policy, Owner: seen.set.Owner, ConfigChanged: seen.changes(ds)}
 }
 
 // native DaemonSets are applied and watched, but their pods are left to

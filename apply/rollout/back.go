@@ -11,14 +11,24 @@ import (
 // maxRelabels bounds the label writes of one decision.
 const maxRelabels = 20
 
-// goBack gives the proven version to every node that runs another one. A node
-// that is not available anyway costs no budget: giving it a proven agent can
-// only help. The others go one budget at a time.
+// goBack gives the proven version to every node that runs another one.
 func (p *pass) goBack() {
-	free, left := p.budget()-p.owed(), 0
-	for _, n := range p.strangers() {
-		a, f := n.Agent(), p.inFlight(n.UID)
-		left++
+	strangers := p.strangers()
+	p.giveProven(strangers)
+	p.withdrawProven()
+	p.sayBack(len(strangers))
+	if len(strangers) == 0 && p.flying() == 0 {
+		p.atRest()
+	}
+}
+
+// giveProven replaces agents by the proven version. A node that is not served
+// anyway costs no budget: a proven agent can only help. The others go one
+// budget at a time.
+func (p *pass) giveProven(nodes []*health.Node) {
+	free := p.budget() - p.owed()
+	for _, n := range nodes {
+		a, f := n.Agent(), p.inFlight(n)
 		recorded := f != nil && f.PodUID == a.UID && (!f.Idle || !n.Present()) // perhaps not yet deleted
 		switch {
 		case recorded, !n.Present():
@@ -32,15 +42,10 @@ func (p *pass) goBack() {
 		}
 		p.do(deletion(n, a, p.whyBack(n)))
 	}
-	p.withdrawProven()
-	p.sayBack(left)
-	if left == 0 && p.flying() == 0 {
-		p.atRest()
-	}
 }
 
 // strangers are the nodes whose agent is not of the proven version and can be
-// replaced, unavailable ones first. A NotReady node is left alone unless it was
+// replaced. A NotReady node is left alone unless it was
 // touched: then the agent may be what keeps it down.
 func (p *pass) strangers() []*health.Node {
 	var out []*health.Node
@@ -57,9 +62,6 @@ func (p *pass) strangers() []*health.Node {
 			out = append(out, n)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b *health.Node) int {
-		return cmp.Compare(btoi(p.available(a)), btoi(p.available(b)))
-	})
 	return out
 }
 
@@ -74,7 +76,7 @@ func (p *pass) record(n *health.Node) *Record {
 }
 
 func (p *pass) whyBack(n *health.Node) Why {
-	if r := p.record(n); r != nil && !r.Touched.IsZero() || p.goal == goalBack {
+	if r := p.record(n); r != nil && !r.Touched.IsZero() || p.goal != goalRest {
 		return ForReturn
 	}
 	return ForStraggler
@@ -83,7 +85,7 @@ func (p *pass) whyBack(n *health.Node) Why {
 // withdrawProven forgets intents to replace a pod that is proven after all: the
 // rollout turned round before the delete.
 func (p *pass) withdrawProven() {
-	p.withdraw(func(old *health.Agent) bool { return old.Digest == p.rest() })
+	p.withdraw(func(_ *health.Node, old *health.Agent) bool { return old.Digest == p.rest() })
 }
 
 // flying counts the nodes in flight that are about to arrive. One that is
@@ -139,11 +141,4 @@ func (p *pass) atRest() {
 		}
 		p.do(Step{Action: Relabel, Node: p.in.Fleet[i].Name, Pod: a.Name, PodUID: a.UID, Revision: revision})
 	}
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }

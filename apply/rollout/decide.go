@@ -48,7 +48,7 @@ func Decide(in Input) Decision {
 }
 
 func newPass(in Input) *pass {
-	p := &pass{in: in, next: in.State.clone(), nodes: map[types.UID]*health.Node{}, verdicts: map[types.UID]health.Verdict{}}
+	p := &pass{in: in, next: in.State.clone(), nodes: make(map[types.UID]*health.Node, len(in.Fleet)), verdicts: make(map[types.UID]health.Verdict, len(in.State.Records))}
 	for i := range in.Fleet {
 		n := &in.Fleet[i]
 		p.nodes[n.UID] = n

@@ -37,7 +37,7 @@ func (p *pass) gatherEvidence() {
 // version says nothing, nor does the pod that is to go, nor a node whose pod
 // somebody else deleted or that gets none; unless the node itself is down.
 func (p *pass) judge(r *Record, n *health.Node) {
-	a, f := n.Agent(), p.inFlight(r.UID)
+	a, f := n.Agent(), p.inFlight(n)
 	switch {
 	case !n.Ready:
 	case a == nil && (f == nil || !n.Schedulable), a != nil && f != nil && a.UID == f.PodUID:

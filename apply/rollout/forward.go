@@ -35,6 +35,7 @@ func (p *pass) forward() {
 		p.say(Held, b.Reason, b.Message)
 		return
 	}
+	p.withdraw(func(n *health.Node, _ *health.Agent) bool { r := p.record(n); return r == nil || !p.waits(r) })
 	for p.startWave() {
 		if p.replace() {
 			return
@@ -65,15 +66,11 @@ func (p *pass) forward() {
 // agent. It says whether there are any: a pulse has to wait until they have
 // their pods, or they would get the candidate.
 func (p *pass) returnHurt() bool {
-	for _, n := range p.strangers() {
+	p.giveProven(slices.DeleteFunc(p.strangers(), func(n *health.Node) bool {
 		r := p.record(n)
 		failed := r != nil && r.Failed != "" && p.runsCandidate(n)
-		if !failed && (r != nil || n.Present()) {
-			continue
-		}
-		p.take(n, n.Agent())
-		p.do(deletion(n, n.Agent(), ForReturn))
-	}
+		return !failed && (r != nil || n.Present())
+	}))
 	return len(p.d.Steps) > 0
 }
 

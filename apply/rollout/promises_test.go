@@ -27,16 +27,16 @@ func tell(p plan, decide func(rollout.Input) rollout.Decision, listeners ...func
 	o := p.options
 	o.Decide = decide
 	o.Trace = func(f sim.Fact) {
+		if w.cluster == nil {
+			return // before the story begins
+		}
 		for _, listen := range append(listeners, w.see) {
 			listen(f)
 		}
 	}
-	w.proven[o.Proven] = o.Proven != ""
-	if o.Proven == "" {
-		delete(w.proven, "")
-	}
 	c := sim.New(o)
 	w.cluster = c
+	w.proven[o.Proven] = true
 	for _, l := range p.script {
 		for range l.after {
 			c.Tick()

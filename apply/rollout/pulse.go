@@ -81,10 +81,9 @@ func (p *pass) deletePending() bool {
 		n, old := p.nodes[f.NodeUID], p.pending(f)
 		switch {
 		case old == nil:
+		case !reachable(n) && settled(f, n), n.Present() && free <= 0:
+			continue
 		case !reachable(n):
-			continue
-		case n.Present() && free <= 0:
-			continue
 		default:
 			if n.Present() {
 				f.Idle = false
@@ -122,7 +121,7 @@ func (p *pass) closeGates() {
 // node is in flight to it. A pause lets started nodes finish, a rejection does
 // not.
 func (p *pass) mayOpen(n *health.Node, a *health.Agent) bool {
-	c, f, r := p.next.Candidate, p.inFlight(n.UID), p.record(n)
+	c, f, r := p.next.Candidate, p.inFlight(n), p.record(n)
 	if c == nil || p.next.Proven == nil || f == nil || r == nil {
 		return false
 	}
@@ -134,10 +133,10 @@ const cacheLag = 30 * time.Second
 
 // withdraw forgets intents that never came to a delete: the pod is still there,
 // and was not just deleted by somebody whose view is newer.
-func (p *pass) withdraw(when func(old *health.Agent) bool) {
+func (p *pass) withdraw(when func(n *health.Node, old *health.Agent) bool) {
 	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool {
-		old := p.pending(f)
-		if old == nil || !when(old) {
+		n, old := p.nodes[f.NodeUID], p.pending(f)
+		if old == nil || !when(n, old) || !settled(f, n) {
 			return false
 		}
 		p.wakeAt(f.At.Add(cacheLag))
@@ -146,7 +145,12 @@ func (p *pass) withdraw(when func(old *health.Agent) bool) {
 }
 
 // anything is what withdraw forgets when nothing may be replaced at all.
-func anything(*health.Agent) bool { return true }
+func anything(*health.Node, *health.Agent) bool { return true }
+
+// settled is whether the node has what rollcall took from it, if it did.
+func settled(f InFlight, n *health.Node) bool {
+	return f.Idle || n.Present()
+}
 
 // pending returns the pod that is to go and has not been deleted yet, or nil.
 func (p *pass) pending(f InFlight) *health.Agent {

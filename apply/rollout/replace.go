@@ -28,7 +28,7 @@ func (p *pass) replace() bool {
 	for _, r := range batch {
 		n := p.nodes[r.UID]
 		a := n.Agent()
-		f := p.inFlight(r.UID)
+		f := p.inFlight(n)
 		if r.Touched.IsZero() {
 			r.SickBefore = p.sick(n) && (f == nil || f.Idle)
 		}
@@ -49,17 +49,24 @@ func (p *pass) sick(n *health.Node) bool {
 	return !n.Present() && health.Judge(n, n.Agent().Created, p.in.Policy.Health, p.in.Now).Status == health.Failed
 }
 
-// affordable are the nodes that may be replaced now: those that rollcall keeps
-// down already, and of the others as many as the budget leaves.
+// affordable are the nodes that may be replaced now: those in flight already,
+// and of the others as many as the budget leaves. One that lost its agent
+// otherwise costs nothing, but no more than the budget's nodes are in flight at
+// any time: without rollcall they would wait for their gates.
 func (p *pass) affordable(batch []*Record) []*Record {
 	down := p.unavailable()
-	free := p.budget() - len(down)
+	free, seats := p.budget()-len(down), p.budget()-len(p.next.InFlight)
 	return slices.DeleteFunc(batch, func(r *Record) bool {
-		if down[r.UID] {
+		switch {
+		case p.inFlight(p.nodes[r.UID]) != nil:
 			return false
+		case seats <= 0, free <= 0 && !down[r.UID]:
+			return true
+		case !down[r.UID]:
+			free--
 		}
-		free--
-		return free < 0
+		seats--
+		return false
 	})
 }
 
@@ -78,16 +85,17 @@ func (p *pass) awaitedPods() (until time.Time) {
 // batch are the nodes of the waves so far that wait for the candidate: those of
 // a superseded candidate first, then sick ones (they cost least), then by wave.
 func (p *pass) batch() []*Record {
-	var out []*Record
+	var out [3][]*Record
 	for i := range p.next.Records {
 		if r := &p.next.Records[i]; p.waits(r) && r.Tries < maxTries {
-			out = append(out, r)
+			u := p.urgency(r)
+			out[u] = append(out[u], r)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b *Record) int {
-		return cmp.Or(cmp.Compare(p.urgency(a), p.urgency(b)), cmp.Compare(a.Wave, b.Wave))
-	})
-	return out
+	for _, same := range out {
+		slices.SortStableFunc(same, func(a, b *Record) int { return cmp.Compare(a.Wave, b.Wave) })
+	}
+	return slices.Concat(out[:]...)
 }
 
 // waits is whether the node's agent has to be replaced: it is of another
@@ -102,10 +110,11 @@ func (p *pass) waits(r *Record) bool {
 	if a == nil || a.Gated {
 		return false
 	}
-	f := p.inFlight(r.UID)
+	f := p.inFlight(n)
 	return a.Digest != p.candidate() || r.Touched.IsZero() || f != nil && f.PodUID == a.UID
 }
 
+// urgency is the node's place in a batch: 0, 1 or 2.
 func (p *pass) urgency(r *Record) int {
 	n := p.nodes[r.UID]
 	switch {

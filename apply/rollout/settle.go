@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"slices"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/rollcall-dev/rollcall/health"
 )
 
@@ -13,7 +11,7 @@ import (
 // have arrived, nodes that are gone, nodes that were announced to go.
 func (p *pass) settle() {
 	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, p.arrived)
-	var kept []Record
+	kept := p.next.Records[:0]
 	for _, r := range p.next.Records {
 		n := p.nodes[r.UID]
 		switch {
@@ -73,23 +71,29 @@ func reachable(n *health.Node) bool {
 }
 
 // inFlight returns the node's entry, or nil.
-func (p *pass) inFlight(node types.UID) *InFlight {
-	for i := range p.next.InFlight {
-		if p.next.InFlight[i].NodeUID == node {
+func (p *pass) inFlight(n *health.Node) *InFlight {
+	for i := p.flight(n.Name); i < len(p.next.InFlight) && p.next.InFlight[i].Node == n.Name; i++ {
+		if p.next.InFlight[i].NodeUID == n.UID {
 			return &p.next.InFlight[i]
 		}
 	}
 	return nil
 }
 
+// flight is where the entries of nodes of that name begin.
+func (p *pass) flight(name string) int {
+	i, _ := slices.BinarySearchFunc(p.next.InFlight, name, func(f InFlight, name string) int { return cmp.Compare(f.Node, name) })
+	return i
+}
+
 // take records that the pod has to go, before it does. The node's earlier
 // entry, if any, is replaced; what the node lost with it is still owed.
 func (p *pass) take(n *health.Node, a *health.Agent) {
-	idle := !n.Present()
-	if f := p.inFlight(n.UID); f != nil {
-		idle = idle && f.Idle
+	next := InFlight{Node: n.Name, NodeUID: n.UID, PodUID: a.UID, At: p.in.Now, Idle: !n.Present()}
+	if f := p.inFlight(n); f != nil {
+		next.Idle = next.Idle && f.Idle
+		*f = next
+		return
 	}
-	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool { return f.NodeUID == n.UID })
-	p.next.InFlight = append(p.next.InFlight, InFlight{Node: n.Name, NodeUID: n.UID, PodUID: a.UID, At: p.in.Now, Idle: idle})
-	slices.SortFunc(p.next.InFlight, func(a, b InFlight) int { return cmp.Compare(a.Node, b.Node) })
+	p.next.InFlight = slices.Insert(p.next.InFlight, p.flight(n.Name), next)
 }

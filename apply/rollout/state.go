@@ -23,7 +23,8 @@ type State struct {
 	WaveStarted time.Time
 	// Records are the nodes of the waves so far, sorted by node name.
 	Records []Record
-	// InFlight are the nodes whose agent was, or is about to be, taken away.
+	// InFlight are the nodes whose agent was, or is about to be, taken away,
+	// sorted by node name.
 	InFlight []InFlight
 }
 

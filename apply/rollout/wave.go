@@ -73,7 +73,7 @@ func (p *pass) members() int {
 // groups. Nodes that already lost the proven version to a superseded candidate
 // come first, so that the radius does not grow; the first wave wants canaries.
 func (p *pass) pick(count int) []*health.Node {
-	taken := map[types.UID]bool{}
+	taken := make(map[types.UID]bool, len(p.next.Records))
 	for _, r := range p.next.Records {
 		taken[r.UID] = true
 	}

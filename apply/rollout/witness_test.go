@@ -21,7 +21,8 @@ type witness struct {
 	cluster *sim.Cluster
 	// broken are the promises that were, first first.
 	broken []string
-	// proven are the digests that ever were, by the record.
+	// proven are the digests that ever were, by the record, and those installed
+	// before any was.
 	proven map[string]bool
 	// started is what each digest may reach and what it has reached.
 	reach map[string]*reach
@@ -104,7 +105,10 @@ func (w *witness) uid(name string) types.UID {
 // than the waves started so far have, and on no new one once it is rejected.
 func (w *witness) seeRun(f sim.Fact) {
 	r := w.reach[f.Digest]
-	if w.proven[f.Digest] || len(w.proven) == 0 || f.Digest == "foreign" {
+	if w.cluster.State().Proven == nil {
+		w.proven[f.Digest] = true // a first install is on every node at once
+	}
+	if w.proven[f.Digest] || f.Digest == "foreign" {
 		return
 	}
 	if r == nil {

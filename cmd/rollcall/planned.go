@@ -37,6 +37,9 @@ func (p *planned) render(st style) string {
 		page.WriteByte('\n')
 		page.forecast(&p.rollouts[i])
 	}
+	if len(p.objects.Of(diff.Delete)) > 0 {
+		page.WriteString("\nWhat is deleted goes after proof, and not before no pod reads it any more.\n")
+	}
 	page.WriteString("\n" + p.conclusion() + "\n")
 	return page.String()
 }

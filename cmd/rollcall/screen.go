@@ -112,11 +112,7 @@ func (p *page) gitSync(gs *v1alpha1.GitSync) {
 	fetched, inGit := "", ""
 	if f := gs.Status.Fetched; f != nil {
 		fetched = f.Commit
-		inGit = fmt.Sprintf("%s (%s ago", clean(f.Subject), since(f.Time.Time, p.now))
-		if author, _, _ := strings.Cut(clean(f.Author), " <"); author != "" {
-			inGit += ", " + author
-		}
-		inGit += ")"
+		inGit = p.about(f)
 	}
 	p.commit("in Git", fetched, fetched, inGit)
 	p.commit("applied", gs.Status.Applied, fetched, "")
@@ -124,6 +120,21 @@ func (p *page) gitSync(gs *v1alpha1.GitSync) {
 	if ready != nil && ready.Status != metav1.ConditionTrue {
 		p.paragraph(plain, indent, ready.Message)
 	}
+}
+
+// about is the commit's subject, with when and by whom it was made.
+func (p *page) about(c *v1alpha1.Commit) string {
+	var made []string
+	if !c.Time.IsZero() {
+		made = append(made, since(c.Time.Time, p.now)+" ago")
+	}
+	if author, _, _ := strings.Cut(clean(c.Author), " <"); author != "" {
+		made = append(made, author)
+	}
+	if len(made) == 0 {
+		return clean(c.Subject)
+	}
+	return clean(c.Subject) + " (" + strings.Join(made, ", ") + ")"
 }
 
 // commit is one line about a commit: dim once it is the one in Git.

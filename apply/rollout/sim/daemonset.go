@@ -79,6 +79,9 @@ func (c *Cluster) runController() {
 	} else if k.synced == c.version {
 		return
 	}
+	if k.seenGeneration == 0 {
+		return // it does not know the DaemonSet yet
+	}
 	if r := k.seen.template.revision(); !slices.Contains(k.revisions, r) {
 		k.revisions = append(k.revisions, r)
 		c.changed()

@@ -147,60 +147,59 @@ func TestDemo(t *testing.T) {
 	began := time.Now()
 	clone := r.waitFor(t, `clone +(\S+)`, 5*time.Minute)
 	t.Logf("the demo took %s\n%s", time.Since(began).Round(time.Second), r.out.String())
-	printed := r.out.String()
-	kubeconfig := r.waitFor(t, `export KUBECONFIG=(\S+)`, time.Second)
-	t.Setenv("KUBECONFIG", kubeconfig)
-	root, err := product.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, try := range tries(clone) {
-		if !strings.Contains(printed, try.command) {
-			t.Errorf("not printed: %s", try.command)
-		}
-		got := shell(t, root, try.command)
-		t.Logf("$ %s\n%s", try.command, got)
-		if want := tryWants()[i]; !strings.Contains(got, want) {
-			t.Errorf("%s\nprinted no %q:\n%s", try.command, want, got)
-		}
-		if strings.Contains(try.command, "git push") {
-			waitShell(t, root, "kubectl get nroll "+daemonSet+" -o jsonpath='{.status.phase} {.status.rejected[0].commit} {.status.nodes.present}'",
-				"Rejected "+strings.TrimSpace(shell(t, root, "git -C "+clone+" rev-parse HEAD"))+" "+strconv.Itoa(nodes))
-		}
-	}
-	// The node that lost its agent has a proven one.
-	waitShell(t, root, "kubectl get pod -l app=example --field-selector spec.nodeName="+oneOfNodes+" -o jsonpath='{.items[*].spec.containers[0].image} {.items[*].status.phase}'", image+":v2 Running")
-	for _, row := range acts() {
-		if got := shell(t, root, row.look); got == "" {
-			t.Errorf("%s prints nothing", row.look)
-		}
+	t.Setenv("KUBECONFIG", r.waitFor(t, `export KUBECONFIG=(\S+)`, time.Second))
+	if _, err := exec.LookPath("kubectl"); err != nil {
+		t.Log("there is no kubectl on the PATH: the commands to which the demo invites are not tried")
+	} else {
+		tryAll(t, r.out.String(), clone)
 	}
 	r.interrupt()
 	r.wantEnd(t, 0)
 }
 
-// tryWants are words of what the commands print, in their order.
-func tryWants() []string {
-	return []string{"noderollout.rollcall.dev/" + daemonSet, "", "CannotStart", "deleted", daemonSet + " is paused"}
-}
-
-// shell runs a command as it is printed. What watches is ended after a while.
-func shell(t *testing.T, dir, command string) string {
-	t.Helper()
-	if strings.Contains(command, "kubectl") {
-		if _, err := exec.LookPath("kubectl"); err != nil {
-			t.Skip("no kubectl on the PATH: its commands are not tried")
+// tryAll runs the commands in their order, and looks at what they did.
+func tryAll(t *testing.T, printed, clone string) {
+	wants := []string{"noderollout.rollcall.dev/" + daemonSet, "", "CannotStart", "deleted", daemonSet + " is paused"}
+	for i, try := range tries(clone) {
+		if !strings.Contains(printed, try.command) {
+			t.Errorf("not printed: %s", try.command)
+		}
+		got := shell(t, try.command)
+		t.Logf("$ %s\n%s", try.command, got)
+		if !strings.Contains(got, wants[i]) {
+			t.Errorf("%s\nprinted no %q:\n%s", try.command, wants[i], got)
+		}
+		if strings.Contains(try.command, "git push") {
+			waitShell(t, "kubectl get nroll "+daemonSet+" -o jsonpath='{.status.phase} {.status.rejected[0].commit} {.status.nodes.present}'",
+				"Rejected "+strings.TrimSpace(shell(t, "git -C "+clone+" rev-parse HEAD"))+" "+strconv.Itoa(nodes))
 		}
 	}
-	if rollcall, err := product.Binary("rollcall"); err == nil {
-		command = strings.ReplaceAll(command, "bin/rollcall", rollcall)
+	// The node that lost its agent has a proven one.
+	waitShell(t, "kubectl get pod -l app=example --field-selector spec.nodeName="+oneOfNodes+" -o jsonpath='{.items[*].spec.containers[0].image} {.items[*].status.phase}'", image+":v2 Running")
+	for _, a := range acts() {
+		if got := shell(t, a.look); got == "" {
+			t.Errorf("%s prints nothing", a.look)
+		}
 	}
+}
+
+// shell runs a command in the repository's top folder. What watches is ended
+// after a while.
+func shell(t *testing.T, command string) string {
+	t.Helper()
+	rollcall, err := product.Binary("rollcall")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command = strings.ReplaceAll(command, "bin/rollcall", rollcall)
 	watches := strings.Contains(command, "--watch")
 	if watches {
 		command = "timeout --signal INT 5 " + command
 	}
 	c := exec.CommandContext(t.Context(), "bash", "-c", command)
-	c.Dir = dir
+	if c.Dir, err = product.Root(); err != nil {
+		t.Fatal(err)
+	}
 	out, err := c.CombinedOutput()
 	if err != nil && !watches {
 		t.Errorf("%s: %v\n%s", command, err, out)
@@ -208,11 +207,11 @@ func shell(t *testing.T, dir, command string) string {
 	return string(out)
 }
 
-func waitShell(t *testing.T, dir, command, want string) {
+func waitShell(t *testing.T, command, want string) {
 	t.Helper()
 	got := ""
 	for range 60 {
-		if got = shell(t, dir, command); got == want {
+		if got = shell(t, command); got == want {
 			return
 		}
 		time.Sleep(time.Second)

@@ -194,14 +194,23 @@ func (f frame) bar(st style) []string {
 		bar += strings.Join(symbols[:n], "") + strings.Repeat(" ", max(0, columns(w.name)-n))
 		symbols = symbols[n:]
 	}
-	return []string{st.paint(dim, strings.TrimRight(names, " ")), bar + f.progress(count[candidateReady], total)}
+	return []string{st.paint(dim, strings.TrimRight(names, " ")), bar + "   " + f.progress(count[candidateReady], total)}
 }
 
 func (f frame) progress(ready, total int) string {
 	if f.label == "" {
-		return "   nothing to move"
+		return "nothing to move"
 	}
-	return fmt.Sprintf("   %s Ready on %d of %d nodes", f.label, ready, total)
+	hurt := 0
+	for _, c := range f.cells {
+		if c.hurt {
+			hurt++
+		}
+	}
+	if hurt > 0 {
+		return fmt.Sprintf("%s hurt %d of %d nodes", f.label, hurt, total)
+	}
+	return fmt.Sprintf("%s Ready on %d of %d nodes", f.label, ready, total)
 }
 
 // status is rollcall's own explanation, on three lines.

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/rollcall-dev/rollcall/e2e/fleet"
+	"github.com/rollcall-dev/rollcall/e2e/product"
 )
 
 var update = flag.Bool("update", false, "write the goldens anew")
@@ -176,5 +177,38 @@ func TestSqueeze(t *testing.T) {
 		if got := squeeze(frame, height); !slices.Equal(got, want) {
 			t.Errorf("at %d lines: %q, want %q", height, got, want)
 		}
+	}
+}
+
+// TestREADMEShowsTheDemo holds the README's screens to what is drawn now. The
+// commits are those of every run: the same files and dates give the same names.
+func TestREADMEShowsTheDemo(t *testing.T) {
+	root, err := product.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme := string(text)
+	rows := played(5)
+	for i, commit := range []string{"99db4aa4", "1c499bfa", "18086512", "6c89e77b", "6a09e89c"} {
+		rows[i].commit = commit
+	}
+	// The README leaves out where to look, and what stands below the table.
+	for _, line := range table(style{80, false}, rows)[:1+2*len(rows)] {
+		if !strings.Contains(line, "kubectl") && !strings.Contains(readme, "\n"+line+"\n") {
+			t.Errorf("the README's table has no line\n%s", line)
+		}
+	}
+	rows[3].commit, rows[3].result, rows[4].commit, rows[4].result = "", nil, "", nil
+	rows[0].result.took = 5 * time.Second
+	f := scene(2, "Rejected", "commit 18086512: 3 of 3 touched nodes failed (budget 0); first node-13: CrashLoopBackOff: back-off 2s restarting failed container=example-container; touched nodes run commit 1c499bfa again; push a fix or retry the digest", func(node int) cell {
+		return cell{state: provenReady, label: "v2", hurt: node == 13 || node == 15 || node == 29}
+	})
+	f.elapsed, f.rows = 59*time.Second, rows
+	if want := strings.Join(f.lines(style{80, false}), "\n"); !strings.Contains(readme, "```\n"+want+"\n```") {
+		t.Errorf("the README's screen is not\n%s", want)
 	}
 }

@@ -23,7 +23,7 @@ func table(st style, rows []row) []string {
 	if beside {
 		head += "  WHERE TO LOOK"
 	}
-	out := []string{st.paint(dim, head)}
+	out := []string{st.paint(dim, strings.TrimRight(head, " "))}
 	for _, r := range rows {
 		x := r.result
 		text := line(short(r.commit), r.act.label, r.act.what, strconv.Itoa(x.touched), strconv.Itoa(x.hurt), strconv.Itoa(x.down), string(x.verdict))
@@ -36,7 +36,7 @@ func table(st style, rows []row) []string {
 			out = append(out, text+"  "+st.paint(dim, r.act.look))
 			continue
 		}
-		out = append(out, text, margin+strings.Repeat(" ", 14)+st.paint(dim, r.act.look))
+		out = append(out, strings.TrimRight(text, " "), margin+strings.Repeat(" ", 14)+st.paint(dim, r.act.look))
 	}
 	return append(out, "", margin+"Of "+strconv.Itoa(nodes)+" nodes. TOUCHED: nodes that ran the version. HURT: nodes where it was not",
 		margin+"Ready, or failed. DOWN: most nodes without a Ready agent at once. All counted", margin+"from a watch of pods.")

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"pgregory.net/rapid"
+
+	appsv1 "k8s.io/api/apps/v1"
+
+	"github.com/rollcall-dev/rollcall/apply"
+	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/sync/render"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+func TestDecide(t *testing.T) {
+	rollout := func(change func(*v1alpha1.NodeRolloutStatus)) *v1alpha1.NodeRollout {
+		n := &v1alpha1.NodeRollout{Status: v1alpha1.NodeRolloutStatus{Phase: v1alpha1.PhaseProven, Proven: &v1alpha1.Version{Digest: oldDigest}}}
+		change(&n.Status)
+		return n
+	}
+	tests := map[string]struct {
+		seen found
+		want verdict
+	}{
+		"neither DaemonSet nor NodeRollout":         {found{}, willInstall},
+		"a DaemonSet that runs as declared":         {found{live: &appsv1.DaemonSet{}, same: true}, willAdopt},
+		"a DaemonSet that runs something else":      {found{live: &appsv1.DaemonSet{}}, willRoll},
+		"the proven version is another one":         {found{rollout: rollout(func(*v1alpha1.NodeRolloutStatus) {})}, willRoll},
+		"the declared version is proven":            {found{rollout: rollout(func(s *v1alpha1.NodeRolloutStatus) { s.Proven.Digest = newDigest })}, willStay},
+		"the declared version is the candidate":     {found{rollout: rollout(func(s *v1alpha1.NodeRolloutStatus) { s.Candidate = &v1alpha1.Version{Digest: newDigest} })}, isUnderWay},
+		"another candidate is superseded":           {found{rollout: rollout(func(s *v1alpha1.NodeRolloutStatus) { s.Candidate = &v1alpha1.Version{Digest: "sha256:3"} })}, willRoll},
+		"the declared version failed before":        {found{rollout: rollout(func(s *v1alpha1.NodeRolloutStatus) { s.Rejected = []v1alpha1.Rejection{{Digest: newDigest}} })}, isRejected},
+		"a NodeRollout that nobody has looked at":   {found{rollout: &v1alpha1.NodeRollout{}}, willInstall},
+		"a first install that is not proven so far": {found{rollout: rollout(func(s *v1alpha1.NodeRolloutStatus) { s.Proven, s.Candidate = nil, &v1alpha1.Version{Digest: newDigest} })}, isUnderWay},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := forecast{Digest: newDigest}
+			f.decide(&test.seen)
+			if f.Verdict != test.want {
+				t.Errorf("got %s, want %s", f.Verdict, test.want)
+			}
+		})
+	}
+}
+
+// However the waves are cut, they take every node once.
+func TestWavesTakeEveryNodeOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		nodes := rapid.IntRange(0, 600).Draw(t, "nodes")
+		waves := []v1alpha1.Wave{}
+		for range rapid.IntRange(0, 4).Draw(t, "waves") {
+			upTo := intstr.FromString(fmt.Sprintf("%d%%", rapid.IntRange(1, 100).Draw(t, "percent")))
+			if rapid.Bool().Draw(t, "count") {
+				upTo = intstr.FromInt(rapid.IntRange(1, 700).Draw(t, "upTo"))
+			}
+			waves = append(waves, v1alpha1.Wave{UpTo: upTo})
+		}
+		waves = append(waves, v1alpha1.Wave{UpTo: intstr.FromString("100%")})
+		sum := 0
+		for _, w := range wavesOf(waves, nodes) {
+			if w.Nodes < 0 {
+				t.Fatalf("a wave takes %d nodes", w.Nodes)
+			}
+			if sum += w.Nodes; sum != w.UpTo {
+				t.Fatalf("%d nodes are up to %d", sum, w.UpTo)
+			}
+		}
+		if sum != nodes {
+			t.Fatalf("the waves take %d of %d nodes", sum, nodes)
+		}
+	})
+}
+
+func plannedRollout() *planned {
+	roll := forecast{Namespace: "kube-system", Name: "log-agent", Source: "agents/log.yaml", Verdict: willRoll, Digest: newDigest, Proven: oldDigest,
+		Fields: []diff.FieldChange{{Path: "spec.template.spec.containers[name=agent].image", From: `"log:1"`, To: `"log:2"`}},
+		Policy: "built in", Nodes: 50, MaxUnavailable: 1, Waves: wavesOf(apply.BuiltInPolicy().Waves, 50)}
+	return &planned{
+		gitsync: "platform/agents",
+		objects: diff.Plan{Changes: []diff.Change{
+			{ID: diff.ID{Namespace: "kube-system", Name: "log-config", Kind: "ConfigMap"}, Source: "agents/log.yaml", Declared: true, Operation: diff.Update, Reason: diff.ReasonDiffers,
+				Fields: []diff.FieldChange{{Path: "data.level", From: `"info"`, To: `"debug"`}}},
+			{ID: diff.ID{Namespace: "kube-system", Name: "old-config", Kind: "ConfigMap"}, Operation: diff.Delete, Reason: diff.ReasonNotDeclared},
+		}},
+		rollouts: []forecast{
+			roll,
+			{Namespace: "kube-system", Name: "gpu-agent", Source: "agents/gpu.yaml", Verdict: wouldBeHeld, Digest: newDigest, Proven: oldDigest, Nodes: 4,
+				Message: "PlacementChange: the new placement loses 2 nodes and wins 0, which Kubernetes does on all of them at once"},
+			{Namespace: "kube-system", Name: "new-agent", Source: "agents/new.yaml", Verdict: willInstall, Digest: newDigest, Nodes: 50},
+			{Namespace: "kube-system", Name: "cilium", Source: "agents/cilium.yaml", Verdict: willStay, Digest: oldDigest, Proven: oldDigest, Nodes: 50},
+			{Namespace: "kube-system", Name: "csi-node", Source: "agents/csi.yaml", Verdict: isRejected, Digest: newDigest, Proven: oldDigest, Nodes: 50, Message: "it failed before, Restarted: 1 of 1 touched nodes failed; it is not tried again unless asked: rollcall retry"},
+		},
+	}
+}
+
+func TestPlanned(t *testing.T) {
+	tests := map[string]struct {
+		planned         *planned
+		changes, blocks bool
+	}{
+		"rollout": {plannedRollout(), true, false},
+		"nothing": {&planned{rollouts: []forecast{{Namespace: "kube-system", Name: "cilium", Source: "cilium.yaml", Verdict: willStay, Nodes: 3}}}, false, false},
+		"blocked": {&planned{objects: diff.Plan{Changes: []diff.Change{
+			{ID: diff.ID{Namespace: "kube-system", Name: "log-config", Kind: "ConfigMap"}, Source: "agents/log.yaml", Declared: true, Operation: diff.Conflict, Reason: diff.ReasonConflict, Message: "ops has data.level"},
+		}}}, false, true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if test.planned.changes() != test.changes || test.planned.blocked() != test.blocks {
+				t.Errorf("changes %t, blocked %t", test.planned.changes(), test.planned.blocked())
+			}
+			text := test.planned.render(style{width: 80})
+			golden(t, "plan-"+name+".txt", text)
+			if diff := cmp.Diff(text, withoutSGR(test.planned.render(style{width: 80, colour: true}))); diff != "" {
+				t.Errorf("colours change the text (-plain +coloured):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestWithoutOwner(t *testing.T) {
+	label := diff.FieldChange{Path: `metadata.labels["rollcall.dev/gitsync"]`, To: `"default.plan"`}
+	other := diff.FieldChange{Path: "data.level", To: `"info"`}
+	in := diff.Plan{Changes: []diff.Change{
+		{Operation: diff.Update, Reason: diff.ReasonDiffers, Fields: []diff.FieldChange{label}},
+		{Operation: diff.Update, Reason: diff.ReasonDiffers, Fields: []diff.FieldChange{other, label}},
+		{Operation: diff.Create, Reason: diff.ReasonAbsent, Fields: []diff.FieldChange{label}},
+	}}
+	want := diff.Plan{Changes: []diff.Change{
+		{Operation: diff.Unchanged, Reason: diff.ReasonEqual, Fields: []diff.FieldChange{}},
+		{Operation: diff.Update, Reason: diff.ReasonDiffers, Fields: []diff.FieldChange{other}},
+		{Operation: diff.Create, Reason: diff.ReasonAbsent, Fields: []diff.FieldChange{}},
+	}}
+	if diff := cmp.Diff(want, withoutOwner(in)); diff != "" {
+		t.Error(diff)
+	}
+	if len(in.Changes[0].Fields) != 1 {
+		t.Error("the plan was changed in place")
+	}
+}
+
+func TestChangesConfig(t *testing.T) {
+	ds := render.DaemonSet{Config: []render.Reference{{Kind: "ConfigMap", Namespace: "a", Name: "config"}}}
+	change := func(name, path string) diff.Plan {
+		return diff.Plan{Changes: []diff.Change{{ID: diff.ID{Namespace: "a", Name: name, Kind: "ConfigMap"}, Operation: diff.Update, Fields: []diff.FieldChange{{Path: path}}}}}
+	}
+	tests := map[string]struct {
+		plan diff.Plan
+		want bool
+	}{
+		"content that it reads": {change("config", "data.level"), true},
+		"a label":               {change("config", "metadata.labels.a"), false},
+		"what others read":      {change("other", "data.level"), false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := changesConfig(test.plan, ds); got != test.want {
+				t.Errorf("got %t", got)
+			}
+		})
+	}
+}
+
+func TestWorkingTree(t *testing.T) {
+	root := t.TempDir()
+	deep := filepath.Join(root, "clusters", "prod")
+	if err := os.MkdirAll(deep, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if got := workingTree(deep); got != deep {
+		t.Errorf("outside a working tree: %s", got)
+	}
+	if err := os.Mkdir(filepath.Join(root, ".git"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if got := workingTree(deep); got != root {
+		t.Errorf("inside one: %s, want %s", got, root)
+	}
+}
+
+func TestBrief(t *testing.T) {
+	for want, d := range map[string]time.Duration{"0s": 0, "45s": 45 * time.Second, "2m": 2 * time.Minute, "2m30s": 150 * time.Second, "1h": time.Hour, "1h5m": 65 * time.Minute, "168h": 168 * time.Hour} {
+		if got := brief(d); got != want {
+			t.Errorf("%v is %s, want %s", metav1.Duration{Duration: d}, got, want)
+		}
+	}
+}
