@@ -18,6 +18,9 @@ KEEP ?=
 BENCH ?= .
 RUN ?= .
 
+# The race detector needs cgo.
+RACE = $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
+
 # The version of Kubernetes that bin/minicluster is built from and reports.
 KUBERNETES := v1.36.3
 
@@ -59,8 +62,8 @@ test: lint unit properties alerts e2e ## Everything CI runs
 	@echo 'make test: lint, unit tests, $(RAPID_CHECKS) runs of each property, alerts and e2e are OK'
 
 .PHONY: unit
-unit: ## Run the tests of the root module, with the race detector
-	go test -race -shuffle=on ./...
+unit: ## Run the tests of the root module, with the race detector where there is a C compiler
+	go test $(RACE) -shuffle=on ./...
 
 .PHONY: properties
 properties: ## Run each property RAPID_CHECKS times

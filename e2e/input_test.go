@@ -1,14 +1,17 @@
 package e2e
 
 import (
-	"context"
+	"maps"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -25,10 +28,11 @@ func TestBadInput(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 6)
 	w.policy(hurried())
-	scenarios := map[string]func(*tenant){
+	together(t, w, map[string]func(*tenant){
+		"bad commits":      badCommitsInTurn,
 		"unreachable":      unreachable,
 		"credentials":      credentials,
-		"missing branch":   missingBranch,
+		"missing ref":      missingRef,
 		"empty repository": emptyRepository,
 		"missing path":     missingPath,
 		"missing kind":     missingKind,
@@ -40,53 +44,51 @@ func TestBadInput(t *testing.T) {
 		"interval":         interval,
 		"reconcile at":     reconcileAt,
 		"insecure http":    insecureHTTP,
-	}
-	for name, bad := range badCommits() {
-		scenarios[name] = bad.scenario
-	}
-	together(w, scenarios)
+	})
 }
 
 // badCommit is a commit that cannot be applied.
 type badCommit struct {
+	// name says what is wrong.
+	name string
 	// files are written beside a new image tag and the removal of extra.yaml.
 	files  map[string]string
 	reason string
 	words  []string
 }
 
-func badCommits() map[string]badCommit {
-	return map[string]badCommit{
-		"invalid yaml": {
-			files:  map[string]string{"broken.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n  - y\n"},
+func badCommits() []badCommit {
+	return []badCommit{
+		{
+			name: "invalid yaml", files: map[string]string{"broken.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n  - y\n"},
 			reason: "InvalidYAML", words: []string{"broken.yaml:", "not YAML"},
 		},
-		"lost indentation": {
-			files:  map[string]string{"daemonset.yaml": regexp.MustCompile(`(?m)^ +`).ReplaceAllString(manifest("v2"), "")},
+		{
+			name: "lost indentation", files: map[string]string{"daemonset.yaml": regexp.MustCompile(`(?m)^ +`).ReplaceAllString(manifest("v2"), "")},
 			reason: "InvalidYAML", words: []string{"daemonset.yaml:", "its indentation was lost", "take the raw file"},
 		},
-		"unknown kind": {
-			files:  map[string]string{"typo.yaml": "apiVersion: apps/v1\nkind: DeamonSet\nmetadata:\n  name: typo\n"},
+		{
+			name: "unknown kind", files: map[string]string{"typo.yaml": "apiVersion: apps/v1\nkind: DeamonSet\nmetadata:\n  name: typo\n"},
 			reason: "UnknownKind", words: []string{"typo.yaml", "DeamonSet", "apps/v1", "correct the apiVersion"},
 		},
-		"duplicate": {
-			files:  map[string]string{"again.yaml": plainConfig("again", "1"), "twice.yaml": plainConfig("again", "2")},
+		{
+			name: "duplicate", files: map[string]string{"again.yaml": plainConfig("again", "1"), "twice.yaml": plainConfig("again", "2")},
 			reason: "DuplicateObject", words: []string{"ConfigMap", "again", "again.yaml", "twice.yaml", "keep one of them"},
 		},
-		"missing field": {
-			files:  map[string]string{"daemonset.yaml": strings.Replace(manifest("v2"), "image:", "imaeg:", 1)},
+		{
+			name: "missing field", files: map[string]string{"daemonset.yaml": strings.Replace(manifest("v2"), "image:", "imaeg:", 1)},
 			reason: "InvalidObject", words: []string{"daemonset.yaml", "DaemonSet", "imaeg", "typing error"},
 		},
-		"refused value": {
-			files:  map[string]string{"service.yaml": "apiVersion: v1\nkind: Service\nmetadata:\n  name: agent\nspec:\n  ports:\n  - port: 99999\n"},
+		{
+			name: "refused value", files: map[string]string{"service.yaml": "apiVersion: v1\nkind: Service\nmetadata:\n  name: agent\nspec:\n  ports:\n  - port: 99999\n"},
 			reason: "Invalid", words: []string{"service.yaml", "Service", "spec.ports[0].port"},
 		},
-		"refused agent": {
-			files:  map[string]string{"daemonset.yaml": strings.Replace(manifest("v2"), "cpu: 10m", "cpu: 10m\n          limits:\n            cpu: 5m", 1)},
+		{
+			name: "refused agent", files: map[string]string{"daemonset.yaml": strings.Replace(manifest("v2"), "cpu: 10m", "cpu: 10m\n          limits:\n            cpu: 5m", 1)},
 			reason: "Invalid", words: []string{"daemonset.yaml", "DaemonSet", "resources.requests"},
 		},
-		"changed selector": {
-			files:  map[string]string{"daemonset.yaml": strings.ReplaceAll(manifest("v2"), "app: example\n", "app: renamed\n")},
+		{
+			name: "changed selector", files: map[string]string{"daemonset.yaml": strings.ReplaceAll(manifest("v2"), "app: example\n", "app: renamed\n")},
 			reason: "Immutable", words: []string{"daemonset.yaml", "DaemonSet", "spec.selector", "revert the change in Git"},
 		},
 	}
@@ -101,43 +103,50 @@ func (n *tenant) good() map[string]string {
 	return n.state()
 }
 
-// scenario pushes the bad commit on a good one, and then a good one again.
-func (b badCommit) scenario(n *tenant) {
+// badCommitsInTurn pushes every bad commit on a good one, and then a good one
+// again: all the while nothing restarts and nothing is pruned.
+func badCommitsInTurn(n *tenant) {
 	before := n.good()
-	files := map[string]string{"daemonset.yaml": manifest("v2"), "extra.yaml": ""}
-	for name, content := range b.files {
-		files[name] = content
-	}
-	bad := n.deliver("bad", files)
-	gs := n.waitHeld("fleet", b.reason, b.words...)
-	if gs.Status.Fetched.Commit != bad || gs.Status.Applied == bad {
-		n.t.Errorf("fetched %s and applied %s, want the bad commit %s fetched and not applied", gs.Status.Fetched.Commit, gs.Status.Applied, bad)
-	}
-	n.wantStill(before)
+	for i, b := range badCommits() {
+		n.t.Log(b.name)
+		files, still := map[string]string{"daemonset.yaml": manifest("v2"), "extra.yaml": ""}, n.state()
+		maps.Copy(files, b.files)
+		bad := n.deliver("bad", files)
+		gs := n.waitHeld("fleet", b.reason, b.words...)
+		if gs.Status.Fetched.Commit != bad || gs.Status.Applied == bad {
+			n.t.Errorf("fetched %s and applied %s, want the bad commit %s fetched and not applied", gs.Status.Fetched.Commit, gs.Status.Applied, bad)
+		}
+		n.wantStill(still)
 
-	fix := map[string]string{}
-	for name := range b.files {
-		fix[name] = ""
+		fix := map[string]string{}
+		for name := range b.files {
+			fix[name] = ""
+		}
+		fix["daemonset.yaml"], fix["extra.yaml"] = manifest("v1"), plainConfig("extra", "1")
+		fix["fixed.yaml"] = plainConfig("fixed", strconv.Itoa(i))
+		n.waitRecovered(n.push("fix", fix), before)
 	}
-	fix["daemonset.yaml"] = manifest("v2")
-	n.waitRecovered(n.push("fix", fix))
 }
 
-// waitRecovered waits without asking until the good commit is proven, its tag
-// runs everywhere, and what Git dropped is pruned.
-func (n *tenant) waitRecovered(commit string) {
+// waitRecovered waits without asking until a good commit is proven that leaves
+// alone what ran before.
+func (n *tenant) waitRecovered(commit string, before map[string]string) {
 	n.t.Helper()
 	n.waitProven(commit)
-	n.waitPruned("extra")
-	if got := n.tags(); got["v2"] != 6 || len(got) != 1 {
-		n.t.Errorf("pods by tag: %v, want 6 of v2", got)
+	now := n.state()
+	maps.DeleteFunc(now, func(what, _ string) bool { return before[what] == "" })
+	if d := cmp.Diff(before, now); d != "" {
+		n.t.Errorf("what ran has changed (-before +after):\n%s", d)
+	}
+	if !n.hasConfigMap("fixed") {
+		n.t.Error("ConfigMap fixed is missing: the good commit is not applied")
 	}
 }
 
-// next is the good commit that follows good.
+// next is a good commit that follows good.
 func (n *tenant) next() string {
 	n.t.Helper()
-	return n.push("next", map[string]string{"daemonset.yaml": manifest("v2"), "extra.yaml": ""})
+	return n.push("next", map[string]string{"fixed.yaml": plainConfig("fixed", "1")})
 }
 
 // ownServer gives the tenant a Git server that no other one uses.
@@ -161,7 +170,7 @@ func unreachable(n *tenant) {
 	n.waitHeld("fleet", "GitUnreachable", n.repo.URL, "connection is refused", "look at the URL")
 	n.wantStill(before)
 	n.must(server.Resume(n.t.Context()), "resume git server")
-	n.waitRecovered(next)
+	n.waitRecovered(next, before)
 }
 
 // Both passwords are searched for in everything that rollcall says.
@@ -218,7 +227,7 @@ func (n *tenant) wantUnsaid(secret string) {
 	}
 }
 
-func missingBranch(n *tenant) {
+func missingRef(n *tenant) {
 	before := n.good()
 	n.edit(func(gs *v1alpha1.GitSync) { gs.Spec.Source.Ref.Branch = "prod" })
 	n.waitHeld("fleet", "RefNotFound", n.repo.URL, "refs/heads/prod", "main", "push it, or correct the ref")
@@ -226,7 +235,7 @@ func missingBranch(n *tenant) {
 	next := n.next()
 	_, err := n.repo.Git(n.t.Context(), "push", "--quiet", "origin", "main:prod")
 	n.must(err, "push branch")
-	n.waitRecovered(next)
+	n.waitRecovered(next, before)
 }
 
 func emptyRepository(n *tenant) {
@@ -236,7 +245,7 @@ func emptyRepository(n *tenant) {
 }
 
 func missingPath(n *tenant) {
-	first := n.push("good", map[string]string{"agents/daemonset.yaml": manifest("v1"), "agents/extra.yaml": plainConfig("extra", "1")})
+	first := n.push("good", map[string]string{"agents/daemonset.yaml": manifest("v1")})
 	n.follow(func(gs *v1alpha1.GitSync) { gs.Spec.Source.Path = "agents" })
 	n.waitProven(first)
 	before := n.state()
@@ -245,10 +254,9 @@ func missingPath(n *tenant) {
 	n.deliver("move", nil)
 	n.waitHeld("fleet", "PathNotFound", `"agents"`, "does not exist in this commit", "moved")
 	n.wantStill(before)
-	n.must(n.repo.Remove("moved/extra.yaml"), "remove")
-	commit := n.push("next", map[string]string{"moved/daemonset.yaml": manifest("v2")})
+	commit := n.push("next", map[string]string{"moved/fixed.yaml": plainConfig("fixed", "1")})
 	n.edit(func(gs *v1alpha1.GitSync) { gs.Spec.Source.Path = "moved" })
-	n.waitRecovered(commit)
+	n.waitRecovered(commit, before)
 }
 
 const widget = `apiVersion: apiextensions.k8s.io/v1
@@ -270,13 +278,13 @@ spec:
 func missingKind(n *tenant) {
 	before := n.good()
 	commit := n.deliver("widget", map[string]string{
-		"daemonset.yaml": manifest("v2"), "extra.yaml": "",
+		"fixed.yaml":  plainConfig("fixed", "1"),
 		"widget.yaml": "apiVersion: e2e.rollcall.dev/v1\nkind: Widget\nmetadata:\n  name: w\n",
 	})
 	n.waitHeld("fleet", "UnknownKind", "widget.yaml", "Widget", "e2e.rollcall.dev/v1", "install its CRD")
 	n.wantStill(before)
 	n.create(widget)
-	n.waitRecovered(commit)
+	n.waitRecovered(commit, before)
 	_, err := n.w.cluster.Dynamic.Resource(schema.GroupVersionResource{Group: "e2e.rollcall.dev", Version: "v1", Resource: "widgets"}).Namespace(n.namespace).Get(n.t.Context(), "w", metav1.GetOptions{})
 	n.must(err, "get widget")
 }
@@ -290,20 +298,30 @@ func (n *tenant) create(manifest string) {
 	n.must(err, "create "+o.GetName())
 }
 
-// missingNamespace is an object, and then an agent, in a namespace that is not
-// there yet.
+// missingNamespace is an agent, and then also an object, in a namespace that is
+// not there yet; and then both in one that the commit brings.
 func missingNamespace(n *tenant) {
 	before := n.good()
 	elsewhere := n.namespace + "-elsewhere"
-	inIt := strings.NewReplacer("name: example-daemonset", "name: elsewhere\n  namespace: "+elsewhere, ":v2", ":v1").Replace(manifest("v2"))
-	commit := n.deliver("elsewhere", map[string]string{"daemonset.yaml": manifest("v2"), "extra.yaml": "", "elsewhere.yaml": inIt})
-	n.waitHeld("fleet", "NamespaceNotFound", "elsewhere.yaml", "DaemonSet", elsewhere, "declare it")
+	inIt := strings.Replace(manifest("v1"), "name: example-daemonset", "name: elsewhere\n  namespace: "+elsewhere, 1)
+	n.deliver("elsewhere", map[string]string{"daemonset.yaml": manifest("v2"), "fixed.yaml": plainConfig("fixed", "1"), "elsewhere.yaml": inIt})
+	n.waitHeld("fleet", "NamespaceNotFound", "elsewhere.yaml", "DaemonSet", elsewhere, "declare", "create it")
 	n.wantStill(before)
-	commit = n.deliver("config too", map[string]string{"settings.yaml": strings.Replace(plainConfig("elsewhere", "1"), "name: elsewhere", "name: elsewhere\n  namespace: "+elsewhere, 1)})
-	n.waitHeld("fleet", "NamespaceNotFound", "settings.yaml", "ConfigMap", elsewhere, "declare it")
+	commit := n.deliver("config too", map[string]string{
+		"daemonset.yaml": manifest("v1"), "settings.yaml": strings.ReplaceAll(plainConfig("elsewhere", "1"), "name: elsewhere", "name: elsewhere\n  namespace: "+elsewhere),
+	})
+	n.waitSync("fleet", "it also names the ConfigMap", func(gs *v1alpha1.GitSync) bool {
+		return gs.Status.Fetched.Commit == commit && strings.Contains(readyCondition(gs).Message, "settings.yaml")
+	})
+	n.waitHeld("fleet", "NamespaceNotFound", "settings.yaml", "ConfigMap", elsewhere, "declare", "create it")
 	n.wantStill(before)
 	n.namespaceOf(elsewhere)
-	n.waitRecovered(commit)
+	n.waitRecovered(commit, before)
+
+	brought := n.namespace + "-brought"
+	n.waitRecovered(n.deliver("brought", map[string]string{
+		"namespace.yaml": "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: " + brought + "\n", "elsewhere.yaml": strings.ReplaceAll(inIt, elsewhere, brought),
+	}), before)
 }
 
 func missingPolicy(n *tenant) {
@@ -322,7 +340,11 @@ func missingPolicy(n *tenant) {
 	n.wantStill(before)
 	_, err := n.w.kinds.RolloutPolicies().Create(n.t.Context(), &v1alpha1.RolloutPolicy{ObjectMeta: metav1.ObjectMeta{Name: "absent"}, Spec: hurried()}, metav1.CreateOptions{})
 	n.must(err, "create RolloutPolicy")
-	n.waitRecovered(commit)
+	n.waitProven(commit)
+	n.waitPruned("extra")
+	if got := n.tags(); got["v2"] != 6 || len(got) != 1 {
+		n.t.Errorf("pods by tag: %v, want 6 of v2", got)
+	}
 }
 
 // rival makes a second GitSync of the same repository, for another path.
@@ -376,23 +398,22 @@ func ownedDaemonSet(n *tenant) {
 func suspended(n *tenant) {
 	before := n.good()
 	n.edit(func(gs *v1alpha1.GitSync) { gs.Spec.Suspend = true })
-	gs := n.waitSync("fleet", "it says that it is suspended", func(gs *v1alpha1.GitSync) bool { return readyReason(gs) == "Suspended" })
-	if ready := gs.Status.Conditions[0].Status; ready != metav1.ConditionTrue {
+	gs := n.waitSync("fleet", "it says that it is suspended", func(gs *v1alpha1.GitSync) bool { return readyCondition(gs).Reason == "Suspended" })
+	if ready := readyCondition(gs).Status; ready != metav1.ConditionTrue {
 		n.t.Errorf("suspended while Ready, it is Ready=%s, want it to stay", ready)
 	}
 	next := n.next()
 	n.wantStill(before)
 	n.edit(func(gs *v1alpha1.GitSync) { gs.Spec.Suspend = false })
-	n.waitRecovered(next)
+	n.waitRecovered(next, before)
 }
 
-func readyReason(gs *v1alpha1.GitSync) string {
-	for _, c := range gs.Status.Conditions {
-		if c.Type == "Ready" {
-			return c.Reason
-		}
+// readyCondition is never nil.
+func readyCondition(gs *v1alpha1.GitSync) metav1.Condition {
+	if c := apimeta.FindStatusCondition(gs.Status.Conditions, "Ready"); c != nil {
+		return *c
 	}
-	return ""
+	return metav1.Condition{}
 }
 
 // interval counts what the server is asked: one listing of refs an interval,
@@ -400,7 +421,6 @@ func readyReason(gs *v1alpha1.GitSync) string {
 func interval(n *tenant) {
 	server := n.ownServer(gitserver.Options{})
 	n.good()
-	// A pass that an event asked for must not move the next poll.
 	before, started := server.Requests(), time.Now()
 	const intervals = 4
 	time.Sleep(intervals * 5 * time.Second)
@@ -412,9 +432,9 @@ func interval(n *tenant) {
 	if after.UploadPack != before.UploadPack {
 		n.t.Errorf("%d packs without a commit, want none", after.UploadPack-before.UploadPack)
 	}
-	for i, tag := range []string{"v2", "v3", "v4"} {
-		commit := n.push(tag, map[string]string{"daemonset.yaml": manifest(tag)})
-		n.waitSync("fleet", tag+" is applied", func(gs *v1alpha1.GitSync) bool { return gs.Status.Applied == commit })
+	for i := range 3 {
+		commit := n.push("next", map[string]string{"fixed.yaml": plainConfig("fixed", strconv.Itoa(i))})
+		n.waitSync("fleet", "it is applied", func(gs *v1alpha1.GitSync) bool { return gs.Status.Applied == commit })
 		if got := server.Requests().UploadPack - before.UploadPack; got != i+1 {
 			n.t.Errorf("%d packs for %d commits, want one each", got, i+1)
 		}
@@ -453,16 +473,4 @@ func insecureHTTP(n *tenant) {
 	if err == nil || !strings.Contains(err.Error(), "insecureHTTP") {
 		n.t.Errorf("the API server says %v, want it to refuse plain http and to name insecureHTTP", err)
 	}
-}
-
-// awaitLog waits until the controller has logged the text.
-func (n *tenant) awaitLog(text string) {
-	n.t.Helper()
-	n.eventually("the log has "+text, func(context.Context) (string, error) {
-		log, err := os.ReadFile(n.w.control.Log)
-		if err != nil || strings.Contains(string(log), text) {
-			return "", err
-		}
-		return "not yet", nil
-	})
 }

@@ -3,7 +3,15 @@ package e2e
 import (
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"testing"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/e2e/product"
 )
 
 // metricsText scrapes the controller.
@@ -23,4 +31,164 @@ func (w *world) metricsText(t *testing.T) string {
 		t.Fatalf("scrape metrics: %s %v", answer.Status, err)
 	}
 	return string(text)
+}
+
+// sample is one line of an exposition.
+type sample struct {
+	labels map[string]string
+	value  float64
+}
+
+// samples are those of rollcall, by the name of the metric.
+func (w *world) samples(t *testing.T) map[string][]sample {
+	t.Helper()
+	out := map[string][]sample{}
+	for _, line := range regexp.MustCompile(`(?m)^(rollcall_[a-z_]+)(?:\{(.*)\})? (\S+)$`).FindAllStringSubmatch(w.metricsText(t), -1) {
+		s := sample{labels: map[string]string{}}
+		for _, l := range regexp.MustCompile(`([a-z_]+)="((?:[^"\\]|\\.)*)"`).FindAllStringSubmatch(line[2], -1) {
+			s.labels[l[1]] = l[2]
+		}
+		value, err := strconv.ParseFloat(line[3], 64)
+		if err != nil {
+			t.Fatalf("read %q: %v", line[0], err)
+		}
+		s.value = value
+		out[line[1]] = append(out[line[1]], s)
+	}
+	return out
+}
+
+// measured are the metrics of DESIGN §8 that are built, with their labels
+// beside those of a histogram.
+func measured() map[string][]string {
+	gitsync := []string{"name", "namespace"}
+	rollout := []string{"name", "namespace"}
+	with := func(labels []string, more ...string) []string {
+		return slices.Sorted(slices.Values(append(slices.Clone(labels), more...)))
+	}
+	return map[string][]string{
+		"rollcall_gitsync_info":                           with(gitsync, "path", "ref", "url"),
+		"rollcall_gitsync_ready":                          gitsync,
+		"rollcall_gitsync_last_success_timestamp_seconds": gitsync,
+		"rollcall_gitsync_passes_total":                   with(gitsync, "result"),
+		"rollcall_gitsync_pass_duration_seconds_count":    {"stage"},
+		"rollcall_git_requests_total":                     {"op", "result"},
+		"rollcall_prune_blocked":                          with(gitsync, "reason"),
+		"rollcall_noderollout_phase":                      with(rollout, "phase"),
+		"rollcall_noderollout_nodes":                      with(rollout, "state"),
+		"rollcall_noderollout_wave":                       rollout,
+		"rollcall_noderollout_replaced_total":             rollout,
+		"rollcall_noderollout_returned_total":             rollout,
+		"rollcall_noderollout_rejected_total":             rollout,
+		"rollcall_noderollout_pulse_seconds_count":        {},
+		"rollcall_api_requests_total":                     {"code", "verb"},
+		"rollcall_leader":                                 {},
+		"rollcall_build_info":                             {"commit", "version"},
+	}
+}
+
+// wantMetrics checks what is exported after the scenarios of TestPrune.
+func wantMetrics(t *testing.T, w *world) {
+	t.Helper()
+	found := w.samples(t)
+	for name, labels := range measured() {
+		if len(found[name]) == 0 {
+			t.Errorf("metric %s is not exported", name)
+			continue
+		}
+		for _, s := range found[name] {
+			var got []string
+			for l := range s.labels {
+				got = append(got, l)
+			}
+			if slices.Sort(got); !slices.Equal(got, labels) {
+				t.Errorf("metric %s has labels %v, want %v", name, got, labels)
+			}
+		}
+	}
+	wantNoIdentities(t, found)
+	wantValues(t, found)
+	wantAlertsMeasured(t, found)
+}
+
+// wantNoIdentities fails when a label grows with commits, nodes or pods.
+func wantNoIdentities(t *testing.T, found map[string][]sample) {
+	t.Helper()
+	identity := regexp.MustCompile(`[0-9a-f]{40}|sha256:|^node-[0-9]+$|` + agent + `-[a-z0-9]{5}$`)
+	for name, samples := range found {
+		for _, s := range samples {
+			for l, v := range s.labels {
+				if identity.MatchString(v) && name != "rollcall_build_info" {
+					t.Errorf("metric %s has label %s=%q", name, l, v)
+				}
+			}
+		}
+	}
+}
+
+// wantValues checks a few values of what the scenarios did.
+func wantValues(t *testing.T, found map[string][]sample) {
+	t.Helper()
+	of := func(metric string, labels ...string) float64 {
+		for _, s := range found[metric] {
+			matches := true
+			for i := 0; i < len(labels); i += 2 {
+				matches = matches && s.labels[labels[i]] == labels[i+1]
+			}
+			if matches {
+				return s.value
+			}
+		}
+		t.Errorf("metric %s has no sample with %v", metric, labels)
+		return -1
+	}
+	for _, want := range []struct {
+		metric string
+		labels []string
+		most   float64
+		least  float64
+	}{
+		{"rollcall_gitsync_ready", []string{"namespace", "renamed-file"}, 1, 1},
+		{"rollcall_gitsync_passes_total", []string{"namespace", "renamed-file", "result", "ok"}, 1000, 2},
+		{"rollcall_gitsync_last_success_timestamp_seconds", []string{"namespace", "renamed-file"}, float64(time.Now().Unix()), float64(time.Now().Add(-time.Minute).Unix())},
+		{"rollcall_noderollout_nodes", []string{"namespace", "renamed-file", "state", "eligible"}, 6, 6},
+		{"rollcall_noderollout_nodes", []string{"namespace", "renamed-file", "state", "present"}, 6, 6},
+		{"rollcall_noderollout_phase", []string{"namespace", "renamed-file", "phase", "Proven"}, 1, 1},
+		{"rollcall_noderollout_phase", []string{"namespace", "renamed-file", "phase", "Held"}, 0, 0},
+		{"rollcall_noderollout_wave", []string{"namespace", "renamed-file"}, 0, 0},
+		{"rollcall_noderollout_replaced_total", []string{"namespace", "after-proof"}, 6, 6},
+		{"rollcall_noderollout_rejected_total", []string{"namespace", "rejected"}, 1, 1},
+		{"rollcall_noderollout_returned_total", []string{"namespace", "rejected"}, 2, 1},
+		{"rollcall_git_requests_total", []string{"op", "ls-remote", "result", "ok"}, 1e6, 9},
+		{"rollcall_git_requests_total", []string{"op", "fetch", "result", "ok"}, 1e3, 9},
+		{"rollcall_leader", nil, 1, 1},
+	} {
+		if got := of(want.metric, want.labels...); got < want.least || got > want.most {
+			t.Errorf("metric %s%v is %v, want %v to %v", want.metric, want.labels, got, want.least, want.most)
+		}
+	}
+	for _, s := range found["rollcall_noderollout_phase"] {
+		if s.labels["name"] != agent {
+			t.Errorf("a DaemonSet that is gone still has a phase: %v", s.labels)
+		}
+	}
+}
+
+// wantAlertsMeasured fails when an alert waits for a metric that nothing
+// exports. A histogram of holds and of conflicts is empty where there were none.
+func wantAlertsMeasured(t *testing.T, found map[string][]sample) {
+	t.Helper()
+	root, err := product.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	alerts, err := os.ReadFile(filepath.Join(root, "charts", "rollcall", "alerts.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range regexp.MustCompile(`\brollcall_[a-z_]+`).FindAllString(string(alerts), -1) {
+		if len(found[name]) == 0 && name != "rollcall_noderollout_held_seconds" {
+			t.Errorf("an alert reads %s, which is not exported", name)
+		}
+	}
 }

@@ -6,10 +6,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -33,20 +33,19 @@ type tenant struct {
 	repo      *gitserver.Repo
 }
 
-// together runs the scenarios of one world at the same time, each as a tenant.
-// They mostly wait, so they do not wait for a free CPU as parallel tests do.
-func together(w *world, scenarios map[string]func(*tenant)) {
-	t, ok := w.t.(*testing.T)
-	if !ok {
-		w.t.Fatal("scenarios are no benchmarks")
-	}
-	var running sync.WaitGroup
-	for name, scenario := range scenarios {
-		running.Go(func() {
-			t.Run(name, func(t *testing.T) { scenario(newTenant(t, w, name)) })
+// together runs the scenarios of one world, each as a tenant, a few at a time:
+// they mostly wait, so that more run than there are CPUs.
+func together(t *testing.T, w *world, scenarios map[string]func(*tenant)) {
+	t.Helper()
+	var running errgroup.Group
+	running.SetLimit(5)
+	for _, name := range slices.Sorted(maps.Keys(scenarios)) {
+		running.Go(func() error {
+			t.Run(name, func(t *testing.T) { scenarios[name](newTenant(t, w, name)) })
+			return nil
 		})
 	}
-	running.Wait()
+	_ = running.Wait() // the tests say what went wrong
 }
 
 func newTenant(t *testing.T, w *world, scenario string) *tenant {

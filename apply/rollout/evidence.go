@@ -33,16 +33,9 @@ func (p *pass) gatherEvidence() {
 	}
 }
 
-// judge takes one touched node's verdict. A node that fell back to the proven
-// version says nothing, nor does the pod that is to go, nor a node whose pod
-// somebody else deleted or that gets none; unless the node itself is down.
+// judge takes one touched node's verdict, if it can have one.
 func (p *pass) judge(r *Record, n *health.Node) {
-	a, f := n.Agent(), p.inFlight(n)
-	switch {
-	case !n.Ready:
-	case a == nil && (f == nil || !n.Schedulable), a != nil && f != nil && a.UID == f.PodUID:
-		return
-	case a != nil && (!a.Gated && a.Digest != p.candidate() || a.Trouble.Reason == health.ReasonUnschedulable && !n.Schedulable):
+	if !p.judgeable(r, n) {
 		return
 	}
 	v := health.Judge(n, r.Touched, p.in.Policy.Health, p.in.Now)
@@ -58,6 +51,27 @@ func (p *pass) judge(r *Record, n *health.Node) {
 	case r.Leaving && !n.Ready:
 	case r.Failed == "":
 		r.Failed, r.FailedMessage = v.Reason, v.Message
+	}
+}
+
+// judgeable is whether what the node shows can be the candidate's doing:
+//
+//	NotReady ......................................................... if it ever ran there
+//	the pod that has to go is still there, or the next one is gated .. no: it does not run yet
+//	no pod, and it is not rollcall that deleted it ................... no
+//	no pod, or none that is scheduled, and the node is tainted ....... no
+//	a pod of another version ......................................... no: it fell back
+func (p *pass) judgeable(r *Record, n *health.Node) bool {
+	a, f := n.Agent(), p.inFlight(n)
+	switch {
+	case !n.Ready:
+		return r.Ran
+	case f != nil && n.Pod(f.PodUID) != nil, a != nil && a.Gated:
+		return false
+	case a == nil:
+		return f != nil && n.Schedulable
+	default:
+		return a.Digest == p.candidate() && (n.Schedulable || a.Trouble.Reason != health.ReasonUnschedulable)
 	}
 }
 

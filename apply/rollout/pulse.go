@@ -89,6 +89,9 @@ func (p *pass) deletePending() bool {
 				f.Idle = false
 				free--
 			}
+			if r := p.record(n); r != nil && p.in.Now.Sub(f.At) > pulseSlack {
+				f.At, r.Touched = p.in.Now, p.in.Now // rollcall was away: the pulse begins now
+			}
 			p.do(deletion(n, old, ForReplace))
 		}
 		kept = append(kept, f)
@@ -108,7 +111,8 @@ func (p *pass) closeGates() {
 				continue
 			}
 			if p.mayOpen(n, a) {
-				p.record(n).Touched = p.in.Now // until now it could not start
+				r := p.record(n)
+				r.Touched, r.Ran = p.in.Now, true // until now it could not start
 				p.do(Step{Action: OpenGate, Node: n.Name, Pod: a.Name, PodUID: a.UID})
 				continue
 			}

@@ -17,13 +17,13 @@ func (p *pass) settle() {
 		switch {
 		case p.halfRecorded(r):
 			continue
-		case n == nil && (r.Touched.IsZero() || r.Leaving):
+		case n == nil && (!r.Ran || r.Leaving):
 			continue
 		case n == nil && r.Failed == "":
 			r.Failed, r.FailedMessage = health.ReasonNodeVanished, "the node is gone without notice since its agent was replaced"
 		case n == nil:
-		case r.Touched.IsZero() && !reachable(n):
-			continue // it goes to the tail; it was never touched
+		case !r.Ran && r.Failed == "" && !reachable(n):
+			continue // it goes to the tail; the candidate never ran there
 		default:
 			r.Leaving = n.Leaving
 		}

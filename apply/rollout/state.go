@@ -51,6 +51,8 @@ type Record struct {
 	// Touched is when its replacement was last recorded, and then when its new
 	// pod was let start; zero before.
 	Touched time.Time `json:"t,omitzero"`
+	// Ran is whether a pod of the candidate was allowed to start on it.
+	Ran bool `json:"r,omitempty"`
 	// SickBefore nodes had no Ready agent when they were first touched: their
 	// failures are no evidence, their recovery is.
 	SickBefore bool `json:"s,omitempty"`

@@ -116,7 +116,7 @@ func (p *pass) accept(r *Record, n *health.Node) {
 	if v.Status == health.Failed {
 		return
 	}
-	r.Touched = p.in.Now
+	r.Touched, r.Ran = p.in.Now, true
 	p.verdicts[r.UID] = v
 	p.wakeAt(v.Next)
 }

@@ -31,8 +31,8 @@ type witness struct {
 	down map[types.UID]bool
 	// emptied are the nodes whose last pod rollcall deleted, served or not.
 	emptied map[types.UID]bool
-	// opened are the nodes that opened pods were on at that time.
-	opened map[types.UID]types.UID
+	// opened are the pods whose gate was opened.
+	opened map[types.UID]opening
 	// served are the pods that a decision to delete them saw as Ready.
 	served map[types.UID]bool
 	last   rollout.State
@@ -51,8 +51,15 @@ type reach struct {
 	rejected map[types.UID]bool
 }
 
+// opening is for which attempt a gate was opened, and the node that the pod was
+// on at that time.
+type opening struct {
+	node  types.UID
+	reach *reach
+}
+
 func newWitness() *witness {
-	return &witness{proven: map[string]bool{}, reach: map[string]*reach{}, down: map[types.UID]bool{}, emptied: map[types.UID]bool{}, served: map[types.UID]bool{}, opened: map[types.UID]types.UID{}}
+	return &witness{proven: map[string]bool{}, reach: map[string]*reach{}, down: map[types.UID]bool{}, emptied: map[types.UID]bool{}, served: map[types.UID]bool{}, opened: map[types.UID]opening{}}
 }
 
 func (w *witness) accuse(promise, format string, args ...any) {
@@ -87,8 +94,8 @@ func (w *witness) see(f sim.Fact) {
 			delete(w.down, w.uid(name)) // it shall have none
 		}
 	case sim.Opened:
-		w.opened[f.Pod] = f.NodeUID
-	case sim.Wrote:
+		w.opened[f.Pod] = opening{f.NodeUID, w.reach[f.Digest]}
+	case sim.Wrote, sim.Died:
 	}
 }
 
@@ -104,20 +111,16 @@ func (w *witness) uid(name string) types.UID {
 // seeRun holds P1 and P5: a version that is not proven runs on no more nodes
 // than the waves started so far have, and on no new one once it is rejected.
 func (w *witness) seeRun(f sim.Fact) {
-	r := w.reach[f.Digest]
 	if w.cluster.State().Proven == nil {
 		w.proven[f.Digest] = true // a first install is on every node at once
 	}
 	if w.proven[f.Digest] || f.Digest == "foreign" {
 		return
 	}
+	o := w.opened[f.Pod]
+	node, r := o.node, o.reach
 	if r == nil {
-		w.accuse("P1", "%s runs on %s though no wave of it was ever started", f.Digest, f.Node)
-		return
-	}
-	node := w.opened[f.Pod]
-	if node == "" {
-		w.accuse("P1", "%s runs on %s though rollcall never opened its gate", f.Digest, f.Node)
+		w.accuse("P1", "%s runs on %s though no wave opened its gate", f.Digest, f.Node)
 		return
 	}
 	if r.rejected != nil && !r.rejected[node] {

@@ -24,8 +24,10 @@ const (
 	cellOther                // another version, or an agent where there should be none
 	cellHeld                 // kept out by the label rollcall.dev/hold
 	cellProven               // the proven version, Ready
-	cellKinds                // how many there are
 )
+
+// cellKinds is how many kinds of cells there are.
+const cellKinds = int(cellProven) + 1
 
 // look is how a cell is drawn and explained.
 type look struct {

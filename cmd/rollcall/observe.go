@@ -95,26 +95,33 @@ func (o *observer) screen(ctx context.Context) (screen, error) {
 	if o.namespace != "" {
 		out.empty = fmt.Sprintf("No GitSync and no NodeRollout in namespace %s; -A shows all namespaces.", o.namespace)
 	}
-	var nodes *corev1.NodeList
 	for i := range rollouts {
-		v := rolloutView{rollout: rollouts[i], detailed: len(rollouts) <= fewRollouts || !atRest(&rollouts[i])}
-		if v.detailed && nodes == nil {
-			if nodes, err = o.kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{}); err != nil {
-				err, nodes = fmt.Errorf("list nodes: %w", err), &corev1.NodeList{}
+		detailed := len(rollouts) <= fewRollouts || !atRest(&rollouts[i])
+		out.rollouts = append(out.rollouts, rolloutView{rollout: rollouts[i], detailed: detailed})
+	}
+	o.fleets(ctx, out.rollouts)
+	return out, ctx.Err()
+}
+
+// fleets adds the nodes to the views that are drawn with them. Who may not read
+// them sees the rest.
+func (o *observer) fleets(ctx context.Context, views []rolloutView) {
+	if !slices.ContainsFunc(views, func(v rolloutView) bool { return v.detailed }) {
+		return
+	}
+	nodes, err := o.kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	for i := range views {
+		v := &views[i]
+		switch {
+		case !v.detailed:
+		case err != nil:
+			v.blind = fmt.Sprintf("list nodes: %v", err)
+		default:
+			if err := o.fleet(ctx, v, nodes.Items); err != nil {
+				v.blind = err.Error()
 			}
 		}
-		if v.detailed && err == nil {
-			v, err = o.fleet(ctx, v, nodes.Items)
-		}
-		if ctx.Err() != nil {
-			return screen{}, ctx.Err()
-		}
-		if v.detailed && err != nil {
-			v.blind = err.Error()
-		}
-		out.rollouts = append(out.rollouts, v)
 	}
-	return out, nil
 }
 
 func atRest(n *v1alpha1.NodeRollout) bool {
@@ -122,24 +129,24 @@ func atRest(n *v1alpha1.NodeRollout) bool {
 }
 
 // fleet adds the nodes to the view, each with the DaemonSet's pods on it.
-func (o *observer) fleet(ctx context.Context, v rolloutView, nodes []corev1.Node) (rolloutView, error) {
+func (o *observer) fleet(ctx context.Context, v *rolloutView, nodes []corev1.Node) error {
 	namespace, name := v.rollout.Namespace, v.rollout.Name
 	ds, err := o.kube.AppsV1().DaemonSets(namespace).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
-		return v, fmt.Errorf("get daemonset %s/%s: %w", namespace, name, err)
+		return fmt.Errorf("get daemonset %s/%s: %w", namespace, name, err)
 	}
 	selected := metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(ds.Spec.Selector)}
 	pods, err := o.kube.CoreV1().Pods(namespace).List(ctx, selected)
 	if err != nil {
-		return v, fmt.Errorf("list pods in %s: %w", namespace, err)
+		return fmt.Errorf("list pods in %s: %w", namespace, err)
 	}
 	revisions, err := o.kube.AppsV1().ControllerRevisions(namespace).List(ctx, selected)
 	if err != nil {
-		return v, fmt.Errorf("list controllerrevisions in %s: %w", namespace, err)
+		return fmt.Errorf("list controllerrevisions in %s: %w", namespace, err)
 	}
 	digestOf, err := digestsOf(&v.rollout, owned[*appsv1.ControllerRevision](revisions.Items, ds.UID))
 	if err != nil {
-		return v, err
+		return err
 	}
 	all := make([]*corev1.Node, 0, len(nodes))
 	v.zones = map[string]string{}
@@ -148,7 +155,7 @@ func (o *observer) fleet(ctx context.Context, v rolloutView, nodes []corev1.Node
 		v.zones[nodes[i].Name] = nodes[i].Labels[corev1.LabelTopologyZone]
 	}
 	v.fleet = watch.Join(all, owned[*corev1.Pod](pods.Items, ds.UID), watch.NewPlacement(&ds.Spec.Template), nil, digestOf)
-	return v, nil
+	return nil
 }
 
 // owned are the objects that the owner controls.

@@ -202,22 +202,10 @@ func (p *planner) inferGitSync(ctx context.Context, declared *render.Declared) e
 	if err != nil {
 		return explainList(err)
 	}
-	ids := map[string]bool{}
-	for _, o := range declared.Objects {
-		ids[diff.IDOf(o.Unstructured).Entry()] = true
-	}
-	rollouts := map[types.NamespacedName]bool{}
-	for _, ds := range declared.DaemonSets {
-		rollouts[keyOf(ds)] = true
-	}
 	var owners []*v1alpha1.GitSync
 	var names []string
 	for i := range all.Items {
-		gs := &all.Items[i]
-		inventory := gs.Status.Inventory
-		if slices.ContainsFunc(gs.Status.Rollouts, func(r v1alpha1.RolloutSummary) bool {
-			return rollouts[types.NamespacedName{Namespace: r.Namespace, Name: r.Name}]
-		}) || inventory != nil && slices.ContainsFunc(inventory.Entries, func(e v1alpha1.InventoryEntry) bool { return ids[e.ID] }) {
+		if gs := &all.Items[i]; declaresSome(gs, declared) {
 			owners, names = append(owners, gs), append(names, gs.Namespace+"/"+gs.Name)
 		}
 	}
@@ -230,6 +218,25 @@ func (p *planner) inferGitSync(ctx context.Context, declared *render.Declared) e
 	default:
 		return errors.New("several GitSyncs declare something of this directory: choose one with --gitsync: " + strings.Join(names, ", "))
 	}
+}
+
+// declaresSome is whether the GitSync has applied something of what is declared.
+func declaresSome(gs *v1alpha1.GitSync, declared *render.Declared) bool {
+	for _, ds := range declared.DaemonSets {
+		if slices.ContainsFunc(gs.Status.Rollouts, func(r v1alpha1.RolloutSummary) bool {
+			return keyOf(ds) == types.NamespacedName{Namespace: r.Namespace, Name: r.Name}
+		}) {
+			return true
+		}
+	}
+	if gs.Status.Inventory == nil {
+		return false
+	}
+	applied := map[string]bool{}
+	for _, e := range gs.Status.Inventory.Entries {
+		applied[e.ID] = true
+	}
+	return slices.ContainsFunc(declared.Objects, func(o render.Object) bool { return applied[diff.IDOf(o.Unstructured).Entry()] })
 }
 
 func keyOf(ds render.DaemonSet) types.NamespacedName {

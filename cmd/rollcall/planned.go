@@ -32,36 +32,45 @@ func (p *planned) render(st style) string {
 	if p.gitsync != "" {
 		page.WriteString("GitSync " + st.paint(bold, p.gitsync) + "\n\n")
 	}
-	page.signed(p.objects.String())
+	if len(p.objects.Changes) > 0 {
+		page.signed(p.objects.String() + "\n")
+	}
 	for i := range p.rollouts {
-		page.WriteByte('\n')
 		page.forecast(&p.rollouts[i])
+		page.WriteByte('\n')
 	}
 	if len(p.objects.Of(diff.Delete)) > 0 {
-		page.WriteString("\nWhat is deleted goes after proof, and not before no pod reads it any more.\n")
+		page.WriteString("What is deleted goes after proof, once no pod reads it.\n")
 	}
-	page.WriteString("\n" + p.conclusion() + "\n")
+	page.WriteString(p.conclusion() + "\n")
 	return page.String()
 }
 
+// conclusion is what a reviewer has to know.
 func (p *planned) conclusion() string {
-	moving, nodes := 0, 0
+	counts, nodes := map[verdict]int{}, 0
 	for i := range p.rollouts {
+		counts[p.rollouts[i].Verdict]++
 		if p.rollouts[i].Verdict == willRoll {
-			moving++
 			nodes = max(nodes, p.rollouts[i].Nodes)
 		}
 	}
+	said := "No rollout"
 	switch {
 	case p.blocked():
 		return "Something cannot be applied: nothing of this would be."
+	case counts[willRoll] > 0:
+		said = fmt.Sprintf("Rollouts: %d of %d DaemonSets, over up to %d nodes", counts[willRoll], len(p.rollouts), nodes)
 	case !p.changes():
-		return "Nothing changes."
-	case moving == 0:
-		return "No rollout."
-	default:
-		return fmt.Sprintf("Rollouts: %d of %d DaemonSets, over up to %d nodes.", moving, len(p.rollouts), nodes)
+		said = "Nothing changes"
 	}
+	if n := counts[wouldBeHeld]; n > 0 {
+		said += fmt.Sprintf("; %d would be held", n)
+	}
+	if n := counts[isRejected]; n > 0 {
+		said += fmt.Sprintf("; %d rejected before", n)
+	}
+	return said + "."
 }
 
 // signed paints each line by the sign that it begins with.

@@ -37,12 +37,10 @@ func runeCells(r rune) int {
 	if unicode.In(r, unicode.Mn, unicode.Me) {
 		return 0
 	}
-	switch width.LookupRune(r).Kind() {
-	case width.EastAsianWide, width.EastAsianFullwidth:
+	if kind := width.LookupRune(r).Kind(); kind == width.EastAsianWide || kind == width.EastAsianFullwidth {
 		return 2
-	default:
-		return 1
 	}
+	return 1
 }
 
 // pad fills the text up with spaces on the right.

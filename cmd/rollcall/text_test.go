@@ -81,7 +81,7 @@ func TestWrapKeepsWithinTheColumns(t *testing.T) {
 // Whatever there is shows, and the bar is as long as it should be.
 func TestProportions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		counts := rapid.SliceOfN(rapid.IntRange(0, 5000), 1, int(cellKinds)).Draw(t, "counts")
+		counts := rapid.SliceOfN(rapid.IntRange(0, 5000), 1, cellKinds).Draw(t, "counts")
 		columns := rapid.IntRange(10, 60).Draw(t, "columns")
 		got := proportions(counts, columns)
 		sum := 0

@@ -9,9 +9,9 @@ import (
 
 // Set by the linker: see the Makefile.
 var (
-	version = "dev"     //nolint:gochecknoglobals // the linker writes to a global only
-	commit  = "unknown" //nolint:gochecknoglobals // as above
-	date    = "unknown" //nolint:gochecknoglobals // as above
+	version = "dev"
+	commit  = "unknown" //nolint:gochecknoglobals // the linker writes to a global only
+	date    = "unknown" //nolint:gochecknoglobals // the linker writes to a global only
 )
 
 type versionInfo struct {

@@ -84,17 +84,17 @@ func pause(ctx context.Context, d time.Duration) {
 // after that the last screen stays, and says so.
 func follow(ctx context.Context, changed <-chan struct{}, read func(context.Context) (screen, error), draw func(screen)) error {
 	shown, err := read(ctx)
-	if err != nil {
-		return unlessDone(ctx, err)
+	if err != nil && ctx.Err() == nil {
+		return err
 	}
 	readAt, next := time.Now(), time.Now()
 	dirty := false
-	for {
+	for ctx.Err() == nil {
 		shown.now = time.Now()
 		draw(shown)
 		pause(ctx, redraw)
 		if ctx.Err() != nil {
-			return nil
+			break
 		}
 		select {
 		case <-changed:
@@ -105,22 +105,15 @@ func follow(ctx context.Context, changed <-chan struct{}, read func(context.Cont
 			continue
 		}
 		began := time.Now()
-		if s, err := read(ctx); err != nil {
-			shown.stale = err.Error()
-		} else {
+		if s, err := read(ctx); err == nil {
 			shown, dirty = s, false
+		} else {
+			shown.stale = err.Error()
 		}
 		readAt = time.Now()
 		next = readAt.Add(thrift * readAt.Sub(began))
 	}
-}
-
-// unlessDone drops an error that comes from being stopped.
-func unlessDone(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
+	return nil
 }
 
 // frames draws screens over one another on a terminal, and one below the other

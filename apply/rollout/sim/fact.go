@@ -27,6 +27,8 @@ const (
 	Decided Event = "Decided"
 	// Asked: a command was given.
 	Asked Event = "Asked"
+	// Died: a leader's process is no more, and another one takes its place.
+	Died Event = "Died"
 	// NodeLeft: a node is gone.
 	NodeLeft Event = "NodeLeft"
 )

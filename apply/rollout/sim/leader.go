@@ -85,10 +85,11 @@ func (l *leader) list() {
 // something changed or the time has come.
 func (l *leader) run() {
 	c := l.c
-	if c.tick < l.resumes {
+	if c.tick < l.resumes || !c.daemonSet.exists {
 		return
 	}
 	if l.died {
+		c.tell(Fact{Event: Died, By: Adversary})
 		l.restart()
 	}
 	if l.seen != c.version && c.tick >= l.refreshed+c.opts.CacheLag {

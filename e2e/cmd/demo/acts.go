@@ -5,16 +5,17 @@ import (
 	"strings"
 )
 
-// The fleet repository's files as they are pushed. The first manifest is, line
-// by line, the DaemonSet that every Kubernetes tutorial shows.
-var (
-	//go:embed fleet/v1.yaml
-	manifestV1 string
-	//go:embed fleet/v2.yaml
-	manifestV2 string
-	//go:embed fleet/config.yaml
-	configMap string
-)
+// manifestV1 is, line by line, the DaemonSet that every Kubernetes tutorial
+// shows.
+//
+//go:embed fleet/v1.yaml
+var manifestV1 string
+
+//go:embed fleet/v2.yaml
+var manifestV2 string
+
+//go:embed fleet/config.yaml
+var configMap string
 
 // The fleet repository's files by name.
 const (

@@ -159,6 +159,7 @@ func TestDemo(t *testing.T) {
 
 // tryAll runs the commands in their order, and looks at what they did.
 func tryAll(t *testing.T, printed, clone string) {
+	t.Helper()
 	wants := []string{"noderollout.rollcall.dev/" + daemonSet, "", "CannotStart", "deleted", daemonSet + " is paused"}
 	for i, try := range tries(clone) {
 		if !strings.Contains(printed, try.command) {

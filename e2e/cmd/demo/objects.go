@@ -17,12 +17,11 @@ import (
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
-var (
-	//go:embed policy.yaml
-	policyYAML string
-	//go:embed gitsync.yaml
-	gitSyncYAML string
-)
+//go:embed policy.yaml
+var policyYAML string
+
+//go:embed gitsync.yaml
+var gitSyncYAML string
 
 // The names in the manifests and in gitsync.yaml.
 const (

@@ -1,0 +1,176 @@
+package sync
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/rollcall-dev/rollcall/apply"
+	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+const (
+	oldCommit = "0123456701234567012345670123456701234567"
+	newCommit = "89abcdef89abcdef89abcdef89abcdef89abcdef"
+)
+
+// outcomeOf is the outcome of a pass that has proven newCommit, changed.
+func outcomeOf(change func(*outcome)) *outcome {
+	o := newOutcome(&v1alpha1.GitSync{
+		ObjectMeta: metav1.ObjectMeta{Generation: 3, Annotations: map[string]string{v1alpha1.AnnotationReconcileAt: "17"}},
+		Status: v1alpha1.GitSyncStatus{
+			ObservedGeneration: 2, Applied: oldCommit, Proven: oldCommit, Fetched: &v1alpha1.Commit{Commit: oldCommit},
+			Inventory: &v1alpha1.Inventory{Entries: []v1alpha1.InventoryEntry{{ID: "a_b__ConfigMap", Version: "v1"}}},
+			Rollouts:  []v1alpha1.RolloutSummary{{Namespace: "kube-system", Name: "old", Phase: v1alpha1.PhaseProven}},
+			Conditions: []metav1.Condition{
+				{Type: "Ready", Status: metav1.ConditionFalse, Reason: "Rolling", LastTransitionTime: metav1.NewTime(before)},
+				{Type: "Reconciling", Status: metav1.ConditionTrue, Reason: "Rolling", LastTransitionTime: metav1.NewTime(before)},
+			},
+		},
+	})
+	o.fetched, o.declared, o.applied, o.proven = &v1alpha1.Commit{Commit: newCommit}, newCommit, newCommit, newCommit
+	o.rollouts, o.withheld = rollouts(v1alpha1.PhaseProven, "Proven"), []string{}
+	change(o)
+	return o
+}
+
+var (
+	before = time.Date(2026, time.January, 1, 12, 0, 0, 0, time.UTC)
+	now    = before.Add(time.Hour)
+)
+
+func rollouts(phase v1alpha1.Phase, reason string) []v1alpha1.RolloutSummary {
+	return []v1alpha1.RolloutSummary{
+		{Namespace: "kube-system", Name: "fine", Phase: v1alpha1.PhaseProven, Reason: "Proven"},
+		{Namespace: "kube-system", Name: "agent", Phase: phase, Reason: reason},
+	}
+}
+
+func TestCondition(t *testing.T) {
+	t.Parallel()
+	const rolling = "commit 89abcdef is applied; DaemonSet kube-system/agent is "
+	for name, c := range map[string]struct {
+		change func(*outcome)
+		want   apply.Condition
+	}{
+		"every rollout proven": {
+			func(*outcome) {},
+			apply.Condition{Ready: "True", Reason: "Proven", Message: "commit 89abcdef is applied and is proven on every eligible node of 2 DaemonSets"},
+		},
+		"no DaemonSet at all is said": {
+			func(o *outcome) { o.rollouts = nil },
+			apply.Condition{Ready: "True", Reason: "Proven", Message: "commit 89abcdef is applied and declares no DaemonSet"},
+		},
+		"what is kept is counted": {
+			func(o *outcome) {
+				o.withheld = []string{diff.ReasonInUse, diff.ReasonPruneDisabled, diff.ReasonInUse}
+			},
+			apply.Condition{Ready: "True", Reason: "Proven", Message: "commit 89abcdef is applied and is proven on every eligible node of 2 DaemonSets; not pruned: 2 InUse, 1 PruneDisabled"},
+		},
+		"a failure beats everything": {
+			func(o *outcome) {
+				o.gs.Spec.Suspend, o.rollouts, o.withheld = true, rollouts(v1alpha1.PhaseHeld, "Paused"), []string{diff.ReasonEmptyRender}
+				o.fail(&apply.Error{Reason: apply.ReasonForbidden, Object: "Service a/b (b.yaml)", Message: "may not"})
+			},
+			apply.Condition{Ready: "False", Extra: "Reconciling", Reason: "Forbidden", Message: "Service a/b (b.yaml): Forbidden: may not"},
+		},
+		"suspended keeps what was": {
+			func(o *outcome) { o.gs.Spec.Suspend, o.rollouts = true, rollouts(v1alpha1.PhaseHeld, "Paused") },
+			apply.Condition{Ready: "False", Reason: "Suspended", Message: "suspended: nothing is polled or applied; rollouts under way go on"},
+		},
+		"suspended from the start": {
+			func(o *outcome) { o.gs.Spec.Suspend, o.gs.Status.Conditions = true, nil },
+			apply.Condition{Ready: "Unknown", Reason: "Suspended", Message: "suspended: nothing is polled or applied; rollouts under way go on"},
+		},
+		"an empty commit prunes nothing and waits for a person": {
+			func(o *outcome) {
+				o.applied, o.proven, o.rollouts, o.withheld = "", "", nil, []string{diff.ReasonEmptyRender, diff.ReasonEmptyRender}
+			},
+			apply.Condition{Ready: "False", Extra: "Stalled", Reason: "PruneBlocked", Message: "commit 89abcdef declares no object at all, so that all 2 objects are kept: " +
+				"push a commit that declares some, correct spec.source.path, or delete the GitSync and its objects by hand"},
+		},
+		"a rejected rollout": {
+			func(o *outcome) { o.rollouts = rollouts(v1alpha1.PhaseRejected, "CrashLoop") },
+			apply.Condition{Ready: "False", Extra: "Stalled", Reason: "RolloutStopped", Message: "DaemonSet kube-system/agent is Rejected (CrashLoop): see its NodeRollout"},
+		},
+		"a held rollout keeps what Git dropped": {
+			func(o *outcome) {
+				o.rollouts, o.withheld = rollouts(v1alpha1.PhaseHeld, "Paused"), []string{diff.ReasonAwaitingProof}
+			},
+			apply.Condition{Ready: "False", Extra: "Stalled", Reason: "RolloutStopped", Message: "DaemonSet kube-system/agent is Held (Paused): see its NodeRollout; not pruned: 1 AwaitingProof"},
+		},
+		"waiting":   {func(o *outcome) { o.rollouts = rollouts(v1alpha1.PhaseWaiting, "Declared") }, moving(rolling + "Waiting (Declared)")},
+		"replacing": {func(o *outcome) { o.rollouts = rollouts(v1alpha1.PhaseReplacing, "Replacing") }, moving(rolling + "Replacing (Replacing)")},
+		"soaking":   {func(o *outcome) { o.rollouts = rollouts(v1alpha1.PhaseSoaking, "Soaking") }, moving(rolling + "Soaking (Soaking)")},
+		"returning": {func(o *outcome) { o.rollouts = rollouts(v1alpha1.PhaseReturning, "Returning") }, moving(rolling + "Returning (Returning)")},
+		"not begun": {func(o *outcome) { o.rollouts = rollouts("", "") }, moving(rolling + " ()")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if d := cmp.Diff(c.want, outcomeOf(c.change).condition()); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func moving(message string) apply.Condition {
+	return apply.Condition{Ready: "False", Extra: "Reconciling", Reason: "Rolling", Message: message}
+}
+
+// TestEveryPhaseHasACondition fails when a phase is added that no row knows:
+// it would count as proven.
+func TestEveryPhaseHasACondition(t *testing.T) {
+	t.Parallel()
+	for _, phase := range []v1alpha1.Phase{
+		v1alpha1.PhaseWaiting, v1alpha1.PhaseReplacing, v1alpha1.PhaseSoaking, v1alpha1.PhaseReturning, v1alpha1.PhaseRejected, v1alpha1.PhaseHeld, "Unheard",
+	} {
+		o := outcomeOf(func(o *outcome) { o.rollouts = rollouts(phase, "Because") })
+		if c := o.condition(); c.Ready != metav1.ConditionFalse {
+			t.Errorf("with a rollout that is %s the GitSync is Ready=%s", phase, c.Ready)
+		}
+	}
+}
+
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	inventory := &v1alpha1.Inventory{Entries: []v1alpha1.InventoryEntry{{ID: "c_d__Secret", Version: "v1"}}}
+	done := outcomeOf(func(o *outcome) { o.inventory = inventory }).status(now)
+	failed := outcomeOf(func(o *outcome) {
+		*o = *newOutcome(o.gs)
+		o.fail(errors.New("no Git"))
+	}).status(now)
+
+	if done.ObservedGeneration != 3 || failed.ObservedGeneration != 3 {
+		t.Errorf("observedGeneration %d and %d, want 3: a failed pass has seen the spec too", done.ObservedGeneration, failed.ObservedGeneration)
+	}
+	if done.LastHandledReconcileAt != "17" || failed.LastHandledReconcileAt != "17" {
+		t.Errorf("lastHandledReconcileAt %q and %q, want 17", done.LastHandledReconcileAt, failed.LastHandledReconcileAt)
+	}
+	if done.Fetched.Commit != newCommit || done.Applied != newCommit || done.Proven != newCommit || done.Inventory != inventory {
+		t.Errorf("a pass to the end leaves %+v", done)
+	}
+	if failed.Fetched.Commit != oldCommit || failed.Applied != oldCommit || failed.Proven != oldCommit || len(failed.Inventory.Entries) != 1 || failed.Rollouts[0].Name != "old" {
+		t.Errorf("a pass that failed at once leaves %+v, want what was there", failed)
+	}
+	ready, reconciling := failed.Conditions[0], failed.Conditions[1]
+	if !ready.LastTransitionTime.Time.Equal(before) || !reconciling.LastTransitionTime.Time.Equal(before) || ready.ObservedGeneration != 3 {
+		t.Errorf("conditions %+v: want the transition times of before, for neither status has changed", failed.Conditions)
+	}
+	if got := done.Conditions; len(got) != 1 || !got[0].LastTransitionTime.Time.Equal(now) {
+		t.Errorf("conditions %+v, want Ready alone, since now", got)
+	}
+}
+
+func TestMessagesAreBounded(t *testing.T) {
+	t.Parallel()
+	o := outcomeOf(func(o *outcome) { o.fail(errors.New(strings.Repeat("ü", 5000))) })
+	if got := o.condition().Message; len(got) > maxMessage+10 || !strings.HasSuffix(got, "…") || strings.Contains(got, "\uFFFD") {
+		t.Errorf("message of %d bytes that ends in %q", len(got), got[len(got)-10:])
+	}
+}
