@@ -159,15 +159,17 @@ func (r *Rollouts) ensureRollout(ctx context.Context, d Declaration) (*v1alpha1.
 	client := r.Kinds.NodeRollouts(d.key().Namespace)
 	n, err := client.Get(ctx, d.key().Name, metav1.GetOptions{})
 	if err == nil && n.Labels[v1alpha1.LabelOwner] != d.Owner {
-		n.Labels = labelled(n.Labels, d.Owner) // the DaemonSet was handed over
-		n, err = client.Update(ctx, n, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager})
-		return n, wrap("update noderollout", d.key(), err)
+		// The DaemonSet was handed over: its new owner adopts it as it runs.
+		err = client.Delete(ctx, n.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(n.UID))})
+		if err == nil {
+			n, err = client.Get(ctx, d.key().Name, metav1.GetOptions{})
+		}
 	}
 	if err == nil || !apierrors.IsNotFound(err) {
 		return n, wrap("get noderollout", d.key(), err)
 	}
 	n, err = client.Create(ctx, &v1alpha1.NodeRollout{ObjectMeta: metav1.ObjectMeta{
-		Namespace: d.key().Namespace, Name: d.key().Name, Labels: map[string]string{v1alpha1.LabelOwner: d.Owner},
+		Namespace: d.key().Namespace, Name: d.key().Name, Labels: labelled(nil, d.Owner),
 	}}, metav1.CreateOptions{FieldManager: v1alpha1.FieldManager})
 	return n, wrap("create noderollout", d.key(), err)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -122,20 +123,20 @@ func (s store) get(ctx context.Context, suffix string) (*corev1.ConfigMap, error
 
 func (s store) write(ctx context.Context, owner *v1alpha1.NodeRollout, suffix string, old *corev1.ConfigMap, data map[string]string) error {
 	name := s.key.Name + suffix
+	owners := []metav1.OwnerReference{{APIVersion: v1alpha1.GroupVersion().String(), Kind: "NodeRollout", Name: owner.Name, UID: owner.UID}}
 	if old == nil {
-		cm := &corev1.ConfigMap{Data: data, ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: s.key.Namespace, OwnerReferences: []metav1.OwnerReference{{
-			APIVersion: v1alpha1.GroupVersion().String(), Kind: "NodeRollout", Name: owner.Name, UID: owner.UID,
-		}}}}
+		cm := &corev1.ConfigMap{Data: data, ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: s.key.Namespace, OwnerReferences: owners}}
 		if _, err := s.client.CoreV1().ConfigMaps(s.key.Namespace).Create(ctx, cm, metav1.CreateOptions{FieldManager: v1alpha1.FieldManager}); err != nil {
 			return fmt.Errorf("create configmap %s/%s: %w", s.key.Namespace, name, err)
 		}
 		return nil
 	}
-	if maps.Equal(old.Data, data) {
+	if maps.Equal(old.Data, data) && slices.Equal(old.OwnerReferences, owners) {
 		return nil
 	}
 	cm := old.DeepCopy()
 	cm.Data = data
+	cm.OwnerReferences = owners // those of an earlier NodeRollout would have it collected
 	if _, err := s.client.CoreV1().ConfigMaps(s.key.Namespace).Update(ctx, cm, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager}); err != nil {
 		return fmt.Errorf("update configmap %s/%s: %w", s.key.Namespace, name, err)
 	}

@@ -27,7 +27,7 @@ func adoptable(t *testing.T, nodes int, text string) *world {
 	ds.Annotations = map[string]string{corev1.LastAppliedConfigAnnotation: string(last)}
 	_, err = w.cluster.Client.AppsV1().DaemonSets(metav1.NamespaceDefault).Create(t.Context(), &ds, metav1.CreateOptions{FieldManager: "kubectl-client-side-apply"})
 	w.must(err, "create DaemonSet")
-	w.waitUpdated(int32(nodes)) //nolint:gosec // a test has few nodes
+	w.waitUpdated(int32(nodes))
 	return w
 }
 
@@ -70,8 +70,8 @@ func TestAdoptionOfAnotherTemplateRollsInWaves(t *testing.T) {
 	bad := w.pushTag("bad")
 	w.follow()
 	n := w.waitRejected(bad, time.Minute)
-	r.wantRadius(t, "bad", 2)
-	w.waitTag("v1", w.nodes(), time.Minute)
+	r.wantRadius(t, "bad")
+	w.waitTag("v1", w.nodes())
 	for _, node := range r.nodesOf("bad") {
 		delete(before, node)
 	}
@@ -85,7 +85,7 @@ func TestAdoptionOfAnotherTemplateRollsInWaves(t *testing.T) {
 
 	good := w.deliver("v2")
 	w.waitProven(good, 2*time.Minute)
-	w.waitTag("v2", w.nodes(), time.Minute)
+	w.waitTag("v2", w.nodes())
 	r.wantWorst(t, 3)
 	for node, p := range w.agents() {
 		if env := p.Spec.Containers[0].Env; len(env) > 0 {

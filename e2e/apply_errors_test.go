@@ -127,5 +127,4 @@ stringData: {a: %s, b: %s-2}`, canary, canary, canary))
 		}
 	}
 	a.contains(text, "*** (before)", "*** (after)", "Conflict", "data.a")
-	a.Logf("said of Secrets:\n%s", said.String())
 }

@@ -159,7 +159,7 @@ func (a *applying) live(resource schema.GroupVersionResource, name string) *unst
 	return o
 }
 
-// write makes a request of the kind that another tool makes.
+// create creates an object as another tool does.
 func (a *applying) create(manager string, resource schema.GroupVersionResource, manifest string) *unstructured.Unstructured {
 	a.Helper()
 	o, err := a.cluster.Dynamic.Resource(resource).Namespace(a.namespace).Create(a.Context(), a.parse(manifest), metav1.CreateOptions{FieldManager: manager})
@@ -169,6 +169,7 @@ func (a *applying) create(manager string, resource schema.GroupVersionResource, 
 	return o
 }
 
+// patch changes an object as another tool does.
 func (a *applying) patch(manager string, kind types.PatchType, resource schema.GroupVersionResource, name, patch string) {
 	a.Helper()
 	_, err := a.cluster.Dynamic.Resource(resource).Namespace(a.namespace).Patch(a.Context(), name, kind, []byte(patch), metav1.PatchOptions{FieldManager: manager})

@@ -37,16 +37,16 @@ func BenchmarkRollout(b *testing.B) {
 
 	b.Run("rollcall", func(b *testing.B) {
 		for i := range b.N {
-			writes := w.writes(b)
+			writes := w.writes()
 			w.waitProven(w.deliver("v"+stamp(b, i)), 5*time.Minute)
-			b.ReportMetric(float64(w.writes(b)["rollcall"]-writes["rollcall"])/nodes, "writes/node")
+			b.ReportMetric(float64(w.writes()["rollcall"]-writes["rollcall"])/nodes, "writes/node")
 		}
 	})
 	b.Run("native", func(b *testing.B) {
 		for i := range b.N {
-			writes := w.writes(b)
+			writes := w.writes()
 			w.rollNative("v"+stamp(b, i), nodes)
-			b.ReportMetric(float64(w.writes(b)["daemon-set-controller"]-writes["daemon-set-controller"])/nodes, "writes/node")
+			b.ReportMetric(float64(w.writes()["daemon-set-controller"]-writes["daemon-set-controller"])/nodes, "writes/node")
 		}
 	})
 }
@@ -99,26 +99,34 @@ func (w *world) waitNative(nodes int32) {
 
 // writes counts the requests that changed something, by who made them, since
 // the cluster began.
-func (w *world) writes(t testing.TB) map[string]int {
-	t.Helper()
-	f, err := os.Open(filepath.Clean(w.cluster.AuditLog))
-	w.must(err, "open audit log")
-	defer f.Close()
+func (w *world) writes() map[string]int {
+	w.t.Helper()
 	out := map[string]int{}
-	lines := bufio.NewScanner(f)
+	w.auditEvents(func(e *auditv1.Event) {
+		switch e.Verb {
+		case "create", "update", "patch", "delete", "deletecollection":
+			out[writer(e)]++
+		}
+	})
+	return out
+}
+
+// auditEvents calls f for every request that has been answered.
+func (w *world) auditEvents(f func(*auditv1.Event)) {
+	w.t.Helper()
+	file, err := os.Open(filepath.Clean(w.cluster.AuditLog))
+	w.must(err, "open audit log")
+	defer file.Close()
+	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		var e auditv1.Event
 		if json.Unmarshal(lines.Bytes(), &e) != nil || e.Stage != auditv1.StageResponseComplete {
 			continue // the last line may be half written
 		}
-		switch e.Verb {
-		case "create", "update", "patch", "delete", "deletecollection":
-			out[writer(&e)]++
-		}
+		f(&e)
 	}
 	w.must(lines.Err(), "read audit log")
-	return out
 }
 
 func writer(e *auditv1.Event) string {

@@ -22,6 +22,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,10 +30,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 	"k8s.io/client-go/restmapper"
 
 	"github.com/rollcall-dev/rollcall/e2e/cluster"
 	"github.com/rollcall-dev/rollcall/e2e/product"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
 // release is the name and namespace that the tests install the chart under.
@@ -40,6 +43,14 @@ const (
 	release          = "rollcall"
 	releaseNamespace = "rollcall-system"
 )
+
+// forScenarios are the values of every other test: rollcall may also apply the
+// custom resources of one of them.
+const forScenarios = `
+rbac:
+  extraRules:
+  - {apiGroups: [e2e.rollcall.dev], resources: [widgets], verbs: [get, create, patch, delete]}
+`
 
 // everything is a set of values that switches on all that is off by default.
 const everything = `
@@ -318,15 +329,10 @@ func metricNames(t *testing.T, root string) map[string]bool {
 // may do all that it has to, and little else.
 func TestChartRules(t *testing.T) {
 	t.Parallel()
-	w := idleWorld(t, cluster.Options{Nodes: 6, Zones: 3})
-	w.installAccount()
-	path, _, err := w.cluster.LogIn(t.Context(), releaseNamespace, release)
-	w.must(err, "log in as the chart's account")
-
+	w := idleWorld(t, cluster.Options{Nodes: 6, Zones: 3, Audit: true})
 	t.Run("may", func(t *testing.T) { testPermissions(t, w) })
 
-	w.options.Kubeconfig = path
-	w.options.Args = append(w.options.Args, "--leader-elect", "--lease-name", release, "--lease-namespace", releaseNamespace)
+	w.options.Args = append(w.options.Args, "--leader-elect")
 	w.startController()
 	w.policy(quick())
 	objects := map[string]string{
@@ -342,7 +348,10 @@ func TestChartRules(t *testing.T) {
 		"driver.yaml":  "apiVersion: storage.k8s.io/v1\nkind: CSIDriver\nmetadata: {name: agent.example.com}\n",
 	}
 	w.push("what agents come with", objects)
-	w.follow()
+	credentials := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "git"}, Data: map[string][]byte{"username": []byte("any"), "password": []byte("any")}}
+	_, err := w.cluster.Client.CoreV1().Secrets(metav1.NamespaceDefault).Create(t.Context(), credentials, metav1.CreateOptions{})
+	w.must(err, "create Secret")
+	w.follow(func(gs *v1alpha1.GitSync) { gs.Spec.Source.SecretRef = &corev1.LocalObjectReference{Name: "git"} })
 	w.waitProven(w.deliver("v1"), time.Minute)
 	w.waitProven(w.deliver("v2"), time.Minute)
 	w.waitRejected(w.deliver("bad"), time.Minute)
@@ -365,6 +374,57 @@ func TestChartRules(t *testing.T) {
 			t.Errorf("the chart's roles lack something: %s", line)
 		}
 	}
+	w.push("no agents", map[string]string{"rest.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: rest}\n"})
+	w.must(w.repo.Remove("daemonset.yaml"), "remove daemonset.yaml")
+	w.push("no agents any more", nil)
+	w.poke()
+	w.eventually("the NodeRollout is gone with its DaemonSet", 30*time.Second, func() (bool, error) {
+		_, err := w.kinds.NodeRollouts(metav1.NamespaceDefault).Get(t.Context(), agent, metav1.GetOptions{})
+		return apierrors.IsNotFound(err), nil
+	})
+	w.wantNoSpareVerb()
+}
+
+// wantNoSpareVerb compares what the controller's own roles allow with what the
+// audit log says that it did.
+func (w *world) wantNoSpareVerb() {
+	w.t.Helper()
+	used := w.audited("system:serviceaccount:" + releaseNamespace + ":" + release)
+	// An event is only patched when the same one comes again soon.
+	used["patch events"] = true
+	for _, o := range chartObjects(w.t, "") {
+		if !strings.HasSuffix(o.GetKind(), "Role") || strings.HasSuffix(o.GetName(), "-apply") {
+			continue
+		}
+		var role rbacv1.ClusterRole
+		w.must(runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &role), "read role")
+		for _, rule := range role.Rules {
+			for _, resource := range rule.Resources {
+				for _, verb := range rule.Verbs {
+					if !used[verb+" "+resource] {
+						w.t.Errorf("%s %s allows %s %s, which nothing needed", o.GetKind(), o.GetName(), verb, resource)
+					}
+				}
+			}
+		}
+	}
+}
+
+// audited are the verbs and resources of an account's requests.
+func (w *world) audited(user string) map[string]bool {
+	w.t.Helper()
+	out := map[string]bool{}
+	w.auditEvents(func(e *auditv1.Event) {
+		if e.User.Username != user || e.ObjectRef == nil {
+			return
+		}
+		resource := e.ObjectRef.Resource
+		if e.ObjectRef.Subresource != "" {
+			resource += "/" + e.ObjectRef.Subresource
+		}
+		out[e.Verb+" "+resource] = true
+	})
+	return out
 }
 
 // namespace is the namespace of the release.
@@ -378,7 +438,7 @@ func namespace() *unstructured.Unstructured {
 func (w *world) installAccount() {
 	w.t.Helper()
 	create(w.t, w.cluster, namespace())
-	for _, object := range chartObjects(w.t, "") {
+	for _, object := range chartObjects(w.t, forScenarios) {
 		switch object.GroupVersionKind().GroupKind() {
 		case schema.GroupKind{Kind: "ServiceAccount"}:
 			create(w.t, w.cluster, object)

@@ -22,8 +22,8 @@ func TestKillerStopsAtItsCanariesAndTheNodesRecover(t *testing.T) {
 	commit := w.deliver("killer")
 	n := w.waitRejected(commit, 2*time.Minute)
 
-	r.wantRadius(t, "killer", 2)
-	w.waitTag("v1", w.nodes(), time.Minute)
+	r.wantRadius(t, "killer")
+	w.waitTag("v1", w.nodes())
 	r.wantWorst(t, 3)
 	if got := n.Status.Rejected[0].Reason; got != "NodeNotReady" {
 		t.Errorf("rejected for %s, want NodeNotReady", got)
@@ -47,8 +47,8 @@ func TestFailureBudgetLetsTheRolloutGoOn(t *testing.T) {
 	w.must(w.cluster.SetNodeReady(t.Context(), sick, true), "make node Ready")
 	w.waitProven(second, 2*time.Minute)
 
-	w.waitTag("v2", but(w.nodes(), sick), time.Minute)
-	w.waitTag("v1", []string{sick}, time.Minute)
+	w.waitTag("v2", but(w.nodes(), sick))
+	w.waitTag("v1", []string{sick})
 	r.wantWorst(t, 3)
 	r.wantHistory(t, []string{sick}, "v1", "v2", "v1")
 	n := w.waitRollout("the failed node is listed", time.Minute, func(n *v1alpha1.NodeRollout) bool { return len(n.Status.Failing) > 0 })
@@ -76,7 +76,7 @@ func TestChurnDuringTheSoakGetsTheProvenVersion(t *testing.T) {
 		w.deletePods(strays...)
 	})
 	canaries := w.waitSoaking(r, "canary", "v2")
-	w.waitTag("v1", strays, time.Minute)
+	w.waitTag("v1", strays)
 	r.blame(strays...)
 	victim, bystanders := canaries[0], but(old, append(slices.Clone(canaries), strays...)...)[:9]
 	r.excuse(victim)
@@ -85,15 +85,15 @@ func TestChurnDuringTheSoakGetsTheProvenVersion(t *testing.T) {
 	w.deletePods(bystanders[4:]...)
 	joined, err := w.cluster.AddNodes(t.Context(), 10)
 	w.must(err, "add nodes")
-	w.waitTag("v1", append(joined, bystanders...), time.Minute)
+	w.waitTag("v1", append(joined, bystanders...))
 	r.blame(bystanders...)
 
-	w.waitTag("v2", []string{victim}, time.Minute)
+	w.waitTag("v2", []string{victim})
 	again := w.agents()[victim]
 	r.blame(victim)
 	w.waitProven(second, 3*time.Minute)
 
-	w.waitTag("v2", w.nodes(), time.Minute)
+	w.waitTag("v2", w.nodes())
 	if got := len(w.nodes()); got != 30 {
 		t.Fatalf("%d nodes, want 30", got)
 	}
@@ -125,8 +125,8 @@ func TestTouchedNodeThatVanishes(t *testing.T) {
 		if got := n.Status.Rejected[0]; got.Reason != "NodeVanished" || !strings.Contains(got.Message, lost) {
 			t.Errorf("rejected as %+v, want NodeVanished of %s", got, lost)
 		}
-		r.wantRadius(t, "slow", 2)
-		w.waitTag("v1", w.nodes(), time.Minute)
+		r.wantRadius(t, "slow")
+		w.waitTag("v1", w.nodes())
 		r.wantWorst(t, 3)
 	})
 	t.Run("with notice is none", func(t *testing.T) {
@@ -146,7 +146,7 @@ func TestTouchedNodeThatVanishes(t *testing.T) {
 			p.MaxUnavailable = &eight
 		}))
 		w.waitProven(commit, 2*time.Minute)
-		w.waitTag("v2-a:slow", w.nodes(), time.Minute)
+		w.waitTag("v2-a:slow", w.nodes())
 	})
 }
 

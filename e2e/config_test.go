@@ -122,9 +122,7 @@ func everyReference(n *tenant) {
 	for name, file := range files {
 		first[name+".yaml"] = file("1")
 	}
-	commit := n.push("first", first)
-	n.follow()
-	n.waitProven(commit)
+	n.waitProven(n.followAfter(first))
 	old := n.oneCopy()
 	if len(old) != len(files) {
 		n.t.Fatalf("pods read %v, want %d copies", old, len(files))
@@ -197,9 +195,7 @@ func (n *tenant) wantCopiesOfRevisions() {
 // badConfig is a config that comes with an image that fails: the canaries go
 // back to the old copy, which is still there.
 func badConfig(n *tenant) {
-	first := n.push("first", map[string]string{"daemonset.yaml": mounting(agent, "v1", "config"), "config.yaml": plainConfig("config", "1")})
-	n.follow()
-	n.waitProven(first)
+	n.waitProven(n.followAfter(map[string]string{"daemonset.yaml": mounting(agent, "v1", "config"), "config.yaml": plainConfig("config", "1")}))
 	old := n.oneCopy()
 	bad := n.deliver("bad", map[string]string{"daemonset.yaml": mounting(agent, "bad", "config"), "config.yaml": plainConfig("config", "2")})
 	n.waitRejected(bad)
@@ -229,9 +225,7 @@ func optedOut(n *tenant) {
 	free := func(value string) string {
 		return strings.Replace(plainConfig("config", value), "metadata:\n", "metadata:\n  annotations: {rollcall.dev/pin-config: \"false\"}\n", 1)
 	}
-	first := n.push("first", map[string]string{"daemonset.yaml": mounting(agent, "v1", "config"), "config.yaml": free("1")})
-	n.follow()
-	n.waitProven(first)
+	n.waitProven(n.followAfter(map[string]string{"daemonset.yaml": mounting(agent, "v1", "config"), "config.yaml": free("1")}))
 	if got := n.oneCopy(); len(got) > 0 {
 		n.t.Errorf("pods read copies %v of what opted out", got)
 	}
@@ -311,9 +305,7 @@ func adoptedConfig(n *tenant) {
 		return "", nil
 	})
 	before := podUIDs(n)
-	first := n.push("first", files)
-	n.follow()
-	n.waitProven(first)
+	n.waitProven(n.followAfter(files))
 	if d := cmp.Diff(before, podUIDs(n)); d != "" {
 		n.t.Fatalf("adoption restarted pods:\n%s", d)
 	}

@@ -33,7 +33,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	good := w.deliver("v2")
 	w.killTimes(chance, 20)
 	w.waitProven(good, 3*time.Minute)
-	w.waitTag("v2", w.nodes(), time.Minute)
+	w.waitTag("v2", w.nodes())
 	r.wantHistory(t, w.nodes(), "v1", "v2")
 	r.wantWorst(t, 2)
 	w.waitUpdated(20)
@@ -42,8 +42,8 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	bad := w.deliver("flaky")
 	w.killTimes(chance, 8)
 	w.waitRejected(bad, 2*time.Minute)
-	r.wantRadius(t, "flaky", 2)
-	w.waitTag("v2", w.nodes(), time.Minute)
+	r.wantRadius(t, "flaky")
+	w.waitTag("v2", w.nodes())
 	hurt := r.nodesOf("flaky")
 	r.wantHistory(t, hurt, "v2", "flaky", "v2")
 	r.wantHistory(t, but(w.nodes(), hurt...), "v2")
@@ -54,7 +54,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 // a failed test has logged.
 func seeded(t *testing.T) *rand.Rand {
 	t.Helper()
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any bits will do
+	seed := uint64(time.Now().UnixNano())
 	if text := os.Getenv("ROLLCALL_E2E_SEED"); text != "" {
 		var err error
 		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
@@ -62,7 +62,7 @@ func seeded(t *testing.T) *rand.Rand {
 		}
 	}
 	t.Logf("ROLLCALL_E2E_SEED=%d", seed)
-	return rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // not a secret
+	return rand.New(rand.NewPCG(seed, 0))
 }
 
 // killTimes kills the controller so many times, each within a second of its
@@ -117,7 +117,7 @@ func TestLeaderChangesInTheMiddleOfAPulse(t *testing.T) {
 	w.until("the first replica stands by or has ended", time.Minute, func() (bool, string) { return !leads(first), "it leads" })
 	w.waitProven(commit, 2*time.Minute)
 
-	w.waitTag("v2", w.nodes(), time.Minute)
+	w.waitTag("v2", w.nodes())
 	r.wantHistory(t, w.nodes(), "v1", "v2")
 	r.wantWorst(t, 3)
 	w.waitUpdated(12)

@@ -59,14 +59,14 @@ func TestPeopleMeddle(t *testing.T) {
 		// live template, one at a time: that is the person's doing.
 		r.excuse(canaries...)
 		w.meddle(rest)
-		w.waitTag("v2", canaries, time.Minute)
+		w.waitTag("v2", canaries)
 		r.excuse(untouched[:2]...)
 		w.deletePods(canaries[0], untouched[0], untouched[1])
-		w.waitTag("v1", untouched, time.Minute)
+		w.waitTag("v1", untouched)
 		if leaked := but(r.nodesOf("v2"), canaries...); len(leaked) > 0 {
 			t.Errorf("in the soak of the canaries %v the candidate leaked to %v", canaries, leaked)
 		}
-		w.waitTag("v2", canaries, time.Minute)
+		w.waitTag("v2", canaries)
 		r.blame(slices.Concat(canaries, untouched[:2])...)
 
 		for _, patch := range []struct{ manager, patch string }{
@@ -75,7 +75,7 @@ func TestPeopleMeddle(t *testing.T) {
 			w.onGate(func() {}, func() { w.patchDaemonSet(patch.manager, patch.patch) })
 		}
 		w.waitProven(commit, 2*time.Minute)
-		w.waitTag("v2", w.nodes(), time.Minute)
+		w.waitTag("v2", w.nodes())
 		if got := r.nodesOf("by-hand"); len(got) > 0 {
 			t.Errorf("the image that a person set ran on %v", got)
 		}
@@ -105,7 +105,7 @@ func TestPauseAndRetry(t *testing.T) {
 		}
 		w.patchRollout(`{"paused":false}`)
 		w.waitProven(commit, 2*time.Minute)
-		w.waitTag("v2", w.nodes(), time.Minute)
+		w.waitTag("v2", w.nodes())
 		r.wantHistory(t, w.nodes(), "v1", "v2")
 		r.wantWorst(t, 3)
 	})
@@ -120,8 +120,8 @@ func TestPauseAndRetry(t *testing.T) {
 			s := again.Status
 			return s.Phase == v1alpha1.PhaseRejected && s.HandledRetry == again.Spec.Retry && !s.Rejected[0].At.Equal(&n.Status.Rejected[0].At)
 		})
-		w.waitTag("v2", w.nodes(), time.Minute)
-		r.wantRadius(t, "bad", 2)
+		w.waitTag("v2", w.nodes())
+		r.wantRadius(t, "bad")
 		r.wantHistory(t, first, "v2", "bad", "v2", "bad", "v2")
 		if got := len(again.Status.Rejected); got != 1 {
 			t.Errorf("%d rejections of one digest", got)

@@ -25,7 +25,9 @@ func TestPrune(t *testing.T) {
 		"paused":        notPrunedWhilePaused,
 		"empty render":  emptyRender,
 		"prune off":     pruneOff,
+		"protected":     protectedKind,
 		"released":      released,
+		"handed over":   handedOver,
 		"agent removed": agentRemoved,
 		"by hand":       deletedByHand,
 		"renamed file":  renamedFile,
@@ -136,6 +138,16 @@ func pruneOff(n *tenant) {
 	n.waitPruned("extra")
 }
 
+// protectedKind is a Namespace: everything in it would go too.
+func protectedKind(n *tenant) {
+	namespace := "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: " + n.namespace + "-more\n"
+	n.waitProven(n.followAfter(map[string]string{"namespace.yaml": namespace, "extra.yaml": plainConfig("extra", "1")}))
+	n.waitProven(n.deliver("drop", map[string]string{"namespace.yaml": ""}))
+	n.wantWithheld("ProtectedKind")
+	_, err := n.w.cluster.Client.CoreV1().Namespaces().Get(n.t.Context(), n.namespace+"-more", metav1.GetOptions{})
+	n.must(err, "get the namespace that Git dropped")
+}
+
 // released is an object whose owner label somebody took away.
 func released(n *tenant) {
 	before := n.good()
@@ -153,12 +165,56 @@ func released(n *tenant) {
 	n.wantStill(before)
 }
 
-// agentRemoved drops one of two DaemonSets with its config.
+// handedOver is a DaemonSet that one GitSync lets go of and another one takes
+// over: nothing restarts.
+func handedOver(n *tenant) {
+	commit := n.push("first", map[string]string{"a/daemonset.yaml": manifest("v1"), "a/extra.yaml": plainConfig("extra", "1"), "b/daemonset.yaml": manifest("v1")})
+	n.follow(func(gs *v1alpha1.GitSync) { gs.Spec.Source.Path, gs.Spec.Prune = "a", false })
+	n.waitProven(commit)
+	before := n.state()
+	n.rival("b")
+	n.waitHeld("rival", "OwnedByAnother", "b/daemonset.yaml")
+	n.waitProven(n.deliver("let go", map[string]string{"a/daemonset.yaml": ""}))
+	patch := []byte(`{"metadata":{"labels":{"` + v1alpha1.LabelOwner + `":null}}}`)
+	_, err := n.w.cluster.Client.AppsV1().DaemonSets(n.namespace).Patch(n.t.Context(), agent, types.MergePatchType, patch, metav1.PatchOptions{})
+	n.must(err, "take the label away")
+	n.waitSync("rival", "the rival has it", func(gs *v1alpha1.GitSync) bool {
+		return gs.Status.Proven != "" && readyCondition(gs).Status == metav1.ConditionTrue
+	})
+	r := n.waitRollout(agent, "its rollout is the rival's", func(r *v1alpha1.NodeRollout) bool { return r.Status.Phase == v1alpha1.PhaseProven })
+	if r.Labels[v1alpha1.LabelOwner] != n.namespace+".rival" {
+		n.t.Errorf("the NodeRollout has labels %v, want the rival as its owner", r.Labels)
+	}
+	n.wantStill(before)
+	n.wantState(agent)
+}
+
+// wantState waits until the records of a rollout are its own, so that they do
+// not go with an earlier NodeRollout of the name.
+func (n *tenant) wantState(name string) {
+	n.t.Helper()
+	n.eventually("the records of "+name+" are its NodeRollout's", func(ctx context.Context) (string, error) {
+		r, err := n.w.kinds.NodeRollouts(n.namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err.Error(), nil
+		}
+		for _, suffix := range []string{".rollcall-state", ".rollcall-declared"} {
+			cm, err := n.w.cluster.Client.CoreV1().ConfigMaps(n.namespace).Get(ctx, name+suffix, metav1.GetOptions{})
+			if err != nil {
+				return err.Error(), nil
+			}
+			if len(cm.OwnerReferences) != 1 || cm.OwnerReferences[0].UID != r.UID {
+				return name + suffix + " belongs to an earlier NodeRollout", nil
+			}
+		}
+		return "", nil
+	})
+}
+
+// agentRemoved drops one of two DaemonSets with its config, and takes it back.
 func agentRemoved(n *tenant) {
 	second := strings.NewReplacer("example-daemonset", "second", "app: example", "app: second").Replace(mounting("second", "v1", "config"))
-	first := n.push("first", map[string]string{"daemonset.yaml": manifest("v1"), "second.yaml": second, "config.yaml": plainConfig("config", "1")})
-	n.follow()
-	n.waitProven(first)
+	n.waitProven(n.followAfter(map[string]string{"daemonset.yaml": manifest("v1"), "second.yaml": second, "config.yaml": plainConfig("config", "1")}))
 	commit := n.deliver("drop", map[string]string{"second.yaml": "", "config.yaml": ""})
 	n.waitProven(commit)
 	n.waitGone("second")
@@ -169,6 +225,8 @@ func agentRemoved(n *tenant) {
 	if got := n.waitProven(commit); len(got.Status.Rollouts) != 1 {
 		n.t.Errorf("rollouts %v, want that of the DaemonSet that is left", got.Status.Rollouts)
 	}
+	n.waitProven(n.deliver("again", map[string]string{"second.yaml": second, "config.yaml": plainConfig("config", "1")}))
+	n.wantState("second")
 }
 
 // waitGone waits until nothing of a DaemonSet is left.

@@ -80,13 +80,13 @@ func TestRollCallAtRest(t *testing.T) {
 		r := record(t, w.cluster.Client)
 		commit := w.deliver("v2")
 		w.waitProven(commit, 2*time.Minute)
-		w.waitTag("v2", but(w.nodes(), "node-6"), time.Minute)
+		w.waitTag("v2", but(w.nodes(), "node-6"))
 		r.wantHistory(t, []string{"node-6"}, "v1")
 		w.waitRollout("node-6 is still held", time.Minute, func(n *v1alpha1.NodeRollout) bool {
 			return n.Status.Phase == v1alpha1.PhaseProven && n.Status.Nodes.Held == 1
 		})
 		w.patchNode("node-6", `{"metadata":{"labels":{"rollcall.dev/hold":null}}}`)
-		w.waitTag("v2", w.nodes(), time.Minute)
+		w.waitTag("v2", w.nodes())
 		r.wantHistory(t, []string{"node-6"}, "v1", "v2")
 		w.wantComplete(8)
 	})

@@ -21,7 +21,7 @@ func TestSecondCommitMidRollout(t *testing.T) {
 		third := w.deliver("v3")
 		w.waitProven(third, 2*time.Minute)
 
-		w.waitTag("v3", w.nodes(), time.Minute)
+		w.waitTag("v3", w.nodes())
 		touched, order := r.nodesOf("v2"), r.order("v3")
 		if len(touched) < 6 {
 			t.Fatalf("v2 ran on %v, want half of the nodes", touched)
@@ -40,8 +40,8 @@ func TestSecondCommitMidRollout(t *testing.T) {
 		bad := w.deliver("bad")
 		w.waitRejected(bad, 2*time.Minute)
 
-		w.waitTag("v3", w.nodes(), time.Minute)
-		r.wantRadius(t, "bad", 2)
+		w.waitTag("v3", w.nodes())
+		r.wantRadius(t, "bad")
 		touched, hurt := r.nodesOf("v4"), r.nodesOf("bad")
 		if beyond := but(hurt, touched...); len(beyond) > 0 {
 			t.Errorf("the bad candidate reached %v beyond %v", beyond, touched)
@@ -59,7 +59,7 @@ func TestSecondCommitMidRollout(t *testing.T) {
 		revert := w.deliver("v3")
 		w.waitProven(revert, 2*time.Minute)
 
-		w.waitTag("v3", w.nodes(), time.Minute)
+		w.waitTag("v3", w.nodes())
 		touched := r.nodesOf("v5")
 		for _, n := range touched {
 			delete(before, n)

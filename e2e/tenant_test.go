@@ -125,6 +125,14 @@ func (n *tenant) follow(change ...func(*v1alpha1.GitSync)) {
 	n.must(err, "create GitSync")
 }
 
+// followAfter pushes a first commit and makes the GitSync.
+func (n *tenant) followAfter(files map[string]string) string {
+	n.t.Helper()
+	commit := n.push("first", files)
+	n.follow()
+	return commit
+}
+
 // edit changes the GitSync's spec or metadata.
 func (n *tenant) edit(change func(*v1alpha1.GitSync)) {
 	n.t.Helper()

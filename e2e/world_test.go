@@ -51,7 +51,8 @@ func newWorldWith(t testing.TB, o cluster.Options) *world {
 	return w
 }
 
-// idleWorld is newWorldWith but for rollcall.
+// idleWorld is newWorldWith but for rollcall, which is to run as the chart's
+// account: what the chart's roles lack, no scenario has.
 func idleWorld(t testing.TB, o cluster.Options) *world {
 	t.Helper()
 	w := &world{t: t, dir: scratch(t)}
@@ -68,7 +69,10 @@ func idleWorld(t testing.TB, o cluster.Options) *world {
 	t.Cleanup(func() { w.must(w.git.Close(), "stop git server") })
 	w.repo, err = w.git.NewRepo(t.Context(), "fleet")
 	w.must(err, "make repository")
-	w.options = product.Options{Kubeconfig: w.cluster.Kubeconfig, Dir: w.dir}
+	w.installAccount()
+	account, _, err := w.cluster.LogIn(t.Context(), releaseNamespace, release)
+	w.must(err, "log in as the chart's account")
+	w.options = product.Options{Kubeconfig: account, Dir: w.dir}
 	return w
 }
 

@@ -68,11 +68,11 @@ func (o *outcome) condition() apply.Condition {
 		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Stalled", Reason: ReasonPruneBlocked,
 			Message: fmt.Sprintf("commit %s declares no object at all, so that all %d objects are kept: push a commit that declares some, correct spec.source.path, or delete the GitSync and its objects by hand", short(o.declared), len(o.withheld))}
 	}
-	if r, stopped := o.first(v1alpha1.PhaseRejected, v1alpha1.PhaseHeld); stopped {
+	if r, stopped := o.first(func(p v1alpha1.Phase) bool { return p == v1alpha1.PhaseRejected || p == v1alpha1.PhaseHeld }); stopped {
 		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Stalled", Reason: ReasonRolloutStopped,
 			Message: fmt.Sprintf("DaemonSet %s/%s is %s (%s): see its NodeRollout%s", r.Namespace, r.Name, r.Phase, r.Reason, o.kept())}
 	}
-	if r, moving := o.first(v1alpha1.PhaseReplacing, v1alpha1.PhaseSoaking, v1alpha1.PhaseReturning, v1alpha1.PhaseWaiting, ""); moving {
+	if r, moving := o.first(func(p v1alpha1.Phase) bool { return p != v1alpha1.PhaseProven }); moving {
 		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: ReasonRolling,
 			Message: fmt.Sprintf("commit %s is applied; DaemonSet %s/%s is %s (%s)%s", short(o.commit()), r.Namespace, r.Name, r.Phase, r.Reason, o.kept())}
 	}
@@ -119,9 +119,9 @@ func readyCondition(gs *v1alpha1.GitSync) *metav1.Condition {
 	return apimeta.FindStatusCondition(gs.Status.Conditions, "Ready")
 }
 
-func (o *outcome) first(phases ...v1alpha1.Phase) (v1alpha1.RolloutSummary, bool) {
+func (o *outcome) first(of func(v1alpha1.Phase) bool) (v1alpha1.RolloutSummary, bool) {
 	for _, r := range o.rollouts {
-		if slices.Contains(phases, r.Phase) {
+		if of(r.Phase) {
 			return r, true
 		}
 	}

@@ -38,7 +38,7 @@ func (c *Controller) source(ctx context.Context, gs *v1alpha1.GitSync) (git.Sour
 	out.Auth = git.Auth{Username: string(secret.Data[keyUsername]), Password: string(secret.Data[keyPassword]), BearerToken: string(secret.Data[keyBearerToken])}
 	out.CA = secret.Data[keyCA]
 	if out.Auth == (git.Auth{}) && len(out.CA) == 0 {
-		return out, &Failure{Reason: ReasonSecretInvalid, Message: fmt.Sprintf("Secret %s/%s has none of the keys %s and %s, %s, or %s", gs.Namespace, name, keyUsername, keyPassword, keyBearerToken, keyCA)}
+		return out, &Failure{Reason: ReasonSecretInvalid, Message: fmt.Sprintf("Secret %s/%s has none of the keys %s and %s, %s, or %s: add what the server wants", gs.Namespace, name, keyUsername, keyPassword, keyBearerToken, keyCA)}
 	}
 	return out, nil
 }

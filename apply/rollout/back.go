@@ -100,7 +100,8 @@ func (p *pass) flying() int {
 		}
 		v := health.Judge(n, f.At, p.in.Policy.Health, p.in.Now)
 		p.wakeAt(v.Next)
-		if v.Status != health.Failed {
+		old := p.pending(f)
+		if old != nil && old.Digest != p.rest() || v.Status != health.Failed {
 			count++
 		}
 	}

@@ -3,7 +3,6 @@ package rollout_test
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -34,7 +33,7 @@ func drawCommits(t *rapid.T) plan {
 	for i := range p.options.Policy.Waves {
 		p.options.Policy.Waves[i].Soak = time.Minute
 	}
-	p.options.Policy.FailureBudget, p.options.Policy.Health.Node = 0, true
+	p.options.Policy.FailureBudget, p.options.Policy.Health.Node, p.options.Policy.HoldOnFailure = 0, true, false
 	for range rapid.IntRange(1, 3).Draw(t, "commits") {
 		p.script = append(p.script, line{command: "commit " + drawDigest(t)})
 	}
@@ -120,18 +119,14 @@ func play(c *sim.Cluster, script []line) error {
 
 func summary(c *sim.Cluster) string {
 	s, d := c.State(), c.Last()
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s proven %s rejected", d.Phase, d.Reason, rest(s))
 	var rejected []string
 	for _, r := range s.Rejected {
 		rejected = append(rejected, r.Digest)
 	}
 	slices.Sort(rejected)
-	fmt.Fprintf(&b, " %v on", rejected)
+	end := fmt.Sprintf("%s, proven %s, rejected %v", d.Phase, rest(s), rejected)
 	if d.Phase == rollout.Held {
-		b.Reset()
-		fmt.Fprintf(&b, "%s proven %s rejected %v", d.Phase, rest(s), rejected)
-		return b.String() // how many nodes a failure stopped at is a matter of seconds
+		return end // how many nodes it stopped at is a matter of seconds
 	}
 	var versions []string
 	for _, n := range c.Fleet() {
@@ -140,5 +135,5 @@ func summary(c *sim.Cluster) string {
 		}
 	}
 	slices.Sort(versions) // which of two equal nodes is the canary may differ
-	return fmt.Sprint(b.String(), versions)
+	return fmt.Sprintf("%s, on %v", end, versions)
 }

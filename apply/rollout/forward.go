@@ -27,6 +27,7 @@ func (p *pass) advance() {
 // forward replaces what the budget allows, and passes the wave when every node
 // of it has soaked.
 func (p *pass) forward() {
+	started := p.in.Block == nil && p.startWave()
 	if p.returnHurt() {
 		return
 	}
@@ -36,7 +37,7 @@ func (p *pass) forward() {
 		return
 	}
 	p.withdraw(func(n *health.Node, _ *health.Agent) bool { r := p.record(n); return r == nil || !p.waits(r) })
-	for p.startWave() {
+	for ; started; started = p.startWave() {
 		if p.replace() {
 			return
 		}
@@ -62,14 +63,16 @@ func (p *pass) forward() {
 }
 
 // returnHurt gives the proven version again to nodes that failed within the
-// budget, and to those that a superseded candidate left without an available
-// agent. It says whether there are any: a pulse has to wait until they have
+// budget, and to those that another candidate left without an available agent
+// and that are not to get this one now. It says whether there are any: a pulse has to wait until they have
 // their pods, or they would get the candidate.
 func (p *pass) returnHurt() bool {
 	p.giveProven(slices.DeleteFunc(p.strangers(), func(n *health.Node) bool {
 		r := p.record(n)
-		failed := r != nil && r.Failed != "" && p.runsCandidate(n)
-		return !failed && (r != nil || n.Present())
+		if p.runsCandidate(n) {
+			return r == nil || r.Failed == ""
+		}
+		return r != nil || n.Present()
 	}))
 	return len(p.d.Steps) > 0
 }

@@ -44,7 +44,7 @@ func drawPolicy(t *rapid.T) rollout.Policy {
 	p := rollout.Policy{
 		MaxUnavailable: rapid.SampledFrom([]intstr.IntOrString{intstr.FromInt32(1), intstr.FromInt32(2), intstr.FromInt32(3), intstr.FromString("34%")}).Draw(t, "maxUnavailable"),
 		Health: health.Rule{
-			ReadyFor: seconds("readyFor", 0, 7), Deadline: seconds("deadline", 25, 50),
+			ReadyFor: seconds("readyFor", 0, 12), Deadline: seconds("deadline", 25, 50),
 			MaxRestarts: int32(rapid.IntRange(0, 1).Draw(t, "maxRestarts")), Node: rapid.IntRange(0, 3).Draw(t, "node") < 3,
 		},
 		FailureBudget: max(0, rapid.IntRange(-2, 2).Draw(t, "failureBudget")),

@@ -12,7 +12,7 @@ import (
 // maxTries is how often a node is replaced without ever becoming healthy on the
 // candidate. What falls back that often is not the candidate's doing: its old
 // pod outlasts every pulse, or somebody deletes the new one.
-const maxTries = 5
+const maxTries = 3
 
 // replace records the next nodes and opens a pulse for them. It returns false
 // when there is nothing to replace.
@@ -129,6 +129,9 @@ func (p *pass) urgency(r *Record) int {
 
 // sayBlocked explains a wave in which nothing moves and nothing is awaited.
 func (p *pass) sayBlocked() {
+	if p.flying() > 0 {
+		return
+	}
 	tried, waiting, away := 0, 0, 0
 	for i := range p.next.Records {
 		r := &p.next.Records[i]

@@ -60,23 +60,28 @@ type narrator struct {
 }
 
 func (n *narrator) hear(f sim.Fact) {
-	switch {
-	case f.Event == sim.Recorded:
-		n.decision(f.Tick, f.Decision)
-	case f.Event == sim.Asked:
-		fmt.Fprintf(n.out, "%5ds > %s\n", f.Tick, f.Command)
+	switch f.Event {
+	case sim.Recorded:
+		n.decision(f)
+	case sim.Asked:
+		if line := fmt.Sprintf("%5ds > %s\n", f.Tick, f.Command); f.Command != "calm" && !strings.HasSuffix(n.out.String(), line) {
+			n.out.WriteString(line)
+		}
 	}
 }
 
-func (n *narrator) decision(tick int, d rollout.Decision) {
-	c := d.Counts
-	line := fmt.Sprintf("%-9s %-16s %-16s %s", d.Phase, d.Reason, wave(d), steps(d.Steps))
+func (n *narrator) decision(f sim.Fact) {
+	d, c, waves := f.Decision, f.Decision.Counts, f.Input.Policy.Waves
+	wave := "-"
+	if d.Next.Candidate != nil && d.Next.Proven != nil {
+		wave = waves[min(d.Next.Wave, len(waves)-1)].Name
+	}
 	counts := fmt.Sprintf("%d/%d new, %d healthy, %d failed, %d down", c.Candidate, c.Eligible, c.Healthy, c.Failed, c.Unavailable)
-	line = strings.TrimRight(fmt.Sprintf("%-9s %-18s wave %d  %-46s %s", d.Phase, d.Reason, d.Next.Wave+1, counts, steps(d.Steps)), " ")
+	line := strings.TrimRight(fmt.Sprintf("%-9s %-17s %-7s %-43s %s", d.Phase, d.Reason, wave, counts, steps(d.Steps)), " ")
 	if line == n.line {
 		return
 	}
-	fmt.Fprintf(n.out, "%5ds %s\n", tick, line)
+	fmt.Fprintf(n.out, "%5ds %s\n", f.Tick, line)
 	if reason := string(d.Phase) + d.Reason; reason != n.reason {
 		fmt.Fprintf(n.out, "       “%s”\n", d.Message)
 		n.reason = reason
@@ -84,27 +89,41 @@ func (n *narrator) decision(tick int, d rollout.Decision) {
 	n.line = line
 }
 
-func wave(d rollout.Decision) string { return fmt.Sprint(d.Next.Wave + 1) }
-
+// steps are grouped: one verb for all nodes that it is done to.
 func steps(all []rollout.Step) string {
 	var words []string
+	last := ""
 	for _, s := range all {
-		switch s.Action {
-		case rollout.SetOnDelete:
-			words = append(words, "set OnDelete")
-		case rollout.WriteTemplate:
-			gate := ""
-			if s.Gated {
-				gate = "+gate"
-			}
-			words = append(words, "write "+s.Digest+gate)
-		case rollout.DeletePod:
-			words = append(words, "delete "+s.Node+" ("+string(s.Why)+")")
-		case rollout.OpenGate:
-			words = append(words, "open "+s.Node)
-		case rollout.Relabel:
-			words = append(words, "relabel "+s.Node)
+		verb, why := verb(s)
+		if verb+why != last {
+			words = append(words, verb)
 		}
+		last = verb + why
+		words[len(words)-1] = strings.TrimSuffix(words[len(words)-1], why)
+		if s.Node != "" {
+			words[len(words)-1] += " " + s.Node
+		}
+		words[len(words)-1] += why
 	}
 	return strings.Join(words, ", ")
+}
+
+func verb(s rollout.Step) (verb, why string) {
+	switch s.Action {
+	case rollout.SetOnDelete:
+		return "set OnDelete", ""
+	case rollout.WriteTemplate:
+		if s.Gated {
+			return "write " + s.Digest + "+gate", ""
+		}
+		return "write " + s.Digest, ""
+	case rollout.DeletePod:
+		return "delete", " (" + string(s.Why) + ")"
+	case rollout.OpenGate:
+		return "open", ""
+	case rollout.Relabel:
+		return "relabel", ""
+	default:
+		return "?", ""
+	}
 }

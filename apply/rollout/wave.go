@@ -39,8 +39,9 @@ func (p *pass) startWave() bool {
 	return true
 }
 
-// repickEmptyWave starts the wave again when its last node has left, and the
-// whole rollout when no node of any wave is there to have given evidence.
+// repickEmptyWave goes back to the wave before when the last node of a wave has
+// left: its evidence is asked for again, and then other nodes are picked. It
+// goes back to the start when no node of any wave is there.
 func (p *pass) repickEmptyWave() {
 	if p.members() == 0 {
 		p.next.Wave, p.next.WaveStarted = 0, time.Time{}
@@ -49,8 +50,12 @@ func (p *pass) repickEmptyWave() {
 	if p.next.WaveStarted.IsZero() || p.lastWave() {
 		return
 	}
-	if !slices.ContainsFunc(p.next.Records, func(r Record) bool { return r.Wave == p.next.Wave }) {
-		p.next.WaveStarted = time.Time{}
+	before := 0
+	for _, r := range p.next.Records {
+		before = max(before, r.Wave)
+	}
+	if before < p.next.Wave {
+		p.next.Wave, p.next.WaveStarted = before, p.in.Now
 	}
 }
 

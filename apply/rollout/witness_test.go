@@ -240,7 +240,7 @@ func (w *witness) seeEvidence(in *rollout.Input, d rollout.Decision) {
 		if promoted && slices.ContainsFunc(after.Records, func(x rollout.Record) bool { return x.UID == r.UID }) {
 			continue // failed within the budget, and remembered for it
 		}
-		if r.Wave >= passed || n == nil || r.Failed != "" || r.SickBefore || n.Held || !n.Eligible || promoted && (r.Touched.IsZero() || !n.Ready && before.Proven == nil) {
+		if r.Wave >= passed || n == nil || r.Failed != "" || r.SickBefore || n.Held || !n.Eligible || promoted && !r.Ran && !(n.Ready && n.Schedulable && n.Agent() != nil) {
 			continue
 		}
 		soak := in.Policy.Waves[r.Wave].Soak
@@ -263,7 +263,7 @@ func (w *witness) seePromotion(in *rollout.Input, digest string) {
 	switch {
 	case healthy == 0:
 		w.accuse("P3", "%s is proven without a healthy node", digest)
-	case fault == "bad", fault == "stuck", fault == "flaky" && in.Policy.Health.ReadyFor.Seconds() > 6:
+	case fault == "bad", fault == "stuck", fault == "flaky" && in.Policy.Health.ReadyFor.Seconds() > 10:
 		w.accuse("P3", "%s is proven", digest)
 	}
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	gosync "sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
@@ -25,23 +25,27 @@ const (
 	thrift = 4
 )
 
-// watch draws the screen until ctx is done.
+// watch draws the screen until ctx is done. Only the first read may fail: after
+// that the last screen stays, and says so.
 func (o *observer) watch(ctx context.Context, t terminal) error {
+	first, err := o.screen(ctx)
+	if err != nil {
+		return err
+	}
 	changed := make(chan struct{}, 1)
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		return o.notify(ctx, changed, func(ns string) watcher { return o.kinds.NodeRollouts(ns) })
+	var notifiers gosync.WaitGroup
+	defer notifiers.Wait()
+	notifiers.Go(func() {
+		o.notify(ctx, changed, func(ns string) watcher { return o.kinds.NodeRollouts(ns) })
 	})
-	g.Go(func() error {
-		return o.notify(ctx, changed, func(ns string) watcher { return o.kinds.GitSyncs(ns) })
+	notifiers.Go(func() {
+		o.notify(ctx, changed, func(ns string) watcher { return o.kinds.GitSyncs(ns) })
 	})
-	g.Go(func() error {
-		f := &frames{terminal: t}
-		f.begin()
-		defer f.end()
-		return follow(ctx, changed, o.screen, f.draw)
-	})
-	return g.Wait()
+	f := &frames{terminal: t}
+	f.begin()
+	defer f.end()
+	follow(ctx, changed, first, o.screen, f.draw)
+	return nil
 }
 
 // watcher watches one kind.
@@ -51,7 +55,7 @@ type watcher interface {
 
 // notify tells of every change until ctx is done. A watch that breaks, or may
 // not be made, is made again: meanwhile the screen lives on rereads.
-func (o *observer) notify(ctx context.Context, changed chan<- struct{}, kind func(namespace string) watcher) error {
+func (o *observer) notify(ctx context.Context, changed chan<- struct{}, kind func(namespace string) watcher) {
 	for ctx.Err() == nil {
 		w, err := kind(metav1.NamespaceAll).Watch(ctx, metav1.ListOptions{})
 		if apierrors.IsForbidden(err) && o.namespace != "" {
@@ -70,7 +74,6 @@ func (o *observer) notify(ctx context.Context, changed chan<- struct{}, kind fun
 		w.Stop()
 		pause(ctx, redraw)
 	}
-	return nil
 }
 
 func pause(ctx context.Context, d time.Duration) {
@@ -80,13 +83,8 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// follow reads and draws, at most once a second. Only the first read may fail:
-// after that the last screen stays, and says so.
-func follow(ctx context.Context, changed <-chan struct{}, read func(context.Context) (screen, error), draw func(screen)) error {
-	shown, err := read(ctx)
-	if err != nil && ctx.Err() == nil {
-		return err
-	}
+// follow draws, and reads after a change, at most once a second.
+func follow(ctx context.Context, changed <-chan struct{}, shown screen, read func(context.Context) (screen, error), draw func(screen)) {
 	readAt, next := time.Now(), time.Now()
 	dirty := false
 	for ctx.Err() == nil {
@@ -113,7 +111,6 @@ func follow(ctx context.Context, changed <-chan struct{}, read func(context.Cont
 		readAt = time.Now()
 		next = readAt.Add(thrift * readAt.Sub(began))
 	}
-	return nil
 }
 
 // frames draws screens over one another on a terminal, and one below the other

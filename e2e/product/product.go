@@ -62,7 +62,7 @@ func Start(ctx context.Context, o Options) (*Controller, error) {
 	defer log.Close()
 	args := append([]string{
 		"controller", "--kubeconfig", o.Kubeconfig, "--metrics-bind-address", address,
-		"--cache-dir", filepath.Join(o.Dir, o.Name+"-cache"), "--log-level", "debug", "--lease-namespace", "default",
+		"--cache-dir", filepath.Join(o.Dir, o.Name+"-cache"), "--log-level", "debug", "--lease-namespace", "rollcall-system",
 	}, o.Args...)
 	c.process = exec.CommandContext(ctx, binary, args...)
 	c.process.Stderr = log

@@ -35,6 +35,7 @@ import (
 //	controller TICKS       kube-controller-manager has no leader
 //	crash AFTER TICKS      the first leader dies after so many calls; 0 ticks: for good
 //	stall AFTER TICKS      the same, but it goes on where it was
+//	calm                   every node is up, released and included, every cache fresh
 //	quit                   every process is gone
 //	second                 a second process believes to be the leader
 //
@@ -139,6 +140,12 @@ func (c *Cluster) doFleet(verb, arg, group string) bool {
 		if c.node(arg) == nil && group != "" {
 			c.join(arg, int(group[0]-'a'))
 		}
+	case "calm":
+		for _, n := range c.nodes {
+			n.dead, n.cut, n.held, n.excluded = false, false, false, false
+			c.setReady(n, true)
+		}
+		c.opts.CacheLag = 0
 	case "set-image":
 		next.template = template{digest: arg}
 		c.write(next, Fact{By: Adversary})

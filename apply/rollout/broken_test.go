@@ -1,0 +1,184 @@
+package rollout_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"pgregory.net/rapid"
+
+	"github.com/rollcall-dev/rollcall/apply/rollout"
+)
+
+type rule = func(rollout.Input) rollout.Decision
+
+// TestBrokenRulesAreCaught breaks one rule at a time. The same stories and the
+// same witness that let rollout.Decide pass have to find each of them: a
+// property that no mistake can break proves nothing.
+func TestBrokenRulesAreCaught(t *testing.T) {
+	const enough = 3000
+	for what, broken := range map[string]struct {
+		promise string
+		rule    rule
+	}{
+		"P1: strays are opened instead of deleted":                   {"P1", opensStrays},
+		"P1: the candidate is written without its gate":              {"P", writesUngated},
+		"P2: the budget is the whole fleet":                          {"P2", ignoresBudget},
+		"P2: pods are deleted that are not recorded":                 {"P2", actsBeforeItRecords},
+		"P3: nobody soaks":                                           {"P3", skipsSoak},
+		"P3: failures are not counted":                               {"P3", countsNoFailures},
+		"P4: the gated template stays":                               {"P4", leavesGate},
+		"P5: a rejection is forgotten":                               {"P5", forgetsRejections},
+		"P9: a decision says nothing":                                {"P9", isSilent},
+		"liveness: nobody asks to be woken":                          {"liveness", sleeps},
+		"liveness: nodes in flight stay so though they have arrived": {"liveness", neverLands},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			generator := stories()
+			for seed := range enough {
+				story := generator.Example(seed)
+				err := tell(story, broken.rule)
+				if err == nil || !strings.HasPrefix(err.Error(), broken.promise) {
+					continue
+				}
+				if err := tell(story, rollout.Decide); err != nil {
+					t.Errorf("the story that caught it breaks the right rule too: %v\n%s", err, story)
+				}
+				return
+			}
+			t.Errorf("%d stories did not catch it", enough)
+		})
+	}
+}
+
+// TestARestartThatGuessesIsCaught breaks P8: a new process takes the template
+// that it finds for the proven one instead of reading what is recorded.
+func TestARestartThatGuessesIsCaught(t *testing.T) {
+	guessing := func() (rule, func()) {
+		fresh := false
+		decide := func(in rollout.Input) rollout.Decision {
+			if fresh && in.Live.Digest != "" {
+				in.State.Proven = &rollout.Version{Digest: in.Live.Digest}
+			}
+			fresh = false
+			return rollout.Decide(in)
+		}
+		return decide, func() { fresh = true }
+	}
+	commits, crashes := rapid.Custom(drawCommits), rapid.Custom(drawCrashes)
+	for seed := range 1000 {
+		story, dies := commits.Example(seed), crashes.Example(seed)
+		if compareEnds(story, dies, guessing) == nil {
+			continue
+		}
+		if err := compareEnds(story, dies, remembersAll); err != nil {
+			t.Errorf("the story that caught it breaks the right rule too: %v\n%s", err, story)
+		}
+		return
+	}
+	t.Error("1000 stories did not catch it")
+}
+
+func opensStrays(in rollout.Input) rollout.Decision {
+	d := rollout.Decide(in)
+	for i, s := range d.Steps {
+		if s.Why == rollout.ForStray {
+			d.Steps[i] = rollout.Step{Action: rollout.OpenGate, Node: s.Node, Pod: s.Pod, PodUID: s.PodUID}
+		}
+	}
+	return d
+}
+
+func writesUngated(in rollout.Input) rollout.Decision {
+	d := rollout.Decide(in)
+	for i := range d.Steps {
+		d.Steps[i].Gated = false
+	}
+	return d
+}
+
+func ignoresBudget(in rollout.Input) rollout.Decision {
+	in.Policy.MaxUnavailable = intstr.FromString("100%")
+	return rollout.Decide(in)
+}
+
+// actsBeforeItRecords leaves out of the record what its steps are about to do.
+func actsBeforeItRecords(in rollout.Input) rollout.Decision {
+	d := rollout.Decide(in)
+	if slices.ContainsFunc(d.Steps, func(s rollout.Step) bool { return s.Action == rollout.DeletePod }) {
+		d.Next.InFlight = nil
+	}
+	return d
+}
+
+func skipsSoak(in rollout.Input) rollout.Decision {
+	in.Policy.Waves = slices.Clone(in.Policy.Waves)
+	for i := range in.Policy.Waves {
+		in.Policy.Waves[i].Soak = 0
+	}
+	in.Policy.Health.ReadyFor = 0
+	return rollout.Decide(in)
+}
+
+// countsNoFailures takes every agent that is there for a healthy one.
+func countsNoFailures(in rollout.Input) rollout.Decision {
+	in.Fleet = slices.Clone(in.Fleet)
+	for i := range in.Fleet {
+		n := &in.Fleet[i]
+		n.Agents = slices.Clone(n.Agents)
+		for j := range n.Agents {
+			if a := &n.Agents[j]; a.Restarts > 0 {
+				a.Restarts, a.Ready, a.Trouble.Reason = 0, true, ""
+			}
+		}
+	}
+	return rollout.Decide(in)
+}
+
+func leavesGate(in rollout.Input) rollout.Decision {
+	d := rollout.Decide(in)
+	d.Steps = slices.DeleteFunc(d.Steps, func(s rollout.Step) bool { return s.Action == rollout.WriteTemplate && !s.Gated })
+	return d
+}
+
+func forgetsRejections(in rollout.Input) rollout.Decision {
+	kept := in.State.Rejected
+	in.State.Rejected = nil
+	d := rollout.Decide(in)
+	for _, r := range kept {
+		if !slices.ContainsFunc(d.Next.Rejected, func(x rollout.Rejection) bool { return x.Digest == r.Digest }) {
+			d.Next.Rejected = append(d.Next.Rejected, r)
+		}
+	}
+	if c := d.Next.Candidate; c != nil && len(kept) > 0 {
+		d.Next.Records = slices.DeleteFunc(slices.Clone(d.Next.Records), func(r rollout.Record) bool { return r.Failed != "" })
+	}
+	return d
+}
+
+func isSilent(in rollout.Input) rollout.Decision {
+	d := rollout.Decide(in)
+	d.Message = ""
+	return d
+}
+
+func sleeps(in rollout.Input) rollout.Decision {
+	d := rollout.Decide(in)
+	d.Wake = time.Time{}
+	return d
+}
+
+// neverLands keeps every node in flight that ever was.
+func neverLands(in rollout.Input) rollout.Decision {
+	d := rollout.Decide(in)
+	for _, f := range in.State.InFlight {
+		if !slices.ContainsFunc(d.Next.InFlight, func(x rollout.InFlight) bool { return x.NodeUID == f.NodeUID }) {
+			d.Next.InFlight = append(d.Next.InFlight, f)
+		}
+	}
+	slices.SortFunc(d.Next.InFlight, func(a, b rollout.InFlight) int { return strings.Compare(a.Node, b.Node) })
+	return d
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	"github.com/rollcall-dev/rollcall/apply"
+	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/sync/render"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// found is what the cluster has of one DaemonSet.
+type found struct {
+	live    *appsv1.DaemonSet
+	rollout *v1alpha1.NodeRollout
+	// old is the template that nodes run, want the declared one with defaults;
+	// both without rollcall's gate.
+	old, want *corev1.PodTemplateSpec
+	// merged is what an apply would make of the live object.
+	merged *appsv1.DaemonSet
+	// same is whether the plain manifest leaves the live template as it is.
+	same bool
+}
+
+// find reads the DaemonSet and has the API server try the declared one.
+func (p *planner) find(ctx context.Context, ds render.DaemonSet) (*found, error) {
+	key, out := keyOf(ds), &found{}
+	var err error
+	if out.live, err = p.kube.AppsV1().DaemonSets(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+		out.live, err = nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get daemonset %s: %w", key, err)
+	}
+	if out.rollout, err = p.kinds.NodeRollouts(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+		out.rollout, err = nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get noderollout %s: %w", key, err)
+	}
+	if out.want, err = p.tryTemplate(ctx, ds); err != nil {
+		return nil, err
+	}
+	if out.live == nil {
+		return out, nil
+	}
+	if out.old, err = p.provenTemplate(ctx, out); err != nil {
+		return nil, err
+	}
+	if out.merged, err = p.tryApply(ctx, key, ds.Pinned); err != nil {
+		return nil, err
+	}
+	plain, err := p.tryApply(ctx, key, ds.Unstructured)
+	if err != nil {
+		return nil, err
+	}
+	out.same = equality.Semantic.DeepEqual(plain.Spec.Template, out.live.Spec.Template)
+	return out, nil
+}
+
+// tryTemplate is the declared template with the API server's defaults, by a
+// dry-run creation under another name, which inherits nothing from what runs. A
+// namespace that is still to be made leaves the template without defaults.
+func (p *planner) tryTemplate(ctx context.Context, ds render.DaemonSet) (*corev1.PodTemplateSpec, error) {
+	var probe appsv1.DaemonSet
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(ds.Pinned.Object, &probe); err != nil {
+		return nil, fmt.Errorf("read daemonset %s from %s: %w", keyOf(ds), ds.Source, err)
+	}
+	probe.Name, probe.GenerateName = "", "rollcall-dry-run-"
+	made, err := p.kube.AppsV1().DaemonSets(probe.Namespace).Create(ctx, &probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}, FieldManager: v1alpha1.FieldManager})
+	if apierrors.IsNotFound(err) {
+		return &probe.Spec.Template, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("dry-run daemonset %s (%s): %w", keyOf(ds), ds.Source, err)
+	}
+	return &made.Spec.Template, nil
+}
+
+// tryApply is what an apply would make of the live DaemonSet, whose update
+// strategy rollcall sets by itself.
+func (p *planner) tryApply(ctx context.Context, key types.NamespacedName, declared *unstructured.Unstructured) (*appsv1.DaemonSet, error) {
+	payload := declared.DeepCopy()
+	unstructured.RemoveNestedField(payload.Object, "spec", "updateStrategy")
+	if p.gitsync != nil {
+		labels := payload.GetLabels()
+		if labels == nil {
+			labels = map[string]string{}
+		}
+		labels[v1alpha1.LabelOwner] = apply.Owner(types.NamespacedName{Namespace: p.gitsync.Namespace, Name: p.gitsync.Name})
+		payload.SetLabels(labels)
+	}
+	raw, err := json.Marshal(payload)
+	if err != nil {
+		return nil, fmt.Errorf("encode daemonset %s: %w", key, err)
+	}
+	o := metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}, FieldManager: v1alpha1.FieldManager, Force: ptr.To(true)}
+	merged, err := p.kube.AppsV1().DaemonSets(key.Namespace).Patch(ctx, key.Name, types.ApplyPatchType, raw, o)
+	if err != nil {
+		return nil, fmt.Errorf("dry-run daemonset %s: %w", key, err)
+	}
+	return merged, nil
+}
+
+// provenTemplate is what nodes run at rest: the proven revision, or the live
+// template where none is known.
+func (p *planner) provenTemplate(ctx context.Context, seen *found) (*corev1.PodTemplateSpec, error) {
+	if n := seen.rollout; n != nil && n.Status.Proven != nil && n.Status.Proven.Revision != "" {
+		r, err := p.kube.AppsV1().ControllerRevisions(n.Namespace).Get(ctx, n.Status.Proven.Revision, metav1.GetOptions{})
+		if err == nil {
+			return templateOf(r)
+		}
+		if !apierrors.IsNotFound(err) {
+			return nil, fmt.Errorf("get controllerrevision %s/%s: %w", n.Namespace, n.Status.Proven.Revision, err)
+		}
+	}
+	return ungated(seen.live.Spec.Template.DeepCopy()), nil
+}
+
+// fields are what changes in the DaemonSet, for those who read it: the template
+// from the proven to the declared one, and what lies around it.
+func (s *found) fields(ds render.DaemonSet, ownerOpen bool) ([]diff.FieldChange, error) {
+	o := diff.Object{Declared: ds.Pinned, Source: ds.Source}
+	if s.live != nil {
+		before, after := s.live.DeepCopy(), s.merged.DeepCopy()
+		before.Spec.Template, after.Spec.Template = *s.old, *s.want
+		after.Spec.UpdateStrategy = before.Spec.UpdateStrategy
+		for key := range after.Annotations {
+			if key == appsv1.DeprecatedTemplateGeneration {
+				after.Annotations[key] = before.Annotations[key]
+			}
+		}
+		var err error
+		if o.Live, err = spelledOut(before); err != nil {
+			return nil, err
+		}
+		if o.Merged, err = spelledOut(after); err != nil {
+			return nil, err
+		}
+		o.Live.SetLabels(without(o.Live.GetLabels(), v1alpha1.LabelOwner, ownerOpen))
+		o.Merged.SetLabels(without(o.Merged.GetLabels(), v1alpha1.LabelOwner, ownerOpen))
+	}
+	owner := o.Declared.GetLabels()[v1alpha1.LabelOwner]
+	if o.Live != nil {
+		owner = o.Live.GetLabels()[v1alpha1.LabelOwner]
+	}
+	fields := diff.Calculate(diff.Input{Owner: owner, Objects: []diff.Object{o}}).Changes[0].Fields
+	return slices.DeleteFunc(fields, func(f diff.FieldChange) bool { return f.Path == "metadata" }), nil
+}
+
+func inTemplate(f diff.FieldChange) bool {
+	return strings.HasPrefix(f.Path, "spec.template.")
+}
+
+func without(labels map[string]string, key string, really bool) map[string]string {
+	if really {
+		delete(labels, key)
+	}
+	return labels
+}
+
+func spelledOut(ds *appsv1.DaemonSet) (*unstructured.Unstructured, error) {
+	raw, err := runtime.DefaultUnstructuredConverter.ToUnstructured(ds)
+	if err != nil {
+		return nil, fmt.Errorf("encode daemonset %s/%s: %w", ds.Namespace, ds.Name, err)
+	}
+	unstructured.RemoveNestedField(raw, "spec", "template", "metadata", "creationTimestamp")
+	out := &unstructured.Unstructured{Object: raw}
+	out.SetAPIVersion("apps/v1")
+	out.SetKind("DaemonSet")
+	return out, nil
+}
