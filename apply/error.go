@@ -68,7 +68,7 @@ func classify(verb, object string, err error) error {
 // causes are the fields that the API server complains about. The values that it
 // echoes can be a Secret's, so an answer about a Secret gives the fields only.
 func causes(err error) string {
-	status, ok := err.(apierrors.APIStatus) //nolint:errorlint // client-go returns it bare
+	status, ok := err.(apierrors.APIStatus)
 	if !ok || status.Status().Details == nil || len(status.Status().Details.Causes) == 0 {
 		if ok && status.Status().Details != nil && status.Status().Details.Kind == "Secret" {
 			return "the API server refuses it"

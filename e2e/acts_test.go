@@ -30,6 +30,20 @@ func settled(t *testing.T, nodes int, p v1alpha1.RolloutPolicySpec) *world {
 	return w
 }
 
+// act plays one part of a scenario. Each part goes on from where the last one
+// ended, so that none begins after one that failed.
+func (w *world) act(t *testing.T, name string, play func(t *testing.T)) {
+	t.Helper()
+	passed := t.Run(name, func(t *testing.T) {
+		w.t = t
+		play(t)
+	})
+	w.t = t
+	if !passed {
+		t.FailNow()
+	}
+}
+
 // soak sets the soak of the wave in seconds.
 func soak(wave, seconds int) func(*v1alpha1.RolloutPolicySpec) {
 	return func(p *v1alpha1.RolloutPolicySpec) {

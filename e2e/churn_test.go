@@ -113,9 +113,10 @@ func TestChurnDuringTheSoakGetsTheProvenVersion(t *testing.T) {
 // A touched node that vanishes is evidence, unless it was announced.
 func TestTouchedNodeThatVanishes(t *testing.T) {
 	t.Parallel()
-	w := settled(t, 9, quick(soak(0, 6)))
+	patient := func(p *v1alpha1.RolloutPolicySpec) { p.Health.Deadline = metav1.Duration{Duration: time.Minute} }
+	w := settled(t, 9, quick(soak(0, 6), patient))
 
-	t.Run("without notice is evidence against the candidate", func(t *testing.T) {
+	w.act(t, "without notice is evidence against the candidate", func(t *testing.T) {
 		r := record(t, w.cluster.Client)
 		commit := w.deliver("slow")
 		lost := w.waitInFlight("slow")
@@ -129,7 +130,7 @@ func TestTouchedNodeThatVanishes(t *testing.T) {
 		w.waitTag("v1", w.nodes())
 		r.wantWorst(t, 3)
 	})
-	t.Run("with notice is none", func(t *testing.T) {
+	w.act(t, "with notice is none", func(t *testing.T) {
 		r := record(t, w.cluster.Client)
 		commit := w.deliver("v2-a:slow")
 		lost := w.waitInFlight("v2-a:slow")
@@ -141,7 +142,7 @@ func TestTouchedNodeThatVanishes(t *testing.T) {
 			return strings.Contains(state.Data["records.json"], `"l":true`), state.Data["records.json"]
 		})
 		w.must(w.cluster.DeleteNode(t.Context(), lost), "delete node")
-		w.changePolicy(quick(func(p *v1alpha1.RolloutPolicySpec) {
+		w.changePolicy(quick(soak(0, 1), patient, func(p *v1alpha1.RolloutPolicySpec) {
 			eight := intstr.FromInt32(8)
 			p.MaxUnavailable = &eight
 		}))

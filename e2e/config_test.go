@@ -61,9 +61,9 @@ spec:
 %[4]s`, name, tag, volumes, more)
 }
 
-// mounting is a reader of one ConfigMap.
-func mounting(name, tag, configMap string) string {
-	return reader(name, tag, fmt.Sprintf("[{name: config, configMap: {name: %s}}]", configMap), "")
+// mounting is a reader of the ConfigMap config.
+func mounting(name, tag string) string {
+	return reader(name, tag, "[{name: config, configMap: {name: config}}]", "")
 }
 
 func plainSecret(name, value string) string {
@@ -143,7 +143,7 @@ func everyReference(n *tenant) {
 // waitWave waits until the canaries, and only they, read something else.
 func (n *tenant) waitWave(old []string) {
 	n.t.Helper()
-	n.waitRollout(agent, "its canaries soak", func(r *v1alpha1.NodeRollout) bool {
+	n.waitRollout("its canaries soak", func(r *v1alpha1.NodeRollout) bool {
 		return r.Status.Phase == v1alpha1.PhaseSoaking && r.Status.Wave.Name == "canary"
 	})
 	changed := 0
@@ -195,14 +195,14 @@ func (n *tenant) wantCopiesOfRevisions() {
 // badConfig is a config that comes with an image that fails: the canaries go
 // back to the old copy, which is still there.
 func badConfig(n *tenant) {
-	n.waitProven(n.followAfter(map[string]string{"daemonset.yaml": mounting(agent, "v1", "config"), "config.yaml": plainConfig("config", "1")}))
+	n.waitProven(n.followAfter(map[string]string{"daemonset.yaml": mounting(agent, "v1"), "config.yaml": plainConfig("config", "1")}))
 	old := n.oneCopy()
-	bad := n.deliver("bad", map[string]string{"daemonset.yaml": mounting(agent, "bad", "config"), "config.yaml": plainConfig("config", "2")})
+	bad := n.deliver("bad", map[string]string{"daemonset.yaml": mounting(agent, "bad"), "config.yaml": plainConfig("config", "2")})
 	n.waitRejected(bad)
 	if now := n.oneCopy(); !slices.Equal(old, now) {
 		n.t.Errorf("after the rejection pods read %v, want %v again", now, old)
 	}
-	good := n.deliver("good", map[string]string{"daemonset.yaml": mounting(agent, "v1", "config")})
+	good := n.deliver("good", map[string]string{"daemonset.yaml": mounting(agent, "v1")})
 	n.waitProven(good)
 	if now := n.oneCopy(); slices.Equal(old, now) {
 		n.t.Errorf("the config alone was not bad, and pods still read %v", now)
@@ -213,7 +213,7 @@ func badConfig(n *tenant) {
 // waitRejected waits until the commit is rejected and all agents are back.
 func (n *tenant) waitRejected(commit string) {
 	n.t.Helper()
-	n.waitRollout(agent, "commit "+commit[:8]+" is rejected", func(r *v1alpha1.NodeRollout) bool {
+	n.waitRollout("commit "+commit[:8]+" is rejected", func(r *v1alpha1.NodeRollout) bool {
 		s := r.Status
 		return s.Phase == v1alpha1.PhaseRejected && s.Candidate != nil && s.Candidate.Commit == commit && s.Nodes.Present == 6
 	})
@@ -225,7 +225,7 @@ func optedOut(n *tenant) {
 	free := func(value string) string {
 		return strings.Replace(plainConfig("config", value), "metadata:\n", "metadata:\n  annotations: {rollcall.dev/pin-config: \"false\"}\n", 1)
 	}
-	n.waitProven(n.followAfter(map[string]string{"daemonset.yaml": mounting(agent, "v1", "config"), "config.yaml": free("1")}))
+	n.waitProven(n.followAfter(map[string]string{"daemonset.yaml": mounting(agent, "v1"), "config.yaml": free("1")}))
 	if got := n.oneCopy(); len(got) > 0 {
 		n.t.Errorf("pods read copies %v of what opted out", got)
 	}
@@ -234,12 +234,12 @@ func optedOut(n *tenant) {
 	if d := cmp.Diff(pods, podUIDs(n)); d != "" {
 		n.t.Errorf("a config that opted out restarted pods:\n%s", d)
 	}
-	n.wantConfig("config", "2")
-	both := n.deliver("both", map[string]string{"daemonset.yaml": mounting(agent, "v2", "config"), "config.yaml": free("3")})
-	n.waitRollout(agent, "its canaries soak", func(r *v1alpha1.NodeRollout) bool {
+	n.wantConfig("2")
+	both := n.deliver("both", map[string]string{"daemonset.yaml": mounting(agent, "v2"), "config.yaml": free("3")})
+	n.waitRollout("its canaries soak", func(r *v1alpha1.NodeRollout) bool {
 		return r.Status.Phase == v1alpha1.PhaseSoaking && r.Status.Candidate.Commit == both
 	})
-	n.wantConfig("config", "3") // what the canaries prove is the image with the config that it will run with
+	n.wantConfig("3") // what the canaries prove is the image with the config that it will run with
 	n.waitProven(both)
 }
 
@@ -252,20 +252,20 @@ func podUIDs(n *tenant) map[string]string {
 	return out
 }
 
-// wantConfig fails when the ConfigMap has another value.
-func (n *tenant) wantConfig(name, value string) {
+// wantConfig fails when the ConfigMap config has another value.
+func (n *tenant) wantConfig(value string) {
 	n.t.Helper()
-	cm, err := n.w.cluster.Client.CoreV1().ConfigMaps(n.namespace).Get(n.t.Context(), name, metav1.GetOptions{})
+	cm, err := n.w.cluster.Client.CoreV1().ConfigMaps(n.namespace).Get(n.t.Context(), "config", metav1.GetOptions{})
 	n.must(err, "get ConfigMap")
 	if cm.Data["key"] != value {
-		n.t.Errorf("ConfigMap %s has %q, want %q", name, cm.Data["key"], value)
+		n.t.Errorf("ConfigMap config has %q, want %q", cm.Data["key"], value)
 	}
 }
 
 // sharedConfig is read by two DaemonSets: both move, to one copy.
 func sharedConfig(n *tenant) {
 	first := n.push("first", map[string]string{
-		"one.yaml": mounting("one", "v1", "config"), "two.yaml": mounting("two", "v1", "config"), "config.yaml": plainConfig("config", "1"),
+		"one.yaml": mounting("one", "v1"), "two.yaml": mounting("two", "v1"), "config.yaml": plainConfig("config", "1"),
 	})
 	n.follow()
 	n.waitProven(first)
@@ -289,7 +289,7 @@ func sharedConfig(n *tenant) {
 // came: nothing restarts, and until a version with pinned copies is proven the
 // object under them stays.
 func adoptedConfig(n *tenant) {
-	files := map[string]string{"daemonset.yaml": mounting(agent, "v1", "config"), "config.yaml": plainConfig("config", "1")}
+	files := map[string]string{"daemonset.yaml": mounting(agent, "v1"), "config.yaml": plainConfig("config", "1")}
 	n.createByHand(schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}, files["config.yaml"])
 	n.createByHand(schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "daemonsets"}, files["daemonset.yaml"])
 	n.eventually("the pods run", func(context.Context) (string, error) {
@@ -310,15 +310,15 @@ func adoptedConfig(n *tenant) {
 		n.t.Fatalf("adoption restarted pods:\n%s", d)
 	}
 
-	bad := n.deliver("bad", map[string]string{"daemonset.yaml": mounting(agent, "bad", "config"), "config.yaml": plainConfig("config", "2")})
+	bad := n.deliver("bad", map[string]string{"daemonset.yaml": mounting(agent, "bad"), "config.yaml": plainConfig("config", "2")})
 	n.waitRejected(bad)
-	n.wantConfig("config", "1")
+	n.wantConfig("1")
 	if got := n.oneCopy(); len(got) > 0 {
 		n.t.Errorf("after the rejection pods read copies %v, want the plain object", got)
 	}
-	good := n.deliver("good", map[string]string{"daemonset.yaml": mounting(agent, "v1", "config"), "config.yaml": plainConfig("config", "3")})
+	good := n.deliver("good", map[string]string{"daemonset.yaml": mounting(agent, "v1"), "config.yaml": plainConfig("config", "3")})
 	n.waitWave(nil)
-	n.wantConfig("config", "1")
+	n.wantConfig("1")
 	n.waitProven(good)
 	n.eventually("the plain object follows", func(context.Context) (string, error) {
 		for _, cm := range n.configMaps() {

@@ -328,7 +328,7 @@ func missingPolicy(n *tenant) {
 	before := n.good()
 	annotated := strings.Replace(manifest("v2"), "  labels:\n", "  annotations:\n    rollcall.dev/policy: absent\n  labels:\n", 1)
 	commit := n.deliver("policy", map[string]string{"daemonset.yaml": annotated, "extra.yaml": ""})
-	r := n.waitRollout(agent, "it is held for its policy", func(r *v1alpha1.NodeRollout) bool {
+	r := n.waitRollout("it is held for its policy", func(r *v1alpha1.NodeRollout) bool {
 		return r.Status.Phase == v1alpha1.PhaseHeld && r.Status.Reason == "PolicyNotFound"
 	})
 	for _, word := range []string{`"absent"`, "create it", v1alpha1.AnnotationPolicy, "spec.policy"} {
@@ -341,7 +341,7 @@ func missingPolicy(n *tenant) {
 	_, err := n.w.kinds.RolloutPolicies().Create(n.t.Context(), &v1alpha1.RolloutPolicy{ObjectMeta: metav1.ObjectMeta{Name: "absent"}, Spec: hurried()}, metav1.CreateOptions{})
 	n.must(err, "create RolloutPolicy")
 	n.waitProven(commit)
-	n.waitPruned("extra")
+	n.waitPruned()
 	if got := n.tags(); got["v2"] != 6 || len(got) != 1 {
 		n.t.Errorf("pods by tag: %v, want 6 of v2", got)
 	}

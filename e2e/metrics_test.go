@@ -168,7 +168,7 @@ func wantValues(t *testing.T, found map[string][]sample) {
 		}
 	}
 	for _, s := range found["rollcall_noderollout_phase"] {
-		if s.labels["name"] != agent {
+		if s.labels["namespace"] == "by-hand" {
 			t.Errorf("a DaemonSet that is gone still has a phase: %v", s.labels)
 		}
 	}

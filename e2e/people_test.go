@@ -38,7 +38,7 @@ func TestPeopleMeddle(t *testing.T) {
 	w := settled(t, 12, quick(soak(0, 5)))
 	r := record(t, w.cluster.Client)
 
-	t.Run("at rest nothing restarts", func(t *testing.T) {
+	w.act(t, "at rest nothing restarts", func(t *testing.T) {
 		w.waitUpdated(12)
 		before := w.uids()
 		w.meddle(w.daemonSet().Spec.Template)
@@ -50,7 +50,7 @@ func TestPeopleMeddle(t *testing.T) {
 		}
 		w.waitUpdated(12)
 	})
-	t.Run("in a soak and in a pulse nothing leaks", func(t *testing.T) {
+	w.act(t, "in a soak and in a pulse nothing leaks", func(t *testing.T) {
 		rest := w.daemonSet().Spec.Template
 		commit := w.deliver("v2")
 		canaries := w.waitSoaking(r, "canary", "v2")
@@ -89,7 +89,7 @@ func TestPauseAndRetry(t *testing.T) {
 	t.Parallel()
 	w := settled(t, 12, quick(soak(0, 2)))
 
-	t.Run("a pause lets nothing change, a resume completes", func(t *testing.T) {
+	w.act(t, "a pause lets nothing change, a resume completes", func(t *testing.T) {
 		r := record(t, w.cluster.Client)
 		var commit string
 		w.onGate(func() { commit = w.deliver("v2") }, func() { w.patchRollout(`{"paused":true}`) })
@@ -109,7 +109,7 @@ func TestPauseAndRetry(t *testing.T) {
 		r.wantHistory(t, w.nodes(), "v1", "v2")
 		r.wantWorst(t, 3)
 	})
-	t.Run("a retry runs the canaries again, once", func(t *testing.T) {
+	w.act(t, "a retry runs the canaries again, once", func(t *testing.T) {
 		r := record(t, w.cluster.Client)
 		n := w.waitRejected(w.deliver("bad"), time.Minute)
 		first := r.nodesOf("bad")

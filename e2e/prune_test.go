@@ -54,13 +54,13 @@ func (n *tenant) wantWithheld(reason string) {
 func prunedAfterProof(n *tenant) {
 	n.good()
 	commit := n.deliver("next", map[string]string{"daemonset.yaml": manifest("v2"), "extra.yaml": ""})
-	n.waitRollout(agent, "it moves", func(r *v1alpha1.NodeRollout) bool { return r.Status.Phase == v1alpha1.PhaseSoaking })
+	n.waitRollout("it moves", func(r *v1alpha1.NodeRollout) bool { return r.Status.Phase == v1alpha1.PhaseSoaking })
 	if !n.hasConfigMap("extra") {
 		n.t.Error("ConfigMap extra is pruned while the canaries soak, want it kept until the proof")
 	}
 	n.wantWithheld("AwaitingProof")
 	n.waitProven(commit)
-	n.waitPruned("extra")
+	n.waitPruned()
 	gs := n.waitSync("fleet", "the inventory forgets it", func(gs *v1alpha1.GitSync) bool { return !lists(gs, "extra") })
 	if message := readyCondition(gs).Message; strings.Contains(message, "not pruned") {
 		n.t.Errorf("everything is pruned, and the message is %q", message)
@@ -89,7 +89,7 @@ func notPrunedWhileRejected(n *tenant) {
 	}
 	n.wantStill(still)
 	n.waitProven(n.push("good", map[string]string{"daemonset.yaml": manifest("v1")}))
-	n.waitPruned("extra")
+	n.waitPruned()
 }
 
 func notPrunedWhilePaused(n *tenant) {
@@ -101,7 +101,7 @@ func notPrunedWhilePaused(n *tenant) {
 	n.wantStill(before)
 	n.pause(false)
 	n.waitProven(commit)
-	n.waitPruned("extra")
+	n.waitPruned()
 }
 
 func (n *tenant) pause(paused bool) {
@@ -135,7 +135,7 @@ func pruneOff(n *tenant) {
 	n.wantWithheld("PruneDisabled")
 	n.wantStill(before)
 	n.edit(func(gs *v1alpha1.GitSync) { gs.Spec.Prune = true })
-	n.waitPruned("extra")
+	n.waitPruned()
 }
 
 // protectedKind is a Namespace: everything in it would go too.
@@ -181,7 +181,7 @@ func handedOver(n *tenant) {
 	n.waitSync("rival", "the rival has it", func(gs *v1alpha1.GitSync) bool {
 		return gs.Status.Proven != "" && readyCondition(gs).Status == metav1.ConditionTrue
 	})
-	r := n.waitRollout(agent, "its rollout is the rival's", func(r *v1alpha1.NodeRollout) bool { return r.Status.Phase == v1alpha1.PhaseProven })
+	r := n.waitRollout("its rollout is the rival's", func(r *v1alpha1.NodeRollout) bool { return r.Status.Phase == v1alpha1.PhaseProven })
 	if r.Labels[v1alpha1.LabelOwner] != n.namespace+".rival" {
 		n.t.Errorf("the NodeRollout has labels %v, want the rival as its owner", r.Labels)
 	}
@@ -196,12 +196,12 @@ func (n *tenant) wantState(name string) {
 	n.eventually("the records of "+name+" are its NodeRollout's", func(ctx context.Context) (string, error) {
 		r, err := n.w.kinds.NodeRollouts(n.namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
-			return err.Error(), nil
+			return err.Error(), nil //nolint:nilerr // it may not be there yet
 		}
 		for _, suffix := range []string{".rollcall-state", ".rollcall-declared"} {
 			cm, err := n.w.cluster.Client.CoreV1().ConfigMaps(n.namespace).Get(ctx, name+suffix, metav1.GetOptions{})
 			if err != nil {
-				return err.Error(), nil
+				return err.Error(), nil //nolint:nilerr // as above
 			}
 			if len(cm.OwnerReferences) != 1 || cm.OwnerReferences[0].UID != r.UID {
 				return name + suffix + " belongs to an earlier NodeRollout", nil
@@ -213,7 +213,7 @@ func (n *tenant) wantState(name string) {
 
 // agentRemoved drops one of two DaemonSets with its config, and takes it back.
 func agentRemoved(n *tenant) {
-	second := strings.NewReplacer("example-daemonset", "second", "app: example", "app: second").Replace(mounting("second", "v1", "config"))
+	second := strings.NewReplacer("example-daemonset", "second", "app: example", "app: second").Replace(mounting("second", "v1"))
 	n.waitProven(n.followAfter(map[string]string{"daemonset.yaml": manifest("v1"), "second.yaml": second, "config.yaml": plainConfig("config", "1")}))
 	commit := n.deliver("drop", map[string]string{"second.yaml": "", "config.yaml": ""})
 	n.waitProven(commit)

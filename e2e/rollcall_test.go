@@ -18,21 +18,21 @@ func TestRollCallAtRest(t *testing.T) {
 	t.Parallel()
 	w := settled(t, 8, quick(soak(0, 2)))
 
-	t.Run("a passing taint", func(t *testing.T) {
+	w.act(t, "a passing taint", func(t *testing.T) {
 		w.patchNode("node-1", `{"spec":{"taints":[{"key":"ToBeDeletedByClusterAutoscaler","value":"1","effect":"NoSchedule"}]}}`)
 		w.deletePods("node-1")
 		w.wantAbsent("node-1", "Tainted", "ToBeDeletedByClusterAutoscaler")
 		w.patchNode("node-1", `{"spec":{"taints":null}}`)
 		w.wantComplete(8)
 	})
-	t.Run("a node that is too small", func(t *testing.T) {
+	w.act(t, "a node that is too small", func(t *testing.T) {
 		w.patchNode("node-2", `{"status":{"allocatable":{"cpu":"1m"}}}`, "status")
 		w.deletePods("node-2")
 		w.wantAbsent("node-2", "Unschedulable", "Insufficient cpu")
 		w.patchNode("node-2", `{"status":{"allocatable":{"cpu":"32"}}}`, "status")
 		w.wantComplete(8)
 	})
-	t.Run("a pod quota", func(t *testing.T) {
+	w.act(t, "a pod quota", func(t *testing.T) {
 		quotas := w.cluster.Client.CoreV1().ResourceQuotas(metav1.NamespaceDefault)
 		_, err := quotas.Create(t.Context(), &corev1.ResourceQuota{
 			ObjectMeta: metav1.ObjectMeta{Name: "few"},
@@ -50,13 +50,13 @@ func TestRollCallAtRest(t *testing.T) {
 		w.must(quotas.Delete(t.Context(), "few", metav1.DeleteOptions{}), "delete quota")
 		w.wantComplete(8)
 	})
-	t.Run("a node that is not Ready", func(t *testing.T) {
+	w.act(t, "a node that is not Ready", func(t *testing.T) {
 		w.must(w.cluster.SetNodeReady(t.Context(), "node-4", false), "make node NotReady")
 		w.wantAbsent("node-4", "NodeNotReady", "")
 		w.must(w.cluster.SetNodeReady(t.Context(), "node-4", true), "make node Ready")
 		w.wantComplete(8)
 	})
-	t.Run("an agent where none should be", func(t *testing.T) {
+	w.act(t, "an agent where none should be", func(t *testing.T) {
 		w.patchNode("node-5", `{"spec":{"taints":[{"key":"dedicated","value":"gpu","effect":"NoSchedule"}]}}`)
 		n := w.waitRollout("node-5 has an agent too many", time.Minute, func(n *v1alpha1.NodeRollout) bool {
 			return n.Status.Nodes.Eligible == 7 && len(n.Status.Failing) == 1
@@ -67,14 +67,14 @@ func TestRollCallAtRest(t *testing.T) {
 		w.patchNode("node-5", `{"spec":{"taints":null}}`)
 		w.wantComplete(8)
 	})
-	t.Run("nodes that come and go", func(t *testing.T) {
+	w.act(t, "nodes that come and go", func(t *testing.T) {
 		joined, err := w.cluster.AddNodes(t.Context(), 1)
 		w.must(err, "add a node")
 		w.wantComplete(9)
 		w.must(w.cluster.DeleteNode(t.Context(), joined[0]), "delete node")
 		w.wantComplete(8)
 	})
-	t.Run("a node that is held out", func(t *testing.T) {
+	w.act(t, "a node that is held out", func(t *testing.T) {
 		w.patchNode("node-6", `{"metadata":{"labels":{"rollcall.dev/hold":"true"}}}`)
 		w.waitRollout("node-6 is held", time.Minute, func(n *v1alpha1.NodeRollout) bool { return n.Status.Nodes.Held == 1 })
 		r := record(t, w.cluster.Client)

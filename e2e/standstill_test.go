@@ -11,9 +11,9 @@ import (
 // it outside a pulse.
 func TestWithoutRollcallNodesRunTheProvenVersion(t *testing.T) {
 	t.Parallel()
-	w := settled(t, 12, quick(soak(0, 10)))
+	w := settled(t, 9, quick(soak(0, 10)))
 
-	t.Run("at rest", func(t *testing.T) {
+	w.act(t, "at rest", func(t *testing.T) {
 		r := record(t, w.cluster.Client)
 		w.must(w.control.Stop(), "stop rollcall")
 		gone := w.nodes()[:4]
@@ -26,9 +26,9 @@ func TestWithoutRollcallNodesRunTheProvenVersion(t *testing.T) {
 			delete(before, n)
 		}
 		w.wantSame(before)
-		w.startController()
 	})
-	t.Run("in the middle of a soak", func(t *testing.T) {
+	w.startController()
+	w.act(t, "in the middle of a soak", func(t *testing.T) {
 		r := record(t, w.cluster.Client)
 		commit := w.deliver("v2")
 		canaries := w.waitSoaking(r, "canary", "v2")
@@ -45,6 +45,7 @@ func TestWithoutRollcallNodesRunTheProvenVersion(t *testing.T) {
 		r.blame(gone...)
 
 		w.startController()
+		w.changePolicy(quick(soak(0, 1)))
 		w.waitProven(commit, 2*time.Minute)
 		w.waitTag("v2", w.nodes())
 		r.wantHistory(t, canaries[:1], "v1", "v2", "v1", "v2")
@@ -52,5 +53,28 @@ func TestWithoutRollcallNodesRunTheProvenVersion(t *testing.T) {
 		r.wantHistory(t, append(joined, but(w.nodes(), append(joined, gone...)...)...), "v1", "v2")
 		r.wantWorst(t, 3)
 		w.waitRollout("it is at rest", time.Minute, func(n *v1alpha1.NodeRollout) bool { return n.Status.Phase == v1alpha1.PhaseProven })
+	})
+	w.startController()
+	w.act(t, "in the middle of a pulse", func(t *testing.T) {
+		r := record(t, w.cluster.Client)
+		rest := w.daemonSet().Spec.Template
+		var commit string
+		var flying []string
+		w.onGate(func() { commit = w.deliver("v3") }, func() {
+			flying = w.inFlight()
+			w.must(w.control.Stop(), "stop rollcall")
+		})
+		w.waitRest(rest, 10*time.Second)
+		gone := but(w.nodes(), flying...)[:4]
+		r.excuse(gone...)
+		w.deletePods(gone...)
+		w.waitTag("v2", but(w.nodes(), flying...))
+		r.wantHistory(t, gone, "v2", "v2")
+		r.blame(gone...)
+
+		w.startController()
+		w.waitProven(commit, 2*time.Minute)
+		w.waitTag("v3", w.nodes())
+		r.wantWorst(t, 3)
 	})
 }

@@ -14,7 +14,7 @@ func TestSecondCommitMidRollout(t *testing.T) {
 	p := quick(soak(0, 2), soak(1, 8))
 	w := settled(t, 12, p)
 
-	t.Run("a good one starts at the touched nodes", func(t *testing.T) {
+	w.act(t, "a good one starts at the touched nodes", func(t *testing.T) {
 		r := record(t, w.cluster.Client)
 		w.deliver("v2")
 		w.waitSoaking(r, "half", "v2")
@@ -33,7 +33,7 @@ func TestSecondCommitMidRollout(t *testing.T) {
 		r.wantHistory(t, but(w.nodes(), touched...), "v1", "v3")
 		r.wantWorst(t, 3)
 	})
-	t.Run("a bad one takes all of them back", func(t *testing.T) {
+	w.act(t, "a bad one takes all of them back", func(t *testing.T) {
 		r := record(t, w.cluster.Client)
 		w.deliver("v4")
 		w.waitSoaking(r, "half", "v4")
@@ -51,7 +51,7 @@ func TestSecondCommitMidRollout(t *testing.T) {
 		r.wantHistory(t, but(w.nodes(), touched...), "v3")
 		r.wantWorst(t, 3)
 	})
-	t.Run("a revert moves the touched nodes only", func(t *testing.T) {
+	w.act(t, "a revert moves the touched nodes only", func(t *testing.T) {
 		r := record(t, w.cluster.Client)
 		w.deliver("v5")
 		w.waitSoaking(r, "half", "v5")

@@ -186,7 +186,7 @@ func (n *tenant) waitSync(name, what string, want func(*v1alpha1.GitSync) bool) 
 	n.eventually(what, func(ctx context.Context) (string, error) {
 		gs, err := n.w.kinds.GitSyncs(n.namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
-			return err.Error(), nil
+			return err.Error(), nil //nolint:nilerr // it may not be there yet, or the API server is busy
 		}
 		last = gs
 		n.wantKstatus(gs)
@@ -268,14 +268,14 @@ func (n *tenant) waitHeld(name, reason string, words ...string) *v1alpha1.GitSyn
 	return gs
 }
 
-// waitRollout waits until the NodeRollout of a DaemonSet is as wanted.
-func (n *tenant) waitRollout(name, what string, want func(*v1alpha1.NodeRollout) bool) *v1alpha1.NodeRollout {
+// waitRollout waits until the NodeRollout of the agent is as wanted.
+func (n *tenant) waitRollout(what string, want func(*v1alpha1.NodeRollout) bool) *v1alpha1.NodeRollout {
 	n.t.Helper()
 	var last *v1alpha1.NodeRollout
 	n.eventually(what, func(ctx context.Context) (string, error) {
-		r, err := n.w.kinds.NodeRollouts(n.namespace).Get(ctx, name, metav1.GetOptions{})
+		r, err := n.w.kinds.NodeRollouts(n.namespace).Get(ctx, agent, metav1.GetOptions{})
 		if err != nil {
-			return err.Error(), nil
+			return err.Error(), nil //nolint:nilerr // as in waitSync
 		}
 		last = r
 		if want(r) {
@@ -357,11 +357,11 @@ func (n *tenant) hasConfigMap(name string) bool {
 	return slices.ContainsFunc(n.configMaps(), func(cm corev1.ConfigMap) bool { return cm.Name == name })
 }
 
-// waitPruned waits until the ConfigMap is gone.
-func (n *tenant) waitPruned(name string) {
+// waitPruned waits until the ConfigMap extra is gone.
+func (n *tenant) waitPruned() {
 	n.t.Helper()
-	n.eventually("ConfigMap "+name+" is pruned", func(context.Context) (string, error) {
-		if n.hasConfigMap(name) {
+	n.eventually("ConfigMap extra is pruned", func(context.Context) (string, error) {
+		if n.hasConfigMap("extra") {
 			return "it is there", nil
 		}
 		return "", nil

@@ -127,24 +127,37 @@ func (c *Controller) summarise(ctx context.Context, declared *render.Declared, o
 		if native(ds) {
 			continue
 		}
-		row := v1alpha1.RolloutSummary{Namespace: ds.GetNamespace(), Name: ds.GetName()}
-		n, err := c.Kinds.NodeRollouts(row.Namespace).Get(ctx, row.Name, metav1.GetOptions{})
-		if err != nil && !apierrors.IsNotFound(err) {
-			return fmt.Errorf("get noderollout %s/%s: %w", row.Namespace, row.Name, err)
+		row, here, err := c.rolloutOf(ctx, ds)
+		if err != nil {
+			return err
 		}
-		if err == nil {
-			row.Phase, row.Reason = n.Status.Phase, n.Status.Reason
-		}
-		if err != nil || n.Status.Phase != v1alpha1.PhaseProven || n.Status.Proven == nil || n.Status.Proven.Digest != ds.Digest {
-			proven = false
-			if row.Phase == v1alpha1.PhaseProven {
-				row.Phase, row.Reason = v1alpha1.PhaseWaiting, "Declared" // the rollout has not looked yet
-			}
-		}
+		proven = proven && here
 		o.rollouts = append(o.rollouts, row)
 	}
 	if proven {
 		o.proven = o.applied
 	}
 	return nil
+}
+
+// rolloutOf reads how far one rollout is, and whether what is declared is what
+// it has proven.
+func (c *Controller) rolloutOf(ctx context.Context, ds render.DaemonSet) (v1alpha1.RolloutSummary, bool, error) {
+	row := v1alpha1.RolloutSummary{Namespace: ds.GetNamespace(), Name: ds.GetName()}
+	n, err := c.Kinds.NodeRollouts(row.Namespace).Get(ctx, row.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return row, false, nil
+	}
+	if err != nil {
+		return row, false, fmt.Errorf("get noderollout %s/%s: %w", row.Namespace, row.Name, err)
+	}
+	row.Phase, row.Reason = n.Status.Phase, n.Status.Reason
+	if row.Phase != v1alpha1.PhaseProven {
+		return row, false, nil
+	}
+	if n.Status.Proven == nil || n.Status.Proven.Digest != ds.Digest {
+		row.Phase, row.Reason = v1alpha1.PhaseWaiting, "Declared" // the rollout has not looked yet
+		return row, false, nil
+	}
+	return row, true, nil
 }

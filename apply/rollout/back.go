@@ -45,26 +45,28 @@ func (p *pass) giveProven(nodes []*health.Node) {
 }
 
 // strangers are the nodes whose agent is not of the proven version and can be
-// replaced. A NotReady node is left alone unless it was
-// touched: then the agent may be what keeps it down.
+// replaced. A NotReady node is left alone unless it was touched: then the agent
+// may be what keeps it down.
 func (p *pass) strangers() []*health.Node {
 	var out []*health.Node
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
-		a := n.Agent()
-		if a == nil || a.Gated || a.Digest == p.rest() || !n.Eligible || n.Held {
-			continue
-		}
-		r := p.record(n)
-		switch {
-		case r != nil && r.KeptOut:
-		case reachable(n), r != nil && !r.Touched.IsZero() && !p.available(n):
+		if a := n.Agent(); a != nil && !a.Gated && a.Digest != p.rest() && n.Eligible && !n.Held && p.reversible(n) {
 			out = append(out, n)
 		}
 	}
 	return out
 }
 
+func (p *pass) reversible(n *health.Node) bool {
+	r := p.record(n)
+	if r == nil {
+		return reachable(n)
+	}
+	return !r.KeptOut && (reachable(n) || !r.Touched.IsZero() && !p.available(n))
+}
+
+// record returns the node's record, or nil.
 func (p *pass) record(n *health.Node) *Record {
 	i, _ := slices.BinarySearchFunc(p.next.Records, n.Name, func(r Record, name string) int { return cmp.Compare(r.Node, name) })
 	for ; i < len(p.next.Records) && p.next.Records[i].Node == n.Name; i++ {

@@ -34,7 +34,7 @@ func TestDecideIsLinear(t *testing.T) {
 	}
 	fastest := func(in rollout.Input) time.Duration {
 		best := time.Hour
-		for range 5 {
+		for range 7 {
 			start := time.Now()
 			rollout.Decide(in)
 			best = min(best, time.Since(start))
@@ -42,7 +42,7 @@ func TestDecideIsLinear(t *testing.T) {
 		return best
 	}
 	small, large := fastest(midRollout(1500)), fastest(midRollout(15000))
-	if large > 40*small {
+	if large > 60*small { // it is 10 to 20 times, and would be 100 if it were quadratic
 		t.Errorf("1,500 nodes take %s, 15,000 take %s", small, large)
 	}
 }

@@ -26,7 +26,10 @@ func (p *pass) owed() int {
 	count := 0
 	for _, f := range p.next.InFlight {
 		n := p.nodes[f.NodeUID]
-		if !f.Idle && n != nil && n.Ready && n.Schedulable && !(n.Present() && n.Agent().UID != f.PodUID) {
+		if f.Idle || n == nil || !n.Ready || !n.Schedulable {
+			continue
+		}
+		if !n.Present() || n.Agent().UID == f.PodUID {
 			count++
 		}
 	}

@@ -37,35 +37,40 @@ func (p *pass) forward() {
 		return
 	}
 	p.withdraw(func(n *health.Node, _ *health.Agent) bool { r := p.record(n); return r == nil || !p.waits(r) })
-	for ; started; started = p.startWave() {
-		if p.replace() {
-			return
-		}
-		g := p.waveProgress()
-		switch {
-		case g.unfinished > 0:
-			p.sayBlocked()
-			return
-		case g.evidence == 0 && !(p.lastWave() && g.any > 0):
-			p.say(Held, ReasonNoEvidence, fmt.Sprintf("wave %s has no healthy node to prove the candidate: its nodes were sick before, or failed within the budget", p.waveName()))
-			return
-		case p.in.Now.Before(g.until):
-			p.say(Soaking, ReasonSoaking, fmt.Sprintf("wave %s: %d nodes healthy, soaking until %s", p.waveName(), g.evidence, g.until.UTC().Format(time.TimeOnly+"Z")))
-			p.wakeAt(g.until)
-			return
-		case p.lastWave():
-			p.promote()
-			return
-		}
+	for started && p.passWave() {
+		started = p.startWave()
+	}
+}
+
+// passWave takes the next step of the wave, and says whether the wave after it
+// may begin.
+func (p *pass) passWave() bool {
+	if p.replace() {
+		return false
+	}
+	g := p.waveProgress()
+	switch {
+	case g.unfinished > 0:
+		p.sayBlocked()
+	case g.evidence == 0 && (!p.lastWave() || g.any == 0):
+		p.say(Held, ReasonNoEvidence, fmt.Sprintf("wave %s has no healthy node to prove the candidate: its nodes were sick before, or failed within the budget", p.waveName()))
+	case p.in.Now.Before(g.until):
+		p.say(Soaking, ReasonSoaking, fmt.Sprintf("wave %s: %d nodes healthy, soaking until %s", p.waveName(), g.evidence, g.until.UTC().Format(time.TimeOnly+"Z")))
+		p.wakeAt(g.until)
+	case p.lastWave():
+		p.promote()
+	default:
 		p.next.Wave++
 		p.next.WaveStarted = time.Time{}
+		return true
 	}
+	return false
 }
 
 // returnHurt gives the proven version again to nodes that failed within the
 // budget, and to those that another candidate left without an available agent
-// and that are not to get this one now. It says whether there are any: a pulse has to wait until they have
-// their pods, or they would get the candidate.
+// and that are not to get this one now. It says whether there are any: a pulse
+// has to wait until they have their pods, or they would get the candidate.
 func (p *pass) returnHurt() bool {
 	p.giveProven(slices.DeleteFunc(p.strangers(), func(n *health.Node) bool {
 		r := p.record(n)

@@ -83,21 +83,24 @@ func (p *pass) deletePending() bool {
 		case old == nil:
 		case !reachable(n) && settled(f, n), n.Present() && free <= 0:
 			continue
-		case !reachable(n):
-		default:
+		case reachable(n):
 			if n.Present() {
-				f.Idle = false
 				free--
 			}
-			if r := p.record(n); r != nil && p.in.Now.Sub(f.At) > pulseSlack {
-				f.At, r.Touched = p.in.Now, p.in.Now // rollcall was away: the pulse begins now
-			}
-			p.do(deletion(n, old, ForReplace))
+			p.deleteRecorded(&f, n, old)
 		}
 		kept = append(kept, f)
 	}
 	p.next.InFlight = kept
 	return len(p.d.Steps) > 0
+}
+
+func (p *pass) deleteRecorded(f *InFlight, n *health.Node, old *health.Agent) {
+	f.Idle = f.Idle && !n.Present()
+	if r := p.record(n); r != nil && p.in.Now.Sub(f.At) > pulseSlack {
+		f.At, r.Touched = p.in.Now, p.in.Now // rollcall was away: the pulse begins now
+	}
+	p.do(deletion(n, old, ForReplace))
 }
 
 // closeGates opens the gates of pods that a pulse made on nodes in flight. Any

@@ -127,36 +127,46 @@ func (p *pass) urgency(r *Record) int {
 	}
 }
 
-// sayBlocked explains a wave in which nothing moves and nothing is awaited.
-func (p *pass) sayBlocked() {
-	if p.flying() > 0 {
-		return
-	}
-	tried, waiting, away := 0, 0, 0
+// blocked counts why nodes of the waves so far are not done.
+type blocked struct {
+	tried, waiting, away int
+	// moving nodes are on their way, with a deadline.
+	moving int
+}
+
+func (p *pass) countBlocked() (b blocked) {
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
-		n := p.nodes[r.UID]
-		if n == nil || r.Failed != "" || r.Excused || n.Held || !n.Eligible || p.runsCandidate(n) && p.verdicts[r.UID].Status == health.Healthy {
+		switch p.standing(r) {
+		case standingDone, standingOut:
 			continue
+		case standingBlocked:
 		}
 		switch {
 		case p.waits(r) && r.Tries >= maxTries:
-			tried++
+			b.tried++
 		case p.waits(r):
-			waiting++
-		case !reachable(n):
-			away++
+			b.waiting++
+		case !reachable(p.nodes[r.UID]):
+			b.away++
 		default:
-			return // on its way, with a deadline
+			b.moving++
 		}
 	}
+	return b
+}
+
+// sayBlocked explains a wave in which nothing moves and nothing is awaited.
+func (p *pass) sayBlocked() {
+	b := p.countBlocked()
 	wave := "wave " + p.waveName()
 	switch {
-	case tried > 0:
-		p.say(Held, ReasonNeverReplaced, fmt.Sprintf("%s: %d nodes were replaced %d times and fell back to the proven version each time: their pods outlast the grace period by more than %s, or somebody deletes the new ones; see to that and retry the digest, or label the nodes to hold them out", wave, tried, maxTries, pulseSlack))
-	case waiting > 0:
-		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("%s: %d nodes wait because maxUnavailable (%d) is used up by touched nodes without an available agent; they have to recover or leave", wave, waiting, p.budget()))
+	case b.moving > 0, p.flying() > 0:
+	case b.tried > 0:
+		p.say(Held, ReasonNeverReplaced, fmt.Sprintf("%s: %d nodes were replaced %d times and fell back to the proven version each time: their pods outlast the grace period by more than %s, or somebody deletes the new ones; see to that and retry the digest, or label the nodes to hold them out", wave, b.tried, maxTries, pulseSlack))
+	case b.waiting > 0:
+		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("%s: %d nodes wait because maxUnavailable (%d) is used up by touched nodes without an available agent; they have to recover or leave", wave, b.waiting, p.budget()))
 	default:
-		p.say(Held, ReasonUnreachable, fmt.Sprintf("%s: %d nodes cannot be reached (NotReady or tainted); they have to come back or leave", wave, away))
+		p.say(Held, ReasonUnreachable, fmt.Sprintf("%s: %d nodes cannot be reached (NotReady or tainted); they have to come back or leave", wave, b.away))
 	}
 }

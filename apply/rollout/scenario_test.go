@@ -60,10 +60,10 @@ type narrator struct {
 }
 
 func (n *narrator) hear(f sim.Fact) {
-	switch f.Event {
-	case sim.Recorded:
+	if f.Event == sim.Recorded {
 		n.decision(f)
-	case sim.Asked:
+	}
+	if f.Event == sim.Asked {
 		if line := fmt.Sprintf("%5ds > %s\n", f.Tick, f.Command); f.Command != "calm" && !strings.HasSuffix(n.out.String(), line) {
 			n.out.WriteString(line)
 		}

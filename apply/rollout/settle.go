@@ -11,25 +11,31 @@ import (
 // have arrived, nodes that are gone, nodes that were announced to go.
 func (p *pass) settle() {
 	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, p.arrived)
-	kept := p.next.Records[:0]
-	for _, r := range p.next.Records {
-		n := p.nodes[r.UID]
-		switch {
-		case p.halfRecorded(r):
-			continue
-		case n == nil && (!r.Ran || r.Leaving):
-			continue
-		case n == nil && r.Failed == "":
-			r.Failed, r.FailedMessage = health.ReasonNodeVanished, "the node is gone without notice since its agent was replaced"
-		case n == nil:
-		case !r.Ran && r.Failed == "" && !reachable(n):
-			continue // it goes to the tail; the candidate never ran there
-		default:
+	p.next.Records = slices.DeleteFunc(p.next.Records, p.over)
+	for i := range p.next.Records {
+		r := &p.next.Records[i]
+		switch n := p.nodes[r.UID]; {
+		case n != nil:
 			r.Leaving = n.Leaving
+		case r.Failed == "":
+			r.Failed, r.FailedMessage = health.ReasonNodeVanished, "the node is gone without notice since its agent was replaced"
 		}
-		kept = append(kept, r)
 	}
-	p.next.Records = kept
+}
+
+// over is whether a record says nothing any more: its node left as announced,
+// or the candidate never ran on it and it cannot be reached now, so that it goes
+// to the tail.
+func (p *pass) over(r Record) bool {
+	n := p.nodes[r.UID]
+	switch {
+	case p.halfRecorded(r):
+		return true
+	case n == nil:
+		return !r.Ran || r.Leaving
+	default:
+		return !r.Ran && r.Failed == "" && !reachable(n)
+	}
 }
 
 // halfRecorded is whether the record is of a wave that has not started: the

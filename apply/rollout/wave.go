@@ -78,17 +78,10 @@ func (p *pass) members() int {
 // groups. Nodes that already lost the proven version to a superseded candidate
 // come first, so that the radius does not grow; the first wave wants canaries.
 func (p *pass) pick(count int) []*health.Node {
-	taken := make(map[types.UID]bool, len(p.next.Records))
-	for _, r := range p.next.Records {
-		taken[r.UID] = true
-	}
 	var touched, well, sick []*health.Node
-	for i := range p.in.Fleet {
-		n := &p.in.Fleet[i]
-		a := n.Agent()
+	for _, n := range p.pickable() {
 		switch {
-		case taken[n.UID] || !reachable(n) || a == nil || a.Gated:
-		case a.Digest != p.rest():
+		case n.Agent().Digest != p.rest():
 			touched = append(touched, n)
 		case p.next.Wave == 0 && (n.Cordoned || n.Leaving):
 		case n.Present():
@@ -100,6 +93,22 @@ func (p *pass) pick(count int) []*health.Node {
 	seed := p.candidate()
 	ordered := slices.Concat(spread(touched, seed), spread(well, seed), spread(sick, seed))
 	return ordered[:max(0, min(count, len(ordered)))]
+}
+
+// pickable are the nodes with a running agent that are in no wave yet.
+func (p *pass) pickable() []*health.Node {
+	taken := make(map[types.UID]bool, len(p.next.Records))
+	for _, r := range p.next.Records {
+		taken[r.UID] = true
+	}
+	var out []*health.Node
+	for i := range p.in.Fleet {
+		n := &p.in.Fleet[i]
+		if a := n.Agent(); a != nil && !a.Gated && !taken[n.UID] && reachable(n) {
+			out = append(out, n)
+		}
+	}
+	return out
 }
 
 func (p *pass) addRecords(nodes []*health.Node) {
@@ -136,28 +145,49 @@ type progress struct {
 	until time.Time
 }
 
+// standing is what a record means for the progress of its wave. The set is
+// closed.
+type standing int
+
+const (
+	standingBlocked standing = iota // the wave waits for it
+	standingDone                    // healthy on the candidate
+	standingOut                     // no evidence, and nothing to wait for
+)
+
+func (p *pass) standing(r *Record) standing {
+	n := p.nodes[r.UID]
+	switch {
+	case n == nil || r.Failed != "" || r.Excused:
+		return standingOut
+	case p.runsCandidate(n) && p.verdicts[r.UID].Status == health.Healthy:
+		return standingDone
+	case !p.runsCandidate(n) && (n.Held || !n.Eligible):
+		return standingOut // held out on purpose, with nothing of the candidate on it
+	default:
+		return standingBlocked
+	}
+}
+
 // waveProgress looks at every node of the waves so far: evidence given in an
 // earlier wave can be lost again.
 func (p *pass) waveProgress() progress {
 	var g progress
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
-		n := p.nodes[r.UID]
-		switch {
-		case n == nil || r.Failed != "" || r.Excused:
-			continue
-		case (n.Held || !n.Eligible) && !p.runsCandidate(n):
-			continue // held out on purpose, with nothing of the candidate on it
-		case !p.runsCandidate(n) || p.verdicts[r.UID].Status != health.Healthy:
+		switch p.standing(r) {
+		case standingOut:
+		case standingBlocked:
 			g.unfinished++
-			continue
-		}
-		g.any++
-		if r.Wave == p.next.Wave {
-			g.evidence++
-		}
-		if end := p.verdicts[r.UID].Since.Add(p.in.Policy.Waves[min(r.Wave, len(p.in.Policy.Waves)-1)].Soak); end.After(g.until) {
-			g.until = end
+		case standingDone:
+			g.any++
+			if r.Wave == p.next.Wave {
+				g.evidence++
+			}
+			soak := p.in.Policy.Waves[min(r.Wave, len(p.in.Policy.Waves)-1)].Soak
+			if end := p.verdicts[r.UID].Since.Add(soak); end.After(g.until) {
+				g.until = end
+			}
 		}
 	}
 	return g

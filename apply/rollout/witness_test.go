@@ -240,8 +240,11 @@ func (w *witness) seeEvidence(in *rollout.Input, d rollout.Decision) {
 		if promoted && slices.ContainsFunc(after.Records, func(x rollout.Record) bool { return x.UID == r.UID }) {
 			continue // failed within the budget, and remembered for it
 		}
-		if r.Wave >= passed || n == nil || r.Failed != "" || r.SickBefore || n.Held || !n.Eligible || promoted && !r.Ran && !(n.Ready && n.Schedulable && n.Agent() != nil) {
+		if r.Wave >= passed || n == nil || r.Failed != "" || r.SickBefore || n.Held || !n.Eligible {
 			continue
+		}
+		if promoted && !r.Ran && (!n.Ready || !n.Schedulable || n.Agent() == nil) {
+			continue // it was never reached, and belongs to the tail
 		}
 		soak := in.Policy.Waves[r.Wave].Soak
 		if !healthySince(n, before.Candidate.Digest, in, soak) {

@@ -127,7 +127,7 @@ func (p *process) serve(ctx context.Context) error {
 // only after everything has stopped, so that two never act at once.
 func (p *process) lead(ctx context.Context) error {
 	if !p.flags.leaderElect {
-		return p.act(ctx)
+		return p.act(ctx, context.WithoutCancel(ctx))
 	}
 	host, err := os.Hostname()
 	if err != nil {
@@ -151,7 +151,7 @@ func (p *process) lead(ctx context.Context) error {
 				ctx, cancel := context.WithCancel(ctx)
 				defer cancel()
 				defer context.AfterFunc(leading, cancel)()
-				result <- p.act(ctx)
+				result <- p.act(ctx, leading)
 				release()
 			},
 			OnStoppedLeading: func() { p.leader.Set(0) },
@@ -176,8 +176,9 @@ func (p *process) lead(ctx context.Context) error {
 	return errors.New("the lease was lost")
 }
 
-// act runs the controllers until ctx is done.
-func (p *process) act(ctx context.Context) error {
+// act runs the controllers until ctx is done, and leaves the cluster tidy if
+// this replica is still the one that leads.
+func (p *process) act(ctx, leading context.Context) error {
 	p.logger.Info("leading")
 	p.leader.Set(1)
 	p.ready.Store(true)
@@ -186,7 +187,13 @@ func (p *process) act(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.syncs.Rollouts.Run(ctx) })
 	g.Go(func() error { return p.syncs.Run(ctx) })
-	return g.Wait()
+	err := g.Wait()
+	if leading.Err() != nil {
+		return err
+	}
+	leaving, cancel := context.WithTimeout(leading, grace)
+	defer cancel()
+	return errors.Join(err, p.syncs.Rollouts.Leave(leaving))
 }
 
 // newApplier makes what applies objects of every kind that the cluster serves.

@@ -46,15 +46,12 @@ func statuses(p *corev1.Pod) []corev1.ContainerStatus {
 // termination of a container that is not Ready, else why the pod has no node.
 func trouble(p *corev1.Pod) health.Trouble {
 	for _, c := range statuses(p) {
-		if w := c.State.Waiting; w != nil && w.Reason != "" && w.Reason != "ContainerCreating" && w.Reason != "PodInitializing" {
+		if w := c.State.Waiting; w != nil && !starting(w.Reason) {
 			return health.Trouble{Reason: w.Reason, Message: w.Message}
 		}
 	}
 	for _, c := range statuses(p) {
-		if t := c.State.Terminated; t != nil && t.ExitCode != 0 {
-			return health.Trouble{Reason: t.Reason, Message: t.Message}
-		}
-		if t := c.LastTerminationState.Terminated; t != nil && !c.Ready {
+		if t := termination(c); t != nil {
 			return health.Trouble{Reason: t.Reason, Message: t.Message}
 		}
 	}
@@ -63,10 +60,24 @@ func trouble(p *corev1.Pod) health.Trouble {
 			return health.Trouble{Reason: health.ReasonUnschedulable, Message: c.Message}
 		}
 	}
-	if p.Status.Reason != "" {
-		return health.Trouble{Reason: p.Status.Reason, Message: p.Status.Message}
+	return health.Trouble{Reason: p.Status.Reason, Message: p.Status.Message}
+}
+
+// starting are the waiting reasons of a container on its normal way up.
+func starting(reason string) bool {
+	return reason == "" || reason == "ContainerCreating" || reason == "PodInitializing"
+}
+
+// termination is how a container ended that should not have; nil when it runs
+// well, or has done its work.
+func termination(c corev1.ContainerStatus) *corev1.ContainerStateTerminated {
+	if t := c.State.Terminated; t != nil && t.ExitCode != 0 {
+		return t
 	}
-	return health.Trouble{}
+	if t := c.LastTerminationState.Terminated; t != nil && !c.Ready {
+		return t
+	}
+	return nil
 }
 
 // nodeOf is the node that the pod is bound to, or meant for: the DaemonSet

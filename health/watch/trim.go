@@ -49,7 +49,7 @@ func trimNode(o any) (any, error) {
 
 // nodeChanged leaves out heartbeats.
 func nodeChanged(old, new *corev1.Node) bool {
-	if old.UID != new.UID || old.Spec.Unschedulable != new.Spec.Unschedulable || old.DeletionTimestamp.Equal(new.DeletionTimestamp) == false ||
+	if old.UID != new.UID || old.Spec.Unschedulable != new.Spec.Unschedulable || !old.DeletionTimestamp.Equal(new.DeletionTimestamp) ||
 		old.Labels[v1alpha1.LabelHold] != new.Labels[v1alpha1.LabelHold] {
 		return true
 	}

@@ -33,7 +33,7 @@ func (c *Client) clone(ctx context.Context, conversation *session, tip plumbing.
 	if err != nil {
 		return nil, s.cacheFailed("create directory", err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // what stays is swept by the next fetch
 
 	if err := c.download(ctx, conversation, tip, dir); err != nil {
 		return nil, err

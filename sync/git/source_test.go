@@ -90,7 +90,9 @@ func TestFailuresShowNoSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused := "http://" + closed.Addr().String()
-	closed.Close()
+	if err := closed.Close(); err != nil {
+		t.Fatal(err)
+	}
 	serve := func(h http.Handler) string {
 		s := httptest.NewServer(h)
 		t.Cleanup(s.Close)

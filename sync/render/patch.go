@@ -76,7 +76,7 @@ func (v *visit) textOrFile(field, entry string) (docs []document, isText bool, e
 		return docs, true, err
 	}
 	if err != nil || len(docs) != 1 || !composite(docs[0].Value) {
-		return nil, false, nil
+		return nil, false, nil //nolint:nilerr // what is no patch is the name of a file
 	}
 	return docs, true, nil
 }

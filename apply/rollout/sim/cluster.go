@@ -104,7 +104,7 @@ func (c *Cluster) wakeUp() {
 const settled = 3600
 
 // epoch is the time of tick 0.
-var epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+func epoch() time.Time { return time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 // Tick lets one second pass.
 func (c *Cluster) Tick() {
@@ -174,7 +174,7 @@ func (c *Cluster) Fleet() []health.Node {
 }
 
 func at(tick int) time.Time {
-	return epoch.Add(time.Duration(tick) * time.Second)
+	return epoch().Add(time.Duration(tick) * time.Second)
 }
 
 func (c *Cluster) changed() { c.version++ }

@@ -135,16 +135,13 @@ func (c *Cluster) rollingUpdate() {
 	budget := 1
 	hash := c.controller.seen.template.revision()
 	for _, n := range c.nodes {
-		p := n.serving()
-		switch {
-		case p == nil:
-			budget--
-		case p.revision != hash:
+		if n.serving() != nil {
 			continue
 		}
-		for _, old := range n.pods {
-			if p == nil && !old.terminating && old.revision != hash {
-				c.remove(n, old, Fact{By: Controller})
+		budget--
+		for _, p := range n.pods {
+			if p.revision != hash {
+				c.remove(n, p, Fact{By: Controller})
 			}
 		}
 	}

@@ -95,10 +95,7 @@ func (l *leader) run() {
 	if l.seen != c.version && c.tick >= l.refreshed+c.opts.CacheLag {
 		l.list()
 	}
-	if l.pass == nil {
-		if l.decided == l.seen && (l.wake == 0 || c.tick < l.wake) {
-			return
-		}
+	if l.pass == nil && l.due() {
 		l.pass, l.decided = &pass{}, l.seen
 	}
 	for l.pass != nil {
@@ -111,6 +108,11 @@ func (l *leader) run() {
 			l.pass = nil
 		}
 	}
+}
+
+// due is whether the cache shows something new, or the time has come.
+func (l *leader) due() bool {
+	return l.decided != l.seen || l.wake != 0 && l.c.tick >= l.wake
 }
 
 // stop is a crash, or a pause of the whole process, in the middle of a pass.
@@ -219,7 +221,7 @@ func (l *leader) wakeAfter(p *pass) int {
 	if p.decision.Wake.IsZero() {
 		return 0
 	}
-	return max(l.c.tick+1, int((p.decision.Wake.Sub(epoch)+time.Second-1)/time.Second))
+	return max(l.c.tick+1, int((p.decision.Wake.Sub(epoch())+time.Second-1)/time.Second))
 }
 
 func (l *leader) note(uid types.UID, f func(*change)) {

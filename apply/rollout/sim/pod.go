@@ -75,38 +75,48 @@ func (c *Cluster) isGone(n *node, p *pod) bool {
 // runPod moves one pod that may run: start, Ready, and its fault.
 func (c *Cluster) runPod(n *node, p *pod) {
 	fault := faultOn(p.made.digest, n.group)
-	if p.started == 0 {
+	switch {
+	case p.started == 0:
 		if c.tick > p.opened && c.schedulable(n) {
 			p.started = c.tick
 			c.changed()
-			c.tell(Fact{Event: Ran, By: Kubelet, Node: n.name, NodeUID: n.uid, Pod: p.uid, Digest: p.made.digest})
+			c.tellOf(Ran, n, p)
 		}
-		return
+	case p.restarts > 0, fault == faultStuck:
+	case fault == faultBad:
+		if c.tick >= p.started+crashAfter {
+			p.crash(c)
+		}
+	case c.tick >= p.started+c.readyAfter(fault):
+		c.work(n, p, fault)
 	}
-	if fault == faultBad && p.restarts == 0 && c.tick >= p.started+crashAfter {
-		p.crash(c)
-	}
-	if p.restarts > 0 || fault == faultBad || fault == faultStuck {
-		return
-	}
-	delay := c.opts.ReadyAfter
+}
+
+func (c *Cluster) readyAfter(fault string) int {
 	if fault == faultSlow {
-		delay += slowStart
+		return c.opts.ReadyAfter + slowStart
 	}
-	if c.tick < p.started+delay {
-		return
-	}
+	return c.opts.ReadyAfter
+}
+
+// work is an agent that does what it is there for: it gives a cut node its
+// network back, is Ready if the node is, and may fail later.
+func (c *Cluster) work(n *node, p *pod, fault string) {
 	if n.cut && fault != faultKiller {
 		n.cut = false
 		c.setReady(n, true)
 	}
 	if !p.ready && n.ready {
 		p.setReady(c, true)
-		c.tell(Fact{Event: BecameReady, By: Kubelet, Node: n.name, NodeUID: n.uid, Pod: p.uid, Digest: p.made.digest})
+		c.tellOf(BecameReady, n, p)
 	}
 	if p.ready {
 		c.failLater(n, p, fault)
 	}
+}
+
+func (c *Cluster) tellOf(e Event, n *node, p *pod) {
+	c.tell(Fact{Event: e, By: Kubelet, Node: n.name, NodeUID: n.uid, Pod: p.uid, Digest: p.made.digest})
 }
 
 // failLater has the faults that show some time after Ready.

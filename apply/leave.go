@@ -1,0 +1,52 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// Leave closes every pulse that is open, so that a cluster without rollcall
+// gives each new pod the proven version instead of one whose gate nobody opens.
+// Call it when Run has returned, and only while no other replica acts.
+func (r *Rollouts) Leave(ctx context.Context) error {
+	all, err := r.Kinds.NodeRollouts(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("list noderollouts: %w", err)
+	}
+	var errs []error
+	for i := range all.Items {
+		errs = append(errs, r.closePulse(ctx, &all.Items[i]))
+	}
+	return errors.Join(errs...)
+}
+
+func (r *Rollouts) closePulse(ctx context.Context, n *v1alpha1.NodeRollout) error {
+	key := types.NamespacedName{Namespace: n.Namespace, Name: n.Name}
+	live, err := r.Kube.AppsV1().DaemonSets(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("get daemonset %s: %w", key, err)
+	}
+	if n.Status.Proven == nil || !hasGate(&live.Spec.Template) {
+		return nil
+	}
+	rec, _, err := (store{r.Kube, key}).recorded(ctx)
+	if err != nil {
+		return err
+	}
+	proven, known := rec.Templates[n.Status.Proven.Digest]
+	if !known {
+		return fmt.Errorf("daemonset %s: the template of %s is not recorded", key, n.Status.Proven.Digest)
+	}
+	r.Logger.Info("close pulse", "daemonset", key.String(), "digest", n.Status.Proven.Digest)
+	return r.patchDaemonSet(ctx, live, "/spec/template", &proven)
+}
