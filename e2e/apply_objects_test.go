@@ -59,7 +59,7 @@ func testLifecycle(a *applying) {
 }
 
 // definition is a CustomResourceDefinition in a group of this namespace alone, whose spec has the fields.
-func definition(namespace, scope string, fields ...string) string {
+func definition(namespace, scope string, fields ...string) string { //nolint:unparam // the scope is what a reader looks for
 	properties := ""
 	for _, f := range fields {
 		properties += f + ": {type: string}, "

@@ -13,6 +13,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/rollcall-dev/rollcall/e2e/cluster"
 	"github.com/rollcall-dev/rollcall/e2e/product"
@@ -23,7 +24,7 @@ import (
 // the rollout ends as without.
 func TestKilledAgainAndAgain(t *testing.T) {
 	t.Parallel()
-	w := settled(t, 20, quick(func(p *v1alpha1.RolloutPolicySpec) {
+	w := settled(t, 20, quick(soak(0, 4), func(p *v1alpha1.RolloutPolicySpec) {
 		two := intstr.FromInt32(2)
 		p.MaxUnavailable = &two
 	}))
@@ -31,6 +32,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 
 	r := record(t, w.cluster.Client)
 	good := w.deliver("v2")
+	w.waitCandidate(good)
 	w.killTimes(chance, 20)
 	w.waitProven(good, 3*time.Minute)
 	w.waitTag("v2", w.nodes())
@@ -40,6 +42,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 
 	r = record(t, w.cluster.Client)
 	bad := w.deliver("flaky")
+	w.waitCandidate(bad)
 	w.killTimes(chance, 8)
 	w.waitRejected(bad, 2*time.Minute)
 	r.wantRadius(t, "flaky")
@@ -65,20 +68,62 @@ func seeded(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-// killTimes kills the controller so many times, each within a second of its
-// start, and starts it again.
+// waitCandidate waits until the rollout of the commit has begun.
+func (w *world) waitCandidate(commit string) {
+	w.t.Helper()
+	w.waitRollout("commit "+commit[:8]+" is on its way", time.Minute, func(n *v1alpha1.NodeRollout) bool {
+		return n.Status.Candidate != nil && n.Status.Candidate.Commit == commit
+	})
+}
+
+// killTimes kills the controller so many times and starts it again: each time
+// after a few more changes of the DaemonSet and its pods, or after a while
+// without any.
 func (w *world) killTimes(chance *rand.Rand, times int) {
 	w.t.Helper()
+	changes := w.changes()
 	for i := range times {
-		after := time.Duration(chance.Int64N(int64(time.Second)))
-		<-time.After(after)
+		after, patience := 1+chance.IntN(15), time.After(time.Second+time.Duration(chance.Int64N(int64(time.Second))))
+		seen := 0
+		for waiting := true; waiting && seen < after; {
+			select {
+			case <-changes:
+				seen++
+			case <-patience:
+				waiting = false
+			}
+		}
+		w.must(w.control.Kill(), "kill rollcall")
 		n, err := w.kinds.NodeRollouts(metav1.NamespaceDefault).Get(w.t.Context(), agent, metav1.GetOptions{})
 		w.must(err, "get NodeRollout")
-		w.t.Logf("kill %d after %s: %s %s, %d in flight, gated %t", i, after.Round(time.Millisecond), n.Status.Phase, n.Status.Reason,
+		w.t.Logf("kill %d after %d of %d changes: %s %s, %d in flight, gated %t", i, seen, after, n.Status.Phase, n.Status.Reason,
 			len(n.Status.InFlight), len(w.daemonSet().Spec.Template.Spec.SchedulingGates) > 0)
-		w.must(w.control.Kill(), "kill rollcall")
 		w.startController()
 	}
+}
+
+// changes tells whoever listens of every change of the DaemonSet and of its
+// pods.
+func (w *world) changes() <-chan struct{} {
+	w.t.Helper()
+	out := make(chan struct{})
+	ctx := w.t.Context()
+	pods, err := w.cluster.Client.CoreV1().Pods(metav1.NamespaceDefault).Watch(ctx, metav1.ListOptions{LabelSelector: "app=example"})
+	w.must(err, "watch pods")
+	sets, err := w.cluster.Client.AppsV1().DaemonSets(metav1.NamespaceDefault).Watch(ctx, metav1.ListOptions{})
+	w.must(err, "watch DaemonSets")
+	for _, watch := range []watch.Interface{pods, sets} {
+		w.t.Cleanup(watch.Stop)
+		go func() {
+			for range watch.ResultChan() {
+				select {
+				case out <- struct{}{}:
+				default: // nobody is counting
+				}
+			}
+		}()
+	}
+	return out
 }
 
 // A leader hangs right after it has opened a pulse. Another one takes over and

@@ -13,11 +13,11 @@ import (
 
 // What people do to a DaemonSet with kubectl, each with its field manager.
 const (
-	// rollout restart
+	// rollout restart.
 	restartPatch = `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":"2026-01-01T00:00:00Z"}}}}}`
-	// set image, to a tag that Git has never seen
+	// set image, to a tag that Git has never seen.
 	imagePatch = `{"spec":{"template":{"spec":{"containers":[{"name":"example-container","image":"example-image:by-hand"}]}}}}`
-	// edit
+	// edit.
 	strategyPatch = `{"spec":{"updateStrategy":{"type":"RollingUpdate","rollingUpdate":{"maxUnavailable":1,"maxSurge":0}}}}`
 )
 

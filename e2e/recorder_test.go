@@ -179,18 +179,6 @@ func (r *recorder) history(node string) []string {
 	return tags
 }
 
-// histories are those of all nodes.
-func (r *recorder) histories() map[string][]string {
-	r.mu.Lock()
-	nodes := slices.Collect(maps.Keys(r.runs))
-	r.mu.Unlock()
-	out := map[string][]string{}
-	for _, n := range nodes {
-		out[n] = r.history(n)
-	}
-	return out
-}
-
 // wantHistory fails when another sequence of tags was on a node.
 func (r *recorder) wantHistory(t *testing.T, nodes []string, tags ...string) {
 	t.Helper()

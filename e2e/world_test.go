@@ -79,7 +79,7 @@ func idleWorld(t testing.TB, o cluster.Options) *world {
 // scratch is a folder that is kept when the test fails, for its logs.
 func scratch(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "rollcall-e2e-")
+	dir, err := os.MkdirTemp("", "rollcall-e2e-") //nolint:usetesting // it is kept when the test fails
 	if err != nil {
 		t.Fatalf("make folder: %v", err)
 	}

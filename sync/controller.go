@@ -123,12 +123,19 @@ func (c *Controller) Reconcile(ctx context.Context, key types.NamespacedName) (t
 	if ctx.Err() != nil {
 		return 0, nil //nolint:nilerr // stopping: what was not finished is no failure
 	}
+	if o.failure != nil && apierrors.IsConflict(o.failure) {
+		return overtaken, nil
+	}
 	c.announce(gs, o)
 	if err := c.writeStatus(ctx, gs, o); err != nil {
 		return 0, err
 	}
 	return c.nextPass(gs, o), nil
 }
+
+// overtaken is when a pass is made again whose write met a newer one: a rollout
+// wrote the same DaemonSet. That is no conflict of intent, so no status says it.
+const overtaken = 200 * time.Millisecond
 
 // nextPass is after how long to make a pass without an event; never while the
 // GitSync is suspended.

@@ -38,7 +38,6 @@ const (
 	ReasonBudgetSpent      = "BudgetSpent"
 	ReasonUnreachable      = "Unreachable"
 	ReasonNoEligibleNodes  = "NoEligibleNodes"
-	ReasonUnobserved       = "Unobserved"
 	ReasonTemplateRestored = "TemplateRestored"
 )
 

@@ -36,7 +36,11 @@ func (p *pass) forward() {
 		p.say(Held, b.Reason, b.Message)
 		return
 	}
-	p.withdraw(func(n *health.Node, _ *health.Agent) bool { r := p.record(n); return r == nil || !p.waits(r) })
+	over := len(p.unavailable()) > p.budget()
+	p.withdraw(func(n *health.Node, _ *health.Agent) bool {
+		r := p.record(n)
+		return r == nil || !p.waits(r) || over && n.Present()
+	})
 	for started && p.passWave() {
 		started = p.startWave()
 	}

@@ -25,7 +25,6 @@ func (p *pass) finishStarted() bool {
 	case !live.OnDelete:
 		p.do(Step{Action: SetOnDelete})
 	case !live.Observed:
-		p.say(Waiting, ReasonUnobserved, "the DaemonSet controller has not observed the template yet")
 		return true
 	case p.pulseOpen():
 		p.runPulse()
@@ -51,7 +50,7 @@ func (p *pass) runPulse() {
 		if f.At.After(opened) {
 			opened = f.At
 		}
-		if n := p.nodes[f.NodeUID]; n.Agent() == nil {
+		if n := p.nodes[f.NodeUID]; n.Agent() == nil && reachable(n) {
 			waiting++
 		}
 	}
@@ -66,9 +65,9 @@ func (p *pass) runPulse() {
 	p.do(Step{Action: WriteTemplate, Digest: p.rest()})
 }
 
-// deletePending deletes the recorded pods that are still there. An intent is
-// withdrawn if no pod would come back, or if the agent has recovered since it
-// was recorded and its loss is beyond the budget now.
+// deletePending deletes the recorded pods that are still there. It leaves those
+// whose node would get no other one, and those whose agent has recovered since
+// it was recorded, so that its loss is beyond the budget now.
 func (p *pass) deletePending() bool {
 	free := p.budget() - len(p.unavailable())
 	for _, f := range p.next.InFlight {
@@ -76,31 +75,28 @@ func (p *pass) deletePending() bool {
 			free++
 		}
 	}
-	kept := p.next.InFlight[:0]
-	for _, f := range p.next.InFlight {
-		n, old := p.nodes[f.NodeUID], p.pending(f)
+	for i := range p.next.InFlight {
+		f := &p.next.InFlight[i]
+		n, old := p.nodes[f.NodeUID], p.pending(*f)
 		switch {
-		case old == nil:
-		case !reachable(n) && settled(f, n), n.Present() && free <= 0:
+		case old == nil || !reachable(n) || n.Present() && free <= 0:
 			continue
-		case reachable(n):
-			if n.Present() {
-				free--
-			}
-			p.deleteRecorded(&f, n, old)
+		case n.Present():
+			f.Idle = false
+			free--
 		}
-		kept = append(kept, f)
+		p.beginLate(f, n)
+		p.do(deletion(n, old, ForReplace))
 	}
-	p.next.InFlight = kept
 	return len(p.d.Steps) > 0
 }
 
-func (p *pass) deleteRecorded(f *InFlight, n *health.Node, old *health.Agent) {
-	f.Idle = f.Idle && !n.Present()
+// beginLate lets the pulse of the node begin now if rollcall was away since it
+// was recorded: else its time would be over before it began.
+func (p *pass) beginLate(f *InFlight, n *health.Node) {
 	if r := p.record(n); r != nil && p.in.Now.Sub(f.At) > pulseSlack {
-		f.At, r.Touched = p.in.Now, p.in.Now // rollcall was away: the pulse begins now
+		f.At, r.Touched = p.in.Now, p.in.Now
 	}
-	p.do(deletion(n, old, ForReplace))
 }
 
 // closeGates opens the gates of pods that a pulse made on nodes in flight. Any

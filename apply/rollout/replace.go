@@ -57,9 +57,10 @@ func (p *pass) affordable(batch []*Record) []*Record {
 	down := p.unavailable()
 	free, seats := p.budget()-len(down), p.budget()-len(p.next.InFlight)
 	return slices.DeleteFunc(batch, func(r *Record) bool {
-		switch {
-		case p.inFlight(p.nodes[r.UID]) != nil:
-			return false
+		n := p.nodes[r.UID]
+		switch f := p.inFlight(n); {
+		case f != nil:
+			return free < 0 && n.Present() && p.pending(*f) != nil // it has recovered
 		case seats <= 0, free <= 0 && !down[r.UID]:
 			return true
 		case !down[r.UID]:

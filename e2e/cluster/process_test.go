@@ -66,7 +66,9 @@ func TestStopEndsTheProcessAndFreesItsPort(t *testing.T) {
 	if err != nil {
 		t.Fatalf("port is not free: %v", err)
 	}
-	listener.Close()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
 	if diff := cmp.Diff([]string{"minicluster.log", "minicluster.pid"}, names(t, dir)); diff != "" {
 		t.Errorf("what is left of the cluster (-want +got):\n%s", diff)
 	}
@@ -123,7 +125,7 @@ func TestClusterEndsWithItsParent(t *testing.T) {
 	if err := helper.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	helper.Wait() // It was killed, which is an error.
+	_ = helper.Wait() // It was killed, which is an error.
 	eventually(t, patience, "minicluster", func(context.Context) (bool, string) {
 		text, err := os.ReadFile(filepath.Join("/proc", strings.TrimSpace(string(pid)), "stat"))
 		return err != nil || strings.Contains(string(text), ") Z "), "process is alive"

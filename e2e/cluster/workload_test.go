@@ -106,7 +106,7 @@ func awaitAgent(t *testing.T, c *cluster.Cluster, namespace, app string, timeout
 }
 
 // awaitDaemonSet waits until the DaemonSet has n pods, all of the current template, Ready and available.
-func awaitDaemonSet(t *testing.T, c *cluster.Cluster, namespace, name string, n int32) {
+func awaitDaemonSet(t *testing.T, c *cluster.Cluster, namespace, name string, n int32) { //nolint:unparam // as kubectl names it
 	t.Helper()
 	eventually(t, patience, "DaemonSet "+name, func(ctx context.Context) (bool, string) {
 		object, err := c.Client.AppsV1().DaemonSets(namespace).Get(ctx, name, metav1.GetOptions{})

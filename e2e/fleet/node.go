@@ -17,8 +17,10 @@ import (
 const (
 	// KubeletLabel says whether the fake kubelet of a node runs. While it is KubeletRunning, KWOK keeps the node
 	// Ready, renews its lease and plays its pods. With any other value the node is as if its power were cut.
-	KubeletLabel   = "e2e.rollcall.dev/kubelet"
+	KubeletLabel = "e2e.rollcall.dev/kubelet"
+	// KubeletRunning is the value of a node that works.
 	KubeletRunning = "running"
+	// KubeletStopped is the value of a node without power.
 	KubeletStopped = "stopped"
 
 	// NotReadyAnnotation on a node or a pod makes its kubelet report it as not Ready for as long as it is there.

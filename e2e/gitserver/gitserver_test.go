@@ -178,7 +178,7 @@ func serve(t *testing.T, opts gitserver.Options) (*gitserver.Server, *gitserver.
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { server.Close() })
+	t.Cleanup(func() { _ = server.Close() })
 	repo, err := server.NewRepo(t.Context(), "agents")
 	if err != nil {
 		t.Fatal(err)

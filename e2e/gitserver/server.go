@@ -87,7 +87,7 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 		return nil, err
 	}
 	s.URL = "http://" + s.address
-	context.AfterFunc(ctx, func() { s.Close() })
+	context.AfterFunc(ctx, func() { _ = s.Close() })
 	return s, nil
 }
 
@@ -131,7 +131,8 @@ func (s *Server) Resume(ctx context.Context) error {
 	}
 	s.address = listener.Addr().String()
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
-	go s.http.Serve(listener) // It ends by Stop, with an error that says so.
+	server := s.http
+	go func() { _ = server.Serve(listener) }() // It ends by Stop, with an error that says so.
 	return nil
 }
 

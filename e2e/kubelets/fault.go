@@ -84,7 +84,7 @@ func decideNode(node *corev1.Node, here []*corev1.Pod, now time.Time) (change []
 
 // decideNeighbours marks the first healthy pod of another owner beside a noisy pod that is Ready, and unmarks what was
 // marked where no noisy pod is left.
-func decideNeighbours(here []*corev1.Pod) []mark {
+func decideNeighbours(here []*corev1.Pod) []mark { //nolint:gocyclo // three rules in a row
 	noisy := tagged(here, tagNoisy)
 	var victims []mark
 	for _, pod := range here {

@@ -33,7 +33,7 @@ type injector struct {
 }
 
 // run decides and marks after each change of a node or pod, until ctx ends.
-func (i *injector) run(ctx context.Context) error {
+func (i *injector) run(ctx context.Context) error { //nolint:gocyclo // one loop, seen whole
 	factory := informers.NewSharedInformerFactory(i.client, 0)
 	nodes, pods := factory.Core().V1().Nodes(), factory.Core().V1().Pods()
 	changed := make(chan struct{}, 1)

@@ -93,7 +93,7 @@ func (c *Controller) waitReady(ctx context.Context) error {
 		}
 		answer, err := http.DefaultClient.Do(request)
 		if err != nil {
-			return false, nil //nolint:nilerr // it does not listen yet
+			return false, nil // it does not listen yet
 		}
 		defer answer.Body.Close()
 		return answer.StatusCode == http.StatusOK, nil
@@ -173,6 +173,9 @@ func freeAddress(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find a free port: %w", err)
 	}
-	defer listener.Close()
-	return listener.Addr().String(), nil
+	address := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		return "", fmt.Errorf("free the port: %w", err)
+	}
+	return address, nil
 }

@@ -60,7 +60,7 @@ zone-b, ... Pods fail by the tag of their image: bad, stuck, flaky, late, slow, 
 	flags.IntVar(&opts.zones, "zones", 1, "number of zones over which the nodes are dealt")
 	flags.IntVar(&opts.port, "port", 0, "port of the API server on 127.0.0.1; 0 picks a free one")
 	flags.BoolVar(&opts.audit, "audit", false, "log each request, without its content, to D/audit.log")
-	command.MarkFlagRequired("dir")
+	_ = command.MarkFlagRequired("dir") // It fails for a flag that does not exist.
 	return command
 }
 
@@ -102,7 +102,7 @@ func up(ctx context.Context, opts upOptions, stdout io.Writer) (err error) {
 // listen claims the port, so that from now on no other cluster can take it. It is freed by the end of the process: an
 // API server whose listener is closed panics.
 func listen(port int) (net.Listener, error) {
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) //nolint:noctx // it ends with the process
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("port %d of 127.0.0.1 is taken: end what listens there, or choose another --port (0 picks a free one)", port)
 	}

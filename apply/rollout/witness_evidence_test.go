@@ -1,0 +1,92 @@
+package rollout_test
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rollcall-dev/rollcall/apply/rollout"
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// seeEvidence holds P3: whatever a decision calls passed has been healthy, on
+// every node of it that is there, for long enough.
+func (w *witness) seeEvidence(in *rollout.Input, d rollout.Decision) {
+	before, after := in.State, d.Next
+	if before.Candidate == nil {
+		return
+	}
+	promoted := after.Proven != nil && after.Proven.Digest == before.Candidate.Digest && (before.Proven == nil || before.Proven.Digest != after.Proven.Digest)
+	advanced := after.Candidate != nil && after.Candidate.Digest == before.Candidate.Digest && after.Wave > before.Wave
+	if !promoted && !advanced {
+		return
+	}
+	passed, records := after.Wave, after.Records
+	if promoted {
+		passed, records = len(in.Policy.Waves), before.Records
+		w.seePromotion(in, before.Candidate.Digest)
+	}
+	for _, r := range records {
+		n := find(in.Fleet, r.UID)
+		if promoted && slices.ContainsFunc(after.Records, func(x rollout.Record) bool { return x.UID == r.UID }) {
+			continue // failed within the budget, and remembered for it
+		}
+		if r.Wave >= passed || n == nil || r.Failed != "" || r.SickBefore || n.Held || !n.Eligible {
+			continue
+		}
+		if promoted && !r.Ran && (!n.Ready || !n.Schedulable || n.Agent() == nil) {
+			continue // it was never reached, and belongs to the tail
+		}
+		soak := in.Policy.Waves[r.Wave].Soak
+		if !healthySince(n, before.Candidate.Digest, in, soak) {
+			w.accuse("P3", "wave %d passed without evidence from %s: %+v", r.Wave, n.Name, n.Agents)
+		}
+	}
+}
+
+// seePromotion wants a healthy node for a proof, and no version that breaks
+// every node that it runs on.
+func (w *witness) seePromotion(in *rollout.Input, digest string) {
+	healthy := 0
+	for i := range in.Fleet {
+		if healthySince(&in.Fleet[i], digest, in, 0) {
+			healthy++
+		}
+	}
+	_, fault, _ := strings.Cut(digest, ":")
+	switch {
+	case healthy == 0:
+		w.accuse("P3", "%s is proven without a healthy node", digest)
+	case fault == "bad", fault == "stuck", fault == "flaky" && in.Policy.Health.ReadyFor.Seconds() > 10:
+		w.accuse("P3", "%s is proven", digest)
+	}
+}
+
+// healthySince is whether the node has run the digest, Ready, for as long as the
+// policy wants plus the soak.
+func healthySince(n *health.Node, digest string, in *rollout.Input, soak time.Duration) bool {
+	for _, a := range n.Agents {
+		if !a.Terminating {
+			return n.Ready && a.Digest == digest && a.Ready && !a.Gated && !in.Now.Before(a.ReadySince.Add(in.Policy.Health.ReadyFor+soak))
+		}
+	}
+	return false
+}
+
+func named(fleet []health.Node, name string) *health.Node {
+	i := slices.IndexFunc(fleet, func(n health.Node) bool { return n.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &fleet[i]
+}
+
+func find(fleet []health.Node, uid types.UID) *health.Node {
+	i := slices.IndexFunc(fleet, func(n health.Node) bool { return n.UID == uid })
+	if i < 0 {
+		return nil
+	}
+	return &fleet[i]
+}
