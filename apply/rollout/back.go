@@ -92,7 +92,8 @@ func (p *pass) withdrawProven() {
 
 // flying counts the nodes in flight that are about to arrive. One that is
 // NotReady, or that a taint keeps from getting a pod, has to come back by itself
-// first; one whose next agent failed stays as it is.
+// first; one whose next agent failed stays as it is, and so does one whose
+// proven agent was recorded but not deleted.
 func (p *pass) flying() int {
 	count := 0
 	for _, f := range p.next.InFlight {
@@ -100,10 +101,15 @@ func (p *pass) flying() int {
 		if n == nil || !n.Ready || !n.Schedulable {
 			continue
 		}
+		if old := p.pending(f); old != nil {
+			if old.Digest != p.rest() {
+				count++
+			}
+			continue
+		}
 		v := health.Judge(n, f.At, p.in.Policy.Health, p.in.Now)
 		p.wakeAt(v.Next)
-		old := p.pending(f)
-		if old != nil && old.Digest != p.rest() || v.Status != health.Failed {
+		if v.Status != health.Failed {
 			count++
 		}
 	}

@@ -88,7 +88,7 @@ func (p *pass) awaitedPods() (until time.Time) {
 func (p *pass) batch() []*Record {
 	var out [3][]*Record
 	for i := range p.next.Records {
-		if r := &p.next.Records[i]; p.waits(r) && r.Tries < maxTries {
+		if r := &p.next.Records[i]; p.waits(r) && !p.givenUp(r) {
 			u := p.urgency(r)
 			out[u] = append(out[u], r)
 		}
@@ -97,6 +97,13 @@ func (p *pass) batch() []*Record {
 		slices.SortStableFunc(same, func(a, b *Record) int { return cmp.Compare(a.Wave, b.Wave) })
 	}
 	return slices.Concat(out[:]...)
+}
+
+// givenUp is whether the node was tried often enough. A try that is recorded
+// and not begun is still to be made.
+func (p *pass) givenUp(r *Record) bool {
+	f := p.inFlight(p.nodes[r.UID])
+	return r.Tries >= maxTries && (f == nil || p.pending(*f) == nil)
 }
 
 // waits is whether the node's agent has to be replaced: it is of another
@@ -144,7 +151,7 @@ func (p *pass) countBlocked() (b blocked) {
 		case standingBlocked:
 		}
 		switch {
-		case p.waits(r) && r.Tries >= maxTries:
+		case p.waits(r) && p.givenUp(r):
 			b.tried++
 		case p.waits(r):
 			b.waiting++

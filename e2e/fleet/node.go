@@ -31,9 +31,11 @@ const (
 	KwokAnnotation = "kwok.x-k8s.io/node"
 
 	// PoolLabel puts each node into one of two pools: PoolGeneral, or every fourth node PoolEdge.
-	PoolLabel   = "pool"
+	PoolLabel = "pool"
+	// PoolGeneral is the pool of most nodes.
 	PoolGeneral = "general"
-	PoolEdge    = "edge"
+	// PoolEdge is the pool of every fourth node.
+	PoolEdge = "edge"
 
 	namePrefix     = "node-"
 	kubeletVersion = "v1.36.3"
