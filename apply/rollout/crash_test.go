@@ -43,7 +43,7 @@ func drawCommits(t *rapid.T) plan {
 func drawCrashes(t *rapid.T) []line {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) line {
 		n := func(label string, low, high int) int { return rapid.IntRange(low, high).Draw(t, label) }
-		return line{n("after", 0, 30), fmt.Sprintf("crash %d %d", n("calls", 0, 9), n("pause", 1, 10))}
+		return line{n("after", 0, 100), fmt.Sprintf("crash %d %d", n("calls", 0, 9), n("pause", 1, 10))}
 	}), 1, 8).Draw(t, "crashes")
 }
 

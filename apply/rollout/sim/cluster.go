@@ -79,6 +79,7 @@ func New(o Options) *Cluster {
 	if o.Proven != "" {
 		c.store.status.Proven = &rollout.Version{Digest: o.Proven}
 		c.asked.version = &rollout.Version{Digest: o.Proven}
+		c.store.templates = []string{o.Proven}
 		c.wakeUp()
 	}
 	c.leaders = []*leader{newLeader(c)}

@@ -17,6 +17,9 @@ func (l *leader) execute(p *pass, s rollout.Step) bool {
 		next.onDelete = true
 		return l.writeDaemonSet(p, next, by)
 	case rollout.WriteTemplate:
+		if !l.known(p)[s.Digest] {
+			return false // nobody knows its template any more
+		}
 		next.template = template{digest: s.Digest, gated: s.Gated}
 		return l.writeDaemonSet(p, next, by)
 	case rollout.DeletePod:

@@ -134,7 +134,7 @@ func (l *leader) operate(p *pass) bool {
 	case 1:
 		l.decide(p)
 	case 2:
-		return l.retryUnless(c.store.writeRecords(p.read, p.decision.Next))
+		return l.retryUnless(c.store.writeRecords(p.read, l.known(p), p.decision.Next))
 	case 3:
 		ok := l.retryUnless(c.store.writeStatus(p.read, p.decision.Next))
 		if ok {
@@ -178,14 +178,15 @@ func (l *leader) decide(p *pass) {
 	c.tell(Fact{Event: Decided, By: Rollcall, Decision: p.decision, Input: &p.input})
 }
 
-// known are the digests whose templates the executor has: those recorded and
-// the declared one.
+// known are the digests whose templates the executor has: those kept and the
+// declared one.
 func (l *leader) known(p *pass) map[string]bool {
 	out := map[string]bool{}
-	for _, v := range []*rollout.Version{p.read.state.Proven, p.read.state.Candidate, p.asked.version} {
-		if v != nil {
-			out[v.Digest] = true
-		}
+	for _, digest := range p.read.templates {
+		out[digest] = true
+	}
+	if v := p.asked.version; v != nil {
+		out[v.Digest] = true
 	}
 	return out
 }

@@ -11,7 +11,9 @@ import (
 type store struct {
 	records []rollout.Record
 	// about is the candidate that the records are about.
-	about     string
+	about string
+	// templates are the digests whose templates are kept beside the records.
+	templates []string
 	recordsRV int
 	// status is everything but the records.
 	status   rollout.State
@@ -41,25 +43,41 @@ func candidateOf(s rollout.State) string {
 type reading struct {
 	state               rollout.State
 	about               string
+	templates           []string
 	recordsRV, statusRV int
 }
 
 func (s *store) read() reading {
-	return reading{state: s.state(), about: s.about, recordsRV: s.recordsRV, statusRV: s.statusRV}
+	return reading{state: s.state(), about: s.about, templates: s.templates, recordsRV: s.recordsRV, statusRV: s.statusRV}
 }
 
 // writeRecords writes the first half. It returns false when somebody else wrote
 // since it was read, and does not even ask when there is nothing to write.
-func (s *store) writeRecords(r reading, next rollout.State) bool {
-	if r.about == candidateOf(next) && slices.Equal(r.state.Records, next.Records) {
+func (s *store) writeRecords(r reading, known map[string]bool, next rollout.State) bool {
+	kept := keptTemplates(known, r.state, next)
+	if r.about == candidateOf(next) && slices.Equal(r.state.Records, next.Records) && slices.Equal(r.templates, kept) {
 		return true
 	}
 	if s.recordsRV != r.recordsRV {
 		return false
 	}
-	s.records, s.about = slices.Clone(next.Records), candidateOf(next)
+	s.records, s.about, s.templates = slices.Clone(next.Records), candidateOf(next), kept
 	s.recordsRV++
 	return true
+}
+
+// keptTemplates are what the way forward and the way back need, in the state
+// that is written and in the one that it replaces: the process may die before
+// the status is written too.
+func keptTemplates(known map[string]bool, now, next rollout.State) []string {
+	var out []string
+	for _, v := range []*rollout.Version{now.Proven, next.Proven, next.Candidate} {
+		if v != nil && known[v.Digest] {
+			out = append(out, v.Digest)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // writeStatus writes the second half in the same way.
