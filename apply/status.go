@@ -31,13 +31,15 @@ func (r *Rollouts) record(ctx context.Context, v *view, d rollout.Decision) erro
 	return nil
 }
 
-// nextRecorded keeps the templates that the way forward and the way back need.
+// nextRecorded keeps the templates that the way forward and the way back need,
+// and that of the version which the status still calls proven: after a crash
+// before the status is written, that is the one to hold.
 func (v *view) nextRecorded(d rollout.Decision) recorded {
 	out := recorded{Templates: templates{}, Records: d.Next.Records}
 	if c := d.Next.Candidate; c != nil {
 		out.Candidate = c.Digest
 	}
-	for _, version := range []*rollout.Version{d.Next.Proven, d.Next.Candidate} {
+	for _, version := range []*rollout.Version{d.Next.Proven, d.Next.Candidate, v.input.State.Proven} {
 		if version == nil {
 			continue
 		}

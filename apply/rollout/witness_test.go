@@ -94,7 +94,11 @@ func (w *witness) see(f sim.Fact) {
 		}
 	case sim.Opened:
 		w.opened[f.Pod] = opening{f.NodeUID, w.reach[f.Digest]}
-	case sim.Wrote, sim.Died:
+	case sim.Wrote:
+		if !f.Gated && w.cluster.State().Proven == nil {
+			w.proven[f.Digest] = true // a first install is on every node at once
+		}
+	case sim.Died:
 	}
 }
 
@@ -110,9 +114,6 @@ func (w *witness) uid(name string) types.UID {
 // seeRun holds P1 and P5: a version that is not proven runs on no more nodes
 // than the waves started so far have, and on no new one once it is rejected.
 func (w *witness) seeRun(f sim.Fact) {
-	if w.cluster.State().Proven == nil {
-		w.proven[f.Digest] = true // a first install is on every node at once
-	}
 	if w.proven[f.Digest] || f.Digest == "foreign" {
 		return
 	}

@@ -1,0 +1,28 @@
+package apply
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/rollcall-dev/rollcall/apply/rollout"
+)
+
+// A crash between the two writes of a promotion leaves a status that still
+// calls the old version proven: its template has to be there.
+func TestPromotionKeepsTheTemplateThatTheStatusNames(t *testing.T) {
+	t.Parallel()
+	before, after := &rollout.Version{Digest: "v1"}, &rollout.Version{Digest: "v2"}
+	v := &view{
+		templates: templates{"v1": corev1.PodTemplateSpec{}, "v2": corev1.PodTemplateSpec{}},
+		input:     rollout.Input{State: rollout.State{Proven: before, Candidate: after}},
+	}
+
+	kept := v.nextRecorded(rollout.Decision{Next: rollout.State{Proven: after}}).Templates
+
+	for _, digest := range []string{"v1", "v2"} {
+		if _, ok := kept[digest]; !ok {
+			t.Errorf("the template of %s is not kept", digest)
+		}
+	}
+}
