@@ -8,6 +8,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -22,7 +23,8 @@ func (r *Rollouts) Leave(ctx context.Context) error {
 	}
 	var errs []error
 	for i := range all.Items {
-		errs = append(errs, r.closePulse(ctx, &all.Items[i]))
+		// The DaemonSet controller writes the status of what was just changed.
+		errs = append(errs, retry.RetryOnConflict(retry.DefaultBackoff, func() error { return r.closePulse(ctx, &all.Items[i]) }))
 	}
 	return errors.Join(errs...)
 }
