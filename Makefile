@@ -76,7 +76,7 @@ alerts: bin/promtool ## Prove that every alert of the chart fires and clears
 
 .PHONY: e2e
 e2e: build ## Run the scenarios on real clusters (RUN=regexp picks some)
-	cd e2e && go test -count=1 -timeout 60m -p 1 -run '$(RUN)' ./...
+	cd e2e && go test -count=1 -parallel 4 -timeout 60m -p 1 -run '$(RUN)' ./...
 
 .PHONY: bench
 bench: build ## Run the benchmarks (BENCH=regexp picks some)
