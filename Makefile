@@ -24,6 +24,10 @@ RACE = $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
 # The version of Kubernetes that bin/minicluster is built from and reports.
 KUBERNETES := v1.36.3
 
+# golangci-lint remembers findings by the path of the checkout they were found
+# in: two checkouts with one cache show each other's.
+export GOLANGCI_LINT_CACHE := $(CURDIR)/bin/lint-cache
+
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 # The time of the commit, so that one commit gives one binary.

@@ -17,17 +17,17 @@ func (v *visit) openAPI(fields map[string]string) error {
 }
 
 func (v *visit) patches(k *types.Kustomization) error {
-	for i, entry := range k.PatchesStrategicMerge {
+	for i, entry := range k.PatchesStrategicMerge { //nolint:staticcheck // deprecated, and in people's kustomizations
 		looked, err := v.patchOrFile(fmt.Sprintf("patchesStrategicMerge[%d]", i), string(entry))
 		if err := v.collect(err); err != nil {
 			return err
 		}
-		k.PatchesStrategicMerge[i] = types.PatchStrategicMerge(looked)
+		k.PatchesStrategicMerge[i] = types.PatchStrategicMerge(looked) //nolint:staticcheck // as above
 	}
 	for _, list := range []struct {
 		name    string
 		patches []types.Patch
-	}{{"patches", k.Patches}, {"patchesJson6902", k.PatchesJson6902}} {
+	}{{"patches", k.Patches}, {"patchesJson6902", k.PatchesJson6902}} { //nolint:staticcheck // deprecated, and in people's kustomizations
 		for i := range list.patches {
 			if err := v.collect(v.patch(fmt.Sprintf("%s[%d]", list.name, i), &list.patches[i])); err != nil {
 				return err

@@ -27,7 +27,7 @@ func (v *visit) kustomization(k *types.Kustomization) error {
 	v.helm(k)
 	steps := []func() error{
 		func() error { return v.each("resources", k.Resources, v.resource) },
-		func() error { return v.each("bases", k.Bases, v.base) },
+		func() error { return v.each("bases", k.Bases, v.base) }, //nolint:staticcheck // deprecated, and in people's kustomizations
 		func() error { return v.each("components", k.Components, v.base) },
 		func() error { return v.each("crds", k.Crds, v.yaml) },
 		func() error { return v.each("configurations", k.Configurations, v.yaml) },
