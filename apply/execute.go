@@ -74,12 +74,16 @@ func (r *Rollouts) patchDaemonSet(ctx context.Context, live *appsv1.DaemonSet, p
 	return nil
 }
 
-// deletePod deletes the pod with that UID. One that is gone, or whose name has
-// another pod now, is what was wanted.
+// deletePod deletes the pod with that UID. One that is gone is what was wanted;
+// one that has changed since it was seen, where that matters, is a conflict.
 func (r *Rollouts) deletePod(ctx context.Context, namespace string, s rollout.Step) error {
 	r.Logger.Info("delete pod", "pod", namespace+"/"+s.Pod, "node", s.Node, "for", s.Why)
-	err := r.Kube.CoreV1().Pods(namespace).Delete(ctx, s.Pod, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(s.PodUID))})
-	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+	guard := metav1.NewUIDPreconditions(string(s.PodUID))
+	if s.PodVersion != "" {
+		guard.ResourceVersion = &s.PodVersion
+	}
+	err := r.Kube.CoreV1().Pods(namespace).Delete(ctx, s.Pod, metav1.DeleteOptions{Preconditions: guard})
+	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("delete pod %s/%s: %w", namespace, s.Pod, err)
 	}
 	r.Written.note(s.PodUID, func(w *write) { w.deleted = true })

@@ -40,6 +40,8 @@ type Node struct {
 type Agent struct {
 	Name string
 	UID  types.UID
+	// Version is its resourceVersion.
+	Version string
 	// Digest of the template it was made from; empty when that is neither the
 	// proven nor the candidate one.
 	Digest string

@@ -31,6 +31,9 @@ func (p *pass) giveProven(nodes []*health.Node) {
 		a, f := n.Agent(), p.inFlight(n)
 		recorded := f != nil && f.PodUID == a.UID && (!f.Idle || !n.Present()) // perhaps not yet deleted
 		switch {
+		case recorded && n.Present() && free < 0:
+			free++ // it has recovered since, and its loss is beyond the budget now
+			continue
 		case recorded, !n.Present():
 		case free <= 0:
 			continue

@@ -97,12 +97,16 @@ const (
 
 // Step is one effect.
 type Step struct {
-	Action   Action
-	Digest   string
-	Gated    bool
-	Node     string
-	Pod      string
-	PodUID   types.UID
-	Why      Why
-	Revision string
+	Action Action
+	Digest string
+	Gated  bool
+	Node   string
+	Pod    string
+	PodUID types.UID
+	// PodVersion is the resourceVersion that the pod must still have; empty
+	// for any. A pod that serves nobody is deleted beyond the budget, so that
+	// the one that has recovered meanwhile must not be.
+	PodVersion string
+	Why        Why
+	Revision   string
 }

@@ -168,5 +168,9 @@ func (p *pass) pending(f InFlight) *health.Agent {
 }
 
 func deletion(n *health.Node, a *health.Agent, why Why) Step {
-	return Step{Action: DeletePod, Node: n.Name, Pod: a.Name, PodUID: a.UID, Why: why}
+	s := Step{Action: DeletePod, Node: n.Name, Pod: a.Name, PodUID: a.UID, Why: why}
+	if !n.Present() {
+		s.PodVersion = a.Version
+	}
+	return s
 }

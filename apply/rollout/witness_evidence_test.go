@@ -75,14 +75,6 @@ func healthySince(n *health.Node, digest string, in *rollout.Input, soak time.Du
 	return false
 }
 
-func named(fleet []health.Node, name string) *health.Node {
-	i := slices.IndexFunc(fleet, func(n health.Node) bool { return n.Name == name })
-	if i < 0 {
-		return nil
-	}
-	return &fleet[i]
-}
-
 func find(fleet []health.Node, uid types.UID) *health.Node {
 	i := slices.IndexFunc(fleet, func(n health.Node) bool { return n.UID == uid })
 	if i < 0 {

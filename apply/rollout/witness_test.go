@@ -31,9 +31,6 @@ type witness struct {
 	emptied map[types.UID]bool
 	// opened are the pods whose gate was opened.
 	opened map[types.UID]opening
-	// served are the nodes of pods that the decision to delete them saw as Ready.
-	// What turned Ready, or came to another node, only after that is bad luck.
-	served map[types.UID]types.UID
 	last   rollout.State
 	// eligible are the counts of the last decisions.
 	eligible []int
@@ -58,7 +55,7 @@ type opening struct {
 }
 
 func newWitness() *witness {
-	return &witness{proven: map[string]bool{}, reach: map[string]*reach{}, down: map[types.UID]bool{}, emptied: map[types.UID]bool{}, served: map[types.UID]types.UID{}, opened: map[types.UID]opening{}}
+	return &witness{proven: map[string]bool{}, reach: map[string]*reach{}, down: map[types.UID]bool{}, emptied: map[types.UID]bool{}, opened: map[types.UID]opening{}}
 }
 
 func (w *witness) accuse(promise, format string, args ...any) {
@@ -145,7 +142,7 @@ func (w *witness) seeDeletion(f sim.Fact) {
 		return
 	}
 	w.emptied[f.NodeUID] = true
-	if !f.Served || w.served[f.Pod] != f.NodeUID {
+	if !f.Served {
 		return
 	}
 	w.down[f.NodeUID] = true
@@ -189,12 +186,6 @@ func (w *witness) seeSteps(in *rollout.Input, d rollout.Decision) {
 		return slices.ContainsFunc(d.Next.InFlight, func(f rollout.InFlight) bool { return f.Node == node })
 	}
 	for _, s := range d.Steps {
-		if n := named(in.Fleet, s.Node); s.Action == rollout.DeletePod && n != nil {
-			delete(w.served, s.PodUID)
-			if a := n.Pod(s.PodUID); a != nil && a.Ready && n.Ready {
-				w.served[s.PodUID] = n.UID
-			}
-		}
 		switch {
 		case s.Action == rollout.OpenGate && !inFlight(s.Node):
 			w.accuse("P1", "the gate on %s is opened though the node is not in flight", s.Node)

@@ -16,6 +16,7 @@ func newAgent(p *corev1.Pod) health.Agent {
 	a := health.Agent{
 		Name:        p.Name,
 		UID:         p.UID,
+		Version:     p.ResourceVersion,
 		Revision:    p.Labels[appsv1.ControllerRevisionHashLabelKey],
 		Created:     p.CreationTimestamp.Time,
 		Gated:       gated(p),

@@ -14,5 +14,6 @@
 // A run is a function of its options and its commands. What the executor may
 // rely on is modelled as the API server gives it: a record is guarded by the
 // resourceVersions that were read, but only if there is something to write; a
-// template write by that of the DaemonSet; deletes and gates by the pod's UID.
+// template write by that of the DaemonSet; deletes and gates by the pod's UID,
+// and a delete also by the pod's resourceVersion where the step names one.
 package sim

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/rollcall-dev/rollcall/apply/rollout"
@@ -24,6 +25,9 @@ func (l *leader) execute(p *pass, s rollout.Step) bool {
 		return l.writeDaemonSet(p, next, by)
 	case rollout.DeletePod:
 		if n, victim := c.pod(s.PodUID); victim != nil {
+			if s.PodVersion != "" && s.PodVersion != strconv.Itoa(victim.version) {
+				return false
+			}
 			c.remove(n, victim, by)
 		}
 		l.note(s.PodUID, func(did *change) { did.deleted = true })
@@ -32,7 +36,7 @@ func (l *leader) execute(p *pass, s rollout.Step) bool {
 	case rollout.Relabel:
 		if _, agent := c.pod(s.PodUID); agent != nil && agent.revision != s.Revision {
 			agent.revision = s.Revision
-			c.changed()
+			agent.changed(c)
 		}
 		l.note(s.PodUID, func(did *change) { did.revision = s.Revision })
 	default:
@@ -54,7 +58,7 @@ func (l *leader) open(s rollout.Step) {
 	c := l.c
 	if n, p := c.pod(s.PodUID); p != nil && p.gated {
 		p.gated, p.opened = false, c.tick
-		c.changed()
+		p.changed(c)
 		c.tell(Fact{Event: Opened, By: Rollcall, Node: n.name, NodeUID: n.uid, Pod: p.uid, Digest: p.made.digest})
 	}
 	l.note(s.PodUID, func(did *change) { did.opened = true })

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"slices"
+	"strconv"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -11,6 +12,8 @@ import (
 // pod is one pod of the DaemonSet.
 type pod struct {
 	uid types.UID
+	// version grows with every change of it.
+	version int
 	// made is the template that it was made from; revision is what its label
 	// says.
 	made     template
@@ -30,10 +33,15 @@ type pod struct {
 	goneAt      int
 }
 
+func (p *pod) changed(c *Cluster) {
+	p.version++
+	c.changed()
+}
+
 func (p *pod) setReady(c *Cluster, ready bool) {
 	if p.ready != ready {
 		p.ready, p.readySince = ready, c.tick
-		c.changed()
+		p.changed(c)
 	}
 }
 
@@ -49,7 +57,7 @@ func (c *Cluster) remove(n *node, p *pod, by Fact) {
 	if p.started != 0 {
 		p.goneAt += n.drain
 	}
-	c.changed()
+	p.changed(c)
 	c.tell(by)
 }
 
@@ -79,7 +87,7 @@ func (c *Cluster) runPod(n *node, p *pod) {
 	case p.started == 0:
 		if c.tick > p.opened && c.schedulable(n) {
 			p.started = c.tick
-			c.changed()
+			p.changed(c)
 			c.tellOf(Ran, n, p)
 		}
 	case p.restarts > 0, fault == faultStuck:
@@ -134,13 +142,14 @@ func (c *Cluster) failLater(n *node, p *pod, fault string) {
 func (p *pod) crash(c *Cluster) {
 	p.setReady(c, false)
 	p.restarts, p.trouble = p.restarts+1, "CrashLoopBackOff"
-	c.changed()
+	p.changed(c)
 }
 
 func (c *Cluster) viewPod(n *node, p *pod) health.Agent {
 	a := health.Agent{
 		Name:        "agent-" + string(p.uid),
 		UID:         p.uid,
+		Version:     strconv.Itoa(p.version),
 		Revision:    p.revision,
 		Created:     at(p.created),
 		Gated:       p.gated,
