@@ -173,7 +173,7 @@ func (w *witness) seeDecision(in *rollout.Input, d rollout.Decision) {
 	if !slices.Contains(phases(), d.Phase) || d.Reason == "" || d.Message == "" {
 		w.accuse("P9", "a decision does not speak: %q %q %q", d.Phase, d.Reason, d.Message)
 	}
-	w.seeSteps(in, d)
+	w.seeSteps(d)
 	w.seeEvidence(in, d)
 }
 
@@ -181,7 +181,7 @@ func phases() []rollout.Phase {
 	return []rollout.Phase{rollout.Proven, rollout.Waiting, rollout.Replacing, rollout.Soaking, rollout.Returning, rollout.Rejected, rollout.Held}
 }
 
-func (w *witness) seeSteps(in *rollout.Input, d rollout.Decision) {
+func (w *witness) seeSteps(d rollout.Decision) {
 	inFlight := func(node string) bool {
 		return slices.ContainsFunc(d.Next.InFlight, func(f rollout.InFlight) bool { return f.Node == node })
 	}

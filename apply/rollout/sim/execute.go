@@ -11,26 +11,19 @@ import (
 // with a conflict that ends the pass.
 func (l *leader) execute(p *pass, s rollout.Step) bool {
 	c := l.c
-	by := Fact{By: Rollcall, Why: s.Why}
 	next := c.daemonSet.spec
 	switch s.Action {
 	case rollout.SetOnDelete:
 		next.onDelete = true
-		return l.writeDaemonSet(p, next, by)
+		return l.writeDaemonSet(p, next, Fact{By: Rollcall})
 	case rollout.WriteTemplate:
 		if !l.known(p)[s.Digest] {
 			return false // nobody knows its template any more
 		}
 		next.template = template{digest: s.Digest, gated: s.Gated}
-		return l.writeDaemonSet(p, next, by)
+		return l.writeDaemonSet(p, next, Fact{By: Rollcall})
 	case rollout.DeletePod:
-		if n, victim := c.pod(s.PodUID); victim != nil {
-			if s.PodVersion != "" && s.PodVersion != strconv.Itoa(victim.version) {
-				return false
-			}
-			c.remove(n, victim, by)
-		}
-		l.note(s.PodUID, func(did *change) { did.deleted = true })
+		return l.delete(s)
 	case rollout.OpenGate:
 		l.open(s)
 	case rollout.Relabel:
@@ -51,6 +44,18 @@ func (l *leader) writeDaemonSet(p *pass, next spec, by Fact) bool {
 		return false
 	}
 	l.c.write(next, by)
+	return true
+}
+
+// delete fails when the pod has changed since it was read, if that matters.
+func (l *leader) delete(s rollout.Step) bool {
+	if n, victim := l.c.pod(s.PodUID); victim != nil {
+		if s.PodVersion != "" && s.PodVersion != strconv.Itoa(victim.version) {
+			return false
+		}
+		l.c.remove(n, victim, Fact{By: Rollcall, Why: s.Why})
+	}
+	l.note(s.PodUID, func(did *change) { did.deleted = true })
 	return true
 }
 
