@@ -69,7 +69,7 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 	verb := rapid.SampledFrom([]string{
 		"evict", "evict", "evict", "commit", "commit", "revert", "crash", "crash", "stall", "stall", "second", "join", "leave", "announce", "rejoin",
 		"down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "drain", "fail", "set-image", "rolling-update",
-		"lag", "controller", "pause", "resume", "retry", "block", "unblock",
+		"lag", "controller", "pause", "resume", "retry", "block", "unblock", "policy", "waves",
 	}).Draw(t, "verb")
 	switch verb {
 	case "evict", "leave", "announce", "rejoin", "down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "fail":
@@ -90,6 +90,8 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 		return fmt.Sprintf("controller %d", few("ticks", 30))
 	case "block":
 		return "block Frozen"
+	case "policy", "waves":
+		return fmt.Sprintf("%s %d", verb, 1+few("count", 2))
 	default:
 		return verb
 	}

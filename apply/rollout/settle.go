@@ -10,6 +10,7 @@ import (
 // settle brings the records up to date with the fleet: nodes in flight that
 // have arrived, nodes that are gone, nodes that were announced to go.
 func (p *pass) settle() {
+	p.fitWaves()
 	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, p.arrived)
 	p.next.Records = slices.DeleteFunc(p.next.Records, p.over)
 	for i := range p.next.Records {
@@ -20,6 +21,22 @@ func (p *pass) settle() {
 		case r.Failed == "":
 			r.Failed, r.FailedMessage = health.ReasonNodeVanished, "the node is gone without notice since its agent was replaced"
 		}
+	}
+}
+
+// fitWaves takes what was recorded of waves that the policy has no more, since
+// somebody edited it, for parts of its last wave: what was seen there counts.
+func (p *pass) fitWaves() {
+	last := len(p.in.Policy.Waves) - 1
+	if p.next.Wave > last {
+		p.next.Wave = last
+		if p.next.WaveStarted.IsZero() {
+			p.next.WaveStarted = p.in.Now
+		}
+	}
+	for i := range p.next.Records {
+		r := &p.next.Records[i]
+		r.Wave = min(r.Wave, last)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 //	retry DIGEST           a person wants a rejected version tried again
 //	block REASON, unblock  a window, a freeze, a dependency
 //	policy COUNT           maxUnavailable is COUNT from now on
+//	waves COUNT            the policy has only its last COUNT waves from now on
 //	join NODE GROUP        a new node
 //	leave NODE             a node is gone without notice
 //	announce NODE          an autoscaler taints the node before it goes
@@ -73,6 +74,9 @@ func (c *Cluster) doGit(verb, arg string) bool {
 		c.asked.block = nil
 	case "policy":
 		c.opts.Policy.MaxUnavailable = intstr.Parse(arg)
+	case "waves":
+		w := c.opts.Policy.Waves
+		c.opts.Policy.Waves = w[max(0, len(w)-max(1, number(arg))):]
 	default:
 		return false
 	}
