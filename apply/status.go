@@ -35,10 +35,7 @@ func (r *Rollouts) record(ctx context.Context, v *view, d rollout.Decision) erro
 // and that of the version which the status still calls proven: after a crash
 // before the status is written, that is the one to hold.
 func (v *view) nextRecorded(d rollout.Decision) recorded {
-	out := recorded{Templates: templates{}, Records: d.Next.Records}
-	if c := d.Next.Candidate; c != nil {
-		out.Candidate = c.Digest
-	}
+	out := recorded{Templates: templates{}, Records: d.Next.Records, Owed: d.Next.Owed, Candidate: d.Next.About}
 	for _, version := range []*rollout.Version{d.Next.Proven, d.Next.Candidate, v.input.State.Proven} {
 		if version == nil {
 			continue
@@ -50,17 +47,12 @@ func (v *view) nextRecorded(d rollout.Decision) recorded {
 	return out
 }
 
-// stateOf reads back what status and recorded hold. Records of another
-// candidate than the status names come from a crash between the two writes.
+// stateOf reads back what status and recorded hold.
 func stateOf(n *v1alpha1.NodeRollout, rec recorded) rollout.State {
 	s := n.Status
-	out := rollout.State{HandledRetry: s.HandledRetry, Proven: fromVersion(s.Proven), Candidate: fromVersion(s.Candidate)}
-	candidate := ""
-	if s.Candidate != nil {
-		candidate = s.Candidate.Digest
-	}
-	if rec.Candidate == candidate {
-		out.Records = rec.Records
+	out := rollout.State{
+		HandledRetry: s.HandledRetry, Proven: fromVersion(s.Proven), Candidate: fromVersion(s.Candidate),
+		Records: rec.Records, About: rec.Candidate, Owed: rec.Owed,
 	}
 	if s.Wave != nil {
 		out.Wave, out.WaveStarted = int(s.Wave.Index)-1, s.Wave.StartedAt.Time

@@ -26,6 +26,7 @@ const (
 
 	keyTemplates = "templates.json"
 	keyRecords   = "records.json"
+	keyOwed      = "owed.json"
 	keyCandidate = "candidate"
 	keyDeclared  = "declared.json"
 )
@@ -45,8 +46,19 @@ type declared struct {
 type recorded struct {
 	Templates templates
 	Records   []rollout.Record
+	Owed      []rollout.Owed
 	// Candidate is the digest that the records are about.
 	Candidate string
+}
+
+// part is one key of the state ConfigMap, with what is encoded in it.
+type part struct {
+	key   string
+	value any
+}
+
+func (r *recorded) parts() []part {
+	return []part{{keyTemplates, &r.Templates}, {keyRecords, &r.Records}, {keyOwed, &r.Owed}}
 }
 
 // store reads and writes the ConfigMaps of one NodeRollout.
@@ -87,11 +99,10 @@ func (s store) recorded(ctx context.Context) (recorded, *corev1.ConfigMap, error
 		return recorded{Templates: templates{}}, nil, err
 	}
 	out := recorded{Templates: templates{}, Candidate: cm.Data[keyCandidate]}
-	if err := json.Unmarshal([]byte(cm.Data[keyTemplates]), &out.Templates); err != nil {
-		return recorded{}, nil, fmt.Errorf("decode configmap %s/%s key %s: %w", cm.Namespace, cm.Name, keyTemplates, err)
-	}
-	if err := json.Unmarshal([]byte(cm.Data[keyRecords]), &out.Records); err != nil {
-		return recorded{}, nil, fmt.Errorf("decode configmap %s/%s key %s: %w", cm.Namespace, cm.Name, keyRecords, err)
+	for _, p := range out.parts() {
+		if err := json.Unmarshal([]byte(cm.Data[p.key]), p.value); err != nil {
+			return recorded{}, nil, fmt.Errorf("decode configmap %s/%s key %s: %w", cm.Namespace, cm.Name, p.key, err)
+		}
 	}
 	return out, cm, nil
 }
@@ -99,15 +110,15 @@ func (s store) recorded(ctx context.Context) (recorded, *corev1.ConfigMap, error
 // writeRecorded writes the state if it differs from what old holds. It fails
 // with a conflict when somebody else wrote since old was read.
 func (s store) writeRecorded(ctx context.Context, owner *v1alpha1.NodeRollout, old *corev1.ConfigMap, r recorded) error {
-	t, err := json.Marshal(r.Templates)
-	if err != nil {
-		return fmt.Errorf("encode templates of %s: %w", s.key, err)
+	data := map[string]string{keyCandidate: r.Candidate}
+	for _, p := range r.parts() {
+		raw, err := json.Marshal(p.value)
+		if err != nil {
+			return fmt.Errorf("encode %s of %s: %w", p.key, s.key, err)
+		}
+		data[p.key] = string(raw)
 	}
-	records, err := json.Marshal(r.Records)
-	if err != nil {
-		return fmt.Errorf("encode records of %s: %w", s.key, err)
-	}
-	return s.write(ctx, owner, stateSuffix, old, map[string]string{keyTemplates: string(t), keyRecords: string(records), keyCandidate: r.Candidate})
+	return s.write(ctx, owner, stateSuffix, old, data)
 }
 
 func (s store) get(ctx context.Context, suffix string) (*corev1.ConfigMap, error) {

@@ -22,28 +22,46 @@ func (p *pass) goBack() {
 	}
 }
 
-// giveProven replaces agents by the proven version. A node that is not served
-// anyway costs no budget: a proven agent can only help. The others go one
-// budget at a time.
+// giveProven replaces agents by the proven version. Nodes that are not served
+// come first and do not wait: a proven agent can only help. The others go as the
+// budget allows beside those that the candidate broke.
 func (p *pass) giveProven(nodes []*health.Node) {
+	for _, n := range nodes {
+		if a := n.Agent(); !n.Present() {
+			p.takeBroken(n, a)
+			p.do(deletion(n, a, p.whyBack(n)))
+		}
+	}
 	free := p.budget() - p.owed()
 	for _, n := range nodes {
 		a, f := n.Agent(), p.inFlight(n)
-		recorded := f != nil && f.PodUID == a.UID && (!f.Idle || !n.Present()) // perhaps not yet deleted
+		recorded := f != nil && f.PodUID == a.UID && !f.Idle // perhaps not yet deleted
 		switch {
-		case recorded && n.Present() && free < 0:
+		case !n.Present():
+			continue
+		case recorded && free < 0:
 			free++ // it has recovered since, and its loss is beyond the budget now
 			continue
-		case recorded, !n.Present():
+		case recorded:
 		case free <= 0:
 			continue
 		default:
 			free--
-		}
-		if !recorded {
 			p.take(n, a)
 		}
 		p.do(deletion(n, a, p.whyBack(n)))
+	}
+}
+
+// takeBroken records that the pod has to go which serves nobody. That is
+// rollcall's doing if the node was served until the candidate ran on it.
+func (p *pass) takeBroken(n *health.Node, a *health.Agent) {
+	if f := p.inFlight(n); f != nil && f.PodUID == a.UID {
+		return
+	}
+	p.take(n, a)
+	if p.broken(n) {
+		p.inFlight(n).Idle = false
 	}
 }
 
@@ -137,6 +155,7 @@ func (p *pass) sayBack(left int) {
 // same version to us and another revision to Kubernetes.
 func (p *pass) atRest() {
 	if p.goal == goalRest && len(p.next.InFlight) == 0 {
+		p.owe()
 		p.next.Records = slices.DeleteFunc(p.next.Records, func(r Record) bool { return !r.KeptOut })
 	}
 	revision := p.in.Live.Revision

@@ -1,6 +1,12 @@
 package rollout
 
-import "k8s.io/apimachinery/pkg/types"
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rollcall-dev/rollcall/health"
+)
 
 // unavailable are the nodes without an available agent because of rollcall: in
 // flight, or touched and not (or no longer) available. Nodes that were sick
@@ -15,7 +21,19 @@ func (p *pass) unavailable() map[types.UID]bool {
 			out[r.UID] = true
 		}
 	}
+	for _, o := range p.next.Owed {
+		if n := p.nodes[o.UID]; n != nil && !n.Present() {
+			out[o.UID] = true
+		}
+	}
 	return out
+}
+
+// broken is whether the node, which is not served, was so until a candidate ran
+// on it.
+func (p *pass) broken(n *health.Node) bool {
+	r := p.record(n)
+	return r != nil && r.Ran && !r.SickBefore || slices.ContainsFunc(p.next.Owed, func(o Owed) bool { return o.UID == n.UID })
 }
 
 // owed counts the nodes that lost an available agent on the way back and have

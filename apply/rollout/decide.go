@@ -1,6 +1,8 @@
 package rollout
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -43,6 +45,7 @@ func Decide(in Input) Decision {
 		p.advance()
 	}
 	p.report()
+	p.next.About = p.candidate()
 	p.d.Next = p.next
 	return p.d
 }
@@ -68,7 +71,7 @@ func (p *pass) chooseGoal() {
 		p.next.Wave, p.next.WaveStarted = 0, time.Time{}
 	case p.next.Candidate == nil || p.next.Candidate.Digest != want.Digest:
 		p.next.Candidate = &Version{Digest: want.Digest, Commit: want.Commit}
-		p.next.restart()
+		p.restart()
 	}
 	p.answerRetry()
 	c := p.next.Candidate
@@ -112,8 +115,27 @@ func (p *pass) answerRetry() {
 	}
 	p.next.Rejected = kept
 	if c := p.next.Candidate; c != nil && c.Digest == p.in.Retry {
-		p.next.restart()
+		p.restart()
 	}
+}
+
+// restart begins the waves anew.
+func (p *pass) restart() {
+	p.owe()
+	p.next.Wave, p.next.WaveStarted, p.next.Records = 0, time.Time{}, nil
+}
+
+// owe remembers of waves that are about to be forgotten on which nodes their
+// candidate ran.
+func (p *pass) owe() {
+	for _, r := range p.next.Records {
+		o := Owed{Node: r.Node, UID: r.UID}
+		if r.Ran && !r.SickBefore && !r.KeptOut && p.next.Proven != nil && !p.paid(o) {
+			p.next.Owed = append(p.next.Owed, o)
+		}
+	}
+	slices.SortFunc(p.next.Owed, func(a, b Owed) int { return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.UID, b.UID)) })
+	p.next.Owed = slices.Compact(p.next.Owed)
 }
 
 // rest is the digest that the DaemonSet holds outside a pulse: the proven one,

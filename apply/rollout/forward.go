@@ -58,6 +58,8 @@ func (p *pass) passWave() bool {
 		p.sayBlocked()
 	case g.evidence == 0 && (!p.lastWave() || g.any == 0):
 		p.say(Held, ReasonNoEvidence, fmt.Sprintf("wave %s has no healthy node to prove the candidate: its nodes were sick before, or failed within the budget", p.waveName()))
+	case g.evidence == 0 && p.unreached() > 0:
+		p.say(Held, ReasonUnreachable, fmt.Sprintf("wave %s: none of its %d nodes can be reached (NotReady, tainted or without a pod); one has to come back, or all have to leave or be held out by label", p.waveName(), p.unreached()))
 	case p.in.Now.Before(g.until):
 		p.say(Soaking, ReasonSoaking, fmt.Sprintf("wave %s: %d nodes healthy, soaking until %s", p.waveName(), g.evidence, g.until.UTC().Format(time.TimeOnly+"Z")))
 		p.wakeAt(g.until)
@@ -69,6 +71,17 @@ func (p *pass) passWave() bool {
 		return true
 	}
 	return false
+}
+
+// unreached counts the nodes that are in no wave yet and should be.
+func (p *pass) unreached() int {
+	count := 0
+	for i := range p.in.Fleet {
+		if n := &p.in.Fleet[i]; n.Eligible && !n.Held && p.record(n) == nil {
+			count++
+		}
+	}
+	return count
 }
 
 // returnHurt gives the proven version again to nodes that failed within the
@@ -89,6 +102,7 @@ func (p *pass) returnHurt() bool {
 // promote makes the candidate the proven version.
 func (p *pass) promote() {
 	c := *p.next.Candidate
+	p.owe() // for whoever dies before the proof is recorded too
 	p.next.Proven, p.next.Candidate = &c, nil
 	p.next.Wave, p.next.WaveStarted = 0, time.Time{}
 	p.next.Records = slices.DeleteFunc(p.next.Records, func(r Record) bool { return r.Failed == "" || p.nodes[r.UID] == nil })

@@ -112,7 +112,7 @@ func abandon(c *sim.Cluster, w *witness) error {
 			waiting++
 		}
 	}
-	if budget := share(c.Policy().MaxUnavailable, slices.Max(append(w.eligible, 0))); waiting > budget {
+	if budget := slices.Max(append(w.budgets, 0)); waiting > budget {
 		return fmt.Errorf("P4: rollcall is gone and %d nodes wait for a gate to open, the budget is %d", waiting, budget)
 	}
 	return w.err()

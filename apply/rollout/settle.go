@@ -10,9 +10,14 @@ import (
 // settle brings the records up to date with the fleet: nodes in flight that
 // have arrived, nodes that are gone, nodes that were announced to go.
 func (p *pass) settle() {
+	if p.next.About != p.candidate() {
+		p.owe()
+		p.next.Records = nil
+	}
 	p.fitWaves()
 	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, p.arrived)
 	p.next.Records = slices.DeleteFunc(p.next.Records, p.over)
+	p.next.Owed = slices.DeleteFunc(p.next.Owed, p.paid)
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
 		switch n := p.nodes[r.UID]; {
@@ -53,6 +58,17 @@ func (p *pass) over(r Record) bool {
 	default:
 		return !r.Ran && r.Failed == "" && !reachable(n)
 	}
+}
+
+// paid is whether nothing is owed to the node any more: it is gone or given up,
+// or has got the version that it shall have.
+func (p *pass) paid(o Owed) bool {
+	n := p.nodes[o.UID]
+	if n == nil || !n.Eligible {
+		return true
+	}
+	r, a := p.record(n), n.Agent()
+	return r != nil && r.KeptOut || a != nil && a.Digest == p.rest() && p.inFlight(n) == nil
 }
 
 // halfRecorded is whether the record is of a wave that has not started: the

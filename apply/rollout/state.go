@@ -21,8 +21,14 @@ type State struct {
 	Wave int
 	// WaveStarted is zero until the wave's nodes are picked.
 	WaveStarted time.Time
-	// Records are the nodes of the waves so far, sorted by node name.
+	// Records are the nodes of the waves so far, sorted by node name. About is the
+	// digest of the candidate that they are about: after a crash between two
+	// writes that is another one than Candidate.
 	Records []Record
+	About   string
+	// Owed are nodes on which an earlier candidate ran and still does, sorted by
+	// node name: without an available agent they are so because of rollcall.
+	Owed []Owed
 	// InFlight are the nodes whose agent was, or is about to be, taken away,
 	// sorted by node name.
 	InFlight []InFlight
@@ -73,6 +79,12 @@ type Record struct {
 	KeptOut bool `json:"k,omitempty"`
 }
 
+// Owed is one node that is still to be given what the waves are about.
+type Owed struct {
+	Node string    `json:"n"`
+	UID  types.UID `json:"u"`
+}
+
 // InFlight is one node whose agent is being replaced.
 type InFlight struct {
 	Node    string
@@ -87,6 +99,7 @@ type InFlight struct {
 func (s State) clone() State {
 	s.Rejected = slices.Clone(s.Rejected)
 	s.Records = slices.Clone(s.Records)
+	s.Owed = slices.Clone(s.Owed)
 	s.InFlight = slices.Clone(s.InFlight)
 	return s
 }
@@ -108,9 +121,4 @@ func (s *State) reject(r Rejection) {
 	s.Rejected = slices.DeleteFunc(s.Rejected, func(o Rejection) bool { return o.Digest == r.Digest })
 	s.Rejected = slices.Insert(s.Rejected, 0, r)
 	s.Rejected = s.Rejected[:min(len(s.Rejected), maxRejected)]
-}
-
-// restart begins the candidate's waves anew.
-func (s *State) restart() {
-	s.Wave, s.WaveStarted, s.Records = 0, time.Time{}, nil
 }

@@ -27,6 +27,7 @@ func (w *witness) seeEvidence(in *rollout.Input, d rollout.Decision) {
 	if promoted {
 		passed, records = len(in.Policy.Waves), before.Records
 		w.seePromotion(in, before.Candidate.Digest)
+		w.seeLastWave(in, records)
 	}
 	for _, r := range records {
 		n := find(in.Fleet, r.UID)
@@ -61,6 +62,27 @@ func (w *witness) seePromotion(in *rollout.Input, digest string) {
 		w.accuse("P3", "%s is proven without a healthy node", digest)
 	case fault == "bad", fault == "stuck", fault == "flaky" && in.Policy.Health.ReadyFor.Seconds() > 10:
 		w.accuse("P3", "%s is proven", digest)
+	}
+}
+
+// seeLastWave wants a healthy node of the last wave, unless no node is left for
+// it.
+func (w *witness) seeLastWave(in *rollout.Input, records []rollout.Record) {
+	last, healthy, left := len(in.Policy.Waves)-1, 0, 0
+	for i := range in.Fleet {
+		n := &in.Fleet[i]
+		j := slices.IndexFunc(records, func(r rollout.Record) bool { return r.UID == n.UID })
+		switch {
+		case j >= 0 && records[j].Wave < last:
+		case healthySince(n, in.State.Candidate.Digest, in, 0):
+			healthy++
+		case !n.Eligible, n.Held:
+		case j < 0 || records[j].Failed == "" && !records[j].SickBefore:
+			left++
+		}
+	}
+	if in.State.Proven != nil && healthy == 0 && left > 0 {
+		w.accuse("P3", "%s is proven without evidence from the last wave, %d nodes are left for it", in.State.Candidate.Digest, left)
 	}
 }
 

@@ -24,16 +24,21 @@ type witness struct {
 	proven map[string]bool
 	// started is what each digest may reach and what it has reached.
 	reach map[string]*reach
-	// down are the nodes whose available agent rollcall took away, until they
-	// have an available one again.
+	// taken are the nodes whose available agent rollcall took away, until they
+	// have an available one of a proven version again.
+	taken map[types.UID]bool
+	// orders are by pod what the decision to delete it knew.
+	orders map[types.UID]order
+	// down are the taken nodes that have had no available agent since.
 	down map[types.UID]bool
 	// emptied are the nodes whose last pod rollcall deleted, served or not.
 	emptied map[types.UID]bool
 	// opened are the pods whose gate was opened.
 	opened map[types.UID]opening
 	last   rollout.State
-	// eligible are the counts of the last decisions.
-	eligible []int
+	// eligible are the counts of the last decisions, budgets what they were
+	// allowed to take away.
+	eligible, budgets []int
 	// unrest is for how many ticks the template has not been the rest one.
 	unrest int
 }
@@ -47,6 +52,13 @@ type reach struct {
 	rejected map[types.UID]bool
 }
 
+// order is what a decision to delete a pod knew: which taken nodes had no
+// available agent, and the budget.
+type order struct {
+	lost   map[types.UID]bool
+	budget int
+}
+
 // opening is for which attempt a gate was opened, and the node that the pod was
 // on at that time.
 type opening struct {
@@ -55,7 +67,7 @@ type opening struct {
 }
 
 func newWitness() *witness {
-	return &witness{proven: map[string]bool{}, reach: map[string]*reach{}, down: map[types.UID]bool{}, emptied: map[types.UID]bool{}, opened: map[types.UID]opening{}}
+	return &witness{proven: map[string]bool{}, reach: map[string]*reach{}, taken: map[types.UID]bool{}, orders: map[types.UID]order{}, down: map[types.UID]bool{}, emptied: map[types.UID]bool{}, opened: map[types.UID]opening{}}
 }
 
 func (w *witness) accuse(promise, format string, args ...any) {
@@ -76,8 +88,12 @@ func (w *witness) see(f sim.Fact) {
 		w.seeRun(f)
 	case sim.BecameReady:
 		delete(w.down, f.NodeUID)
+		if w.proven[f.Digest] {
+			delete(w.taken, f.NodeUID)
+		}
 	case sim.NodeLeft:
 		delete(w.down, f.NodeUID)
+		delete(w.taken, f.NodeUID)
 		delete(w.emptied, f.NodeUID)
 	case sim.Deleted:
 		w.seeDeletion(f)
@@ -88,6 +104,7 @@ func (w *witness) see(f sim.Fact) {
 	case sim.Asked:
 		if name, excluded := strings.CutPrefix(f.Command, "exclude "); excluded {
 			delete(w.down, w.uid(name)) // it shall have none
+			delete(w.taken, w.uid(name))
 		}
 	case sim.Opened:
 		w.opened[f.Pod] = opening{f.NodeUID, w.reach[f.Digest]}
@@ -139,21 +156,23 @@ func (w *witness) seeRun(f sim.Fact) {
 func (w *witness) seeDeletion(f sim.Fact) {
 	if f.By != sim.Rollcall {
 		delete(w.emptied, f.NodeUID)
+		delete(w.taken, f.NodeUID) // what it lacks now, somebody else took
 		return
 	}
 	w.emptied[f.NodeUID] = true
 	if !f.Served {
 		return
 	}
-	w.down[f.NodeUID] = true
+	w.down[f.NodeUID], w.taken[f.NodeUID] = true, true
 	count := 0
 	for _, n := range w.cluster.Fleet() {
-		// A way back does not wait for machines that are broken.
-		if n.Eligible && w.down[n.UID] && (n.Ready && n.Schedulable || f.Why == rollout.ForReplace) {
+		lost := w.down[n.UID] || w.orders[f.Pod].lost[n.UID] && !n.Present()
+		// A way back does not wait for machines that are broken or held out.
+		if n.Eligible && lost && (n.Ready && n.Schedulable && !n.Held || f.Why == rollout.ForReplace) {
 			count++
 		}
 	}
-	if budget := share(w.cluster.Policy().MaxUnavailable, slices.Max(w.eligible)); count > budget {
+	if budget := max(w.orders[f.Pod].budget, share(w.cluster.Policy().MaxUnavailable, slices.Max(w.eligible))); count > budget {
 		w.accuse("P2", "%d nodes are without an agent because of rollcall (last %s, for %s), the budget is %d", count, f.Node, f.Why, budget)
 	}
 }
@@ -166,15 +185,31 @@ func (w *witness) seeDecision(in *rollout.Input, d rollout.Decision) {
 			eligible++
 		}
 	}
-	w.eligible = append(w.eligible, eligible)
+	w.eligible, w.budgets = append(w.eligible, eligible), append(w.budgets, share(in.Policy.MaxUnavailable, eligible))
 	if len(w.eligible) > 40 {
-		w.eligible = w.eligible[1:]
+		w.eligible, w.budgets = w.eligible[1:], w.budgets[1:]
 	}
 	if !slices.Contains(phases(), d.Phase) || d.Reason == "" || d.Message == "" {
 		w.accuse("P9", "a decision does not speak: %q %q %q", d.Phase, d.Reason, d.Message)
 	}
 	w.seeSteps(d)
+	w.seeLosses(in, d)
 	w.seeEvidence(in, d)
+}
+
+// seeLosses learns what a decision knows of the nodes that are down already.
+func (w *witness) seeLosses(in *rollout.Input, d rollout.Decision) {
+	lost := map[types.UID]bool{}
+	for i := range in.Fleet {
+		if n := &in.Fleet[i]; w.taken[n.UID] && !n.Present() {
+			lost[n.UID] = true
+		}
+	}
+	for _, s := range d.Steps {
+		if s.Action == rollout.DeletePod {
+			w.orders[s.PodUID] = order{lost: lost, budget: w.budgets[len(w.budgets)-1]}
+		}
+	}
 }
 
 func phases() []rollout.Phase {
@@ -218,10 +253,16 @@ func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 	for _, r := range s.Records {
 		if r.KeptOut {
 			delete(w.down, r.UID) // lost within the failure budget
+			delete(w.taken, r.UID)
 		}
 	}
-	if s.Proven != nil {
+	if s.Proven != nil && !w.proven[s.Proven.Digest] {
 		w.proven[s.Proven.Digest] = true
+		for _, n := range w.cluster.Fleet() {
+			if a := n.Agent(); a != nil && a.Digest == s.Proven.Digest {
+				delete(w.taken, n.UID)
+			}
+		}
 	}
 	for digest, r := range w.reach {
 		if !slices.ContainsFunc(s.Rejected, func(x rollout.Rejection) bool { return x.Digest == digest }) {

@@ -10,6 +10,7 @@ import (
 // the fleet-sized records, written first, and the status.
 type store struct {
 	records []rollout.Record
+	owed    []rollout.Owed
 	// about is the candidate that the records are about.
 	about string
 	// templates are the digests whose templates are kept beside the records.
@@ -21,47 +22,36 @@ type store struct {
 	last     rollout.Decision
 }
 
-// state reads back what is recorded. Records about another candidate than that
-// of the status come from a crash between the two writes.
+// state reads back what is recorded.
 func (s *store) state() rollout.State {
 	out := s.status
 	out.Rejected, out.InFlight = slices.Clone(out.Rejected), slices.Clone(out.InFlight)
-	if s.about == candidateOf(s.status) {
-		out.Records = slices.Clone(s.records)
-	}
+	out.Owed, out.Records, out.About = slices.Clone(s.owed), slices.Clone(s.records), s.about
 	return out
-}
-
-func candidateOf(s rollout.State) string {
-	if s.Candidate == nil {
-		return ""
-	}
-	return s.Candidate.Digest
 }
 
 // reading is what a leader has read of the store; it guards the next write.
 type reading struct {
 	state               rollout.State
-	about               string
 	templates           []string
 	recordsRV, statusRV int
 }
 
 func (s *store) read() reading {
-	return reading{state: s.state(), about: s.about, templates: s.templates, recordsRV: s.recordsRV, statusRV: s.statusRV}
+	return reading{state: s.state(), templates: s.templates, recordsRV: s.recordsRV, statusRV: s.statusRV}
 }
 
 // writeRecords writes the first half. It returns false when somebody else wrote
 // since it was read, and does not even ask when there is nothing to write.
 func (s *store) writeRecords(r reading, known map[string]bool, next rollout.State) bool {
 	kept := keptTemplates(known, r.state, next)
-	if r.about == candidateOf(next) && slices.Equal(r.state.Records, next.Records) && slices.Equal(r.templates, kept) {
+	if r.state.About == next.About && slices.Equal(r.state.Records, next.Records) && slices.Equal(r.state.Owed, next.Owed) && slices.Equal(r.templates, kept) {
 		return true
 	}
 	if s.recordsRV != r.recordsRV {
 		return false
 	}
-	s.records, s.about, s.templates = slices.Clone(next.Records), candidateOf(next), kept
+	s.records, s.owed, s.about, s.templates = slices.Clone(next.Records), slices.Clone(next.Owed), next.About, kept
 	s.recordsRV++
 	return true
 }
@@ -89,7 +79,7 @@ func (s *store) writeStatus(r reading, next rollout.State) bool {
 		return false
 	}
 	s.status = next
-	s.status.Records = nil
+	s.status.Records, s.status.Owed, s.status.About = nil, nil, ""
 	s.statusRV++
 	return true
 }
