@@ -30,13 +30,15 @@ const (
 	ReasonDeadlineExceeded = "DeadlineExceeded"
 	ReasonNodeNotReady     = "NodeNotReady"
 	ReasonNodeVanished     = "NodeVanished"
+	ReasonUnstable         = "Unstable"
 )
 
 // Rule is what a touched node must show.
 type Rule struct {
 	// ReadyFor is how long an agent must be Ready without a break.
 	ReadyFor time.Duration
-	// Deadline runs from the node's own replacement.
+	// Deadline runs from the node's own replacement, and anew when an agent that
+	// was healthy is no longer Ready.
 	Deadline time.Duration
 	// MaxRestarts of one agent.
 	MaxRestarts int32
@@ -55,8 +57,9 @@ type Verdict struct {
 	Next time.Time
 }
 
-// Judge says what a node that was replaced at touched shows now. A gated pod
-// has no deadline: what it waits for is rollcall, which may have been away.
+// Judge says what a node shows now that has had no healthy agent since touched,
+// when its agent was replaced. A gated pod has no deadline: what it waits for is
+// rollcall, which may have been away.
 //
 //	node NotReady ......................... Failed  NodeNotReady
 //	agent gone, past the deadline ......... Failed  DeadlineExceeded
@@ -81,7 +84,7 @@ func Judge(n *Node, touched time.Time, r Rule, now time.Time) Verdict {
 	if a == nil || !a.Ready || !n.Ready {
 		if !now.Before(deadline) {
 			return Verdict{Status: Failed, Reason: ReasonDeadlineExceeded,
-				Message: fmt.Sprintf("no Ready agent %s after the replacement (deadline %s)%s", round(now.Sub(touched)), r.Deadline, trouble(a))}
+				Message: fmt.Sprintf("no Ready agent for %s (deadline %s)%s", round(now.Sub(touched)), r.Deadline, trouble(a))}
 		}
 		return Verdict{Status: Progressing, Reason: ReasonBecomingReady, Message: "the agent is not Ready yet" + trouble(a), Next: deadline}
 	}

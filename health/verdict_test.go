@@ -107,11 +107,11 @@ func TestJudge(t *testing.T) {
 func TestMessagesNameTheCause(t *testing.T) {
 	rule := Rule{Deadline: time.Minute, Node: true}
 	for want, n := range map[string]*Node{
-		"no Ready agent 1h0m0s after the replacement (deadline 1m0s): it has no pod":         wellNode(noPod),
-		"no Ready agent 1h0m0s after the replacement (deadline 1m0s): ErrImagePull: because": wellNode(troubled("ErrImagePull")),
-		"CrashLoopBackOff: because":                         wellNode(troubled("CrashLoopBackOff")),
-		"3 restarts, at most 0 allowed":                     wellNode(restarted(3)),
-		"the node is NotReady since its agent was replaced": wellNode(nodeNotReady),
+		"no Ready agent for 1h0m0s (deadline 1m0s): it has no pod":         wellNode(noPod),
+		"no Ready agent for 1h0m0s (deadline 1m0s): ErrImagePull: because": wellNode(troubled("ErrImagePull")),
+		"CrashLoopBackOff: because":                                        wellNode(troubled("CrashLoopBackOff")),
+		"3 restarts, at most 0 allowed":                                    wellNode(restarted(3)),
+		"the node is NotReady since its agent was replaced":                wellNode(nodeNotReady),
 	} {
 		if got := Judge(n, ago(time.Hour), rule, now).Message; got != want {
 			t.Errorf("message %q, want %q", got, want)

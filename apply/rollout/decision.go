@@ -26,6 +26,7 @@ const (
 const (
 	ReasonProven           = "Proven"
 	ReasonAgentsAbsent     = "AgentsAbsent"
+	ReasonNodesOutdated    = "NodesOutdated"
 	ReasonInstalling       = "Installing"
 	ReasonReplacing        = "Replacing"
 	ReasonSoaking          = "Soaking"

@@ -38,12 +38,12 @@ func (p *pass) judge(r *Record, n *health.Node) {
 	if !p.judgeable(r, n) {
 		return
 	}
-	v := health.Judge(n, r.Touched, p.in.Policy.Health, p.in.Now)
+	v := p.verdictOn(r, n)
 	p.verdicts[r.UID] = v
 	p.wakeAt(v.Next)
 	switch {
 	case v.Status == health.Healthy:
-		r.Excused, r.Tries = false, 0
+		r.Excused, r.Tries, r.Well = false, 0, true
 	case v.Status != health.Failed:
 	case r.SickBefore && v.Reason != health.ReasonNodeNotReady:
 		r.Excused = true
@@ -52,6 +52,28 @@ func (p *pass) judge(r *Record, n *health.Node) {
 	case r.Failed == "":
 		r.Failed, r.FailedMessage = v.Reason, v.Message
 	}
+}
+
+// maxBreaks is how often an agent may lose its health and recover, since it is
+// not all the candidate's doing that happens to a node in a long rollout.
+const maxBreaks = 3
+
+// verdictOn judges the node by its own deadline. An agent that was healthy and
+// is not Ready has all of it again, but not too often.
+func (p *pass) verdictOn(r *Record, n *health.Node) health.Verdict {
+	since := r.Touched
+	if a := n.Agent(); (r.Well || r.Breaks > 0) && a != nil && a.ReadySince.After(since) {
+		since = a.ReadySince
+	}
+	v := health.Judge(n, since, p.in.Policy.Health, p.in.Now)
+	if r.Well && v.Status == health.Progressing {
+		r.Well = false
+		r.Breaks++
+	}
+	if v.Status == health.Progressing && r.Breaks > maxBreaks {
+		return health.Verdict{Status: health.Failed, Reason: health.ReasonUnstable, Message: fmt.Sprintf("its agent was healthy and then not Ready %d times: %s", r.Breaks, v.Message)}
+	}
+	return v
 }
 
 // judgeable is whether what the node shows can be the candidate's doing:

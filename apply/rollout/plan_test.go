@@ -68,7 +68,7 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 	few := func(label string, high int) int { return rapid.IntRange(0, high).Draw(t, label) }
 	verb := rapid.SampledFrom([]string{
 		"evict", "evict", "evict", "commit", "commit", "revert", "crash", "crash", "stall", "stall", "second", "join", "leave", "announce", "rejoin",
-		"down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "drain", "fail", "set-image", "rolling-update",
+		"down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "drain", "fail", "unready", "set-image", "rolling-update",
 		"lag", "controller", "pause", "resume", "retry", "block", "unblock", "policy", "waves",
 	}).Draw(t, "verb")
 	switch verb {
@@ -80,8 +80,8 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 		return fmt.Sprintf("%s %d %d", verb, few("calls", 9), 1+few("pause", 25))
 	case "join":
 		return "join " + node() + " " + string(rune('a'+few("group", o.Groups-1)))
-	case "drain":
-		return fmt.Sprintf("drain %s %d", node(), few("ticks", 40))
+	case "drain", "unready":
+		return fmt.Sprintf("%s %s %d", verb, node(), few("ticks", 40))
 	case "set-image":
 		return "set-image foreign"
 	case "lag":

@@ -35,7 +35,7 @@ func (p *pass) replace() bool {
 		if f == nil || f.PodUID != a.UID {
 			r.Tries++
 		}
-		r.Touched = p.in.Now
+		r.Touched, r.Well, r.Breaks = p.in.Now, false, 0
 		delete(p.verdicts, r.UID)
 		p.take(n, a)
 	}

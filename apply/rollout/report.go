@@ -104,6 +104,19 @@ func (p *pass) sayDefault() {
 	}
 }
 
+// outdated counts the eligible nodes with an agent that is not of the rest
+// version.
+func (p *pass) outdated() int {
+	count := 0
+	for i := range p.in.Fleet {
+		n := &p.in.Fleet[i]
+		if a := n.Agent(); n.Eligible && a != nil && !a.Gated && a.Digest != p.rest() {
+			count++
+		}
+	}
+	return count
+}
+
 func (p *pass) stillTouched() bool {
 	return p.flying() > 0 || len(p.strangers()) > 0
 }
@@ -141,6 +154,8 @@ func (p *pass) sayRest() {
 		p.say(Waiting, ReasonProven, "nothing is declared yet")
 	case c.Absent > 0:
 		p.say(Proven, ReasonAgentsAbsent, fmt.Sprintf("%s is proven; %d of %d eligible nodes have no Ready agent", short(*p.next.Proven), c.Absent, c.Eligible))
+	case p.outdated() > 0:
+		p.say(Proven, ReasonNodesOutdated, fmt.Sprintf("%s is proven; %d of %d eligible nodes run another version: they are held out by label, or failed within the budget", short(*p.next.Proven), p.outdated(), c.Eligible))
 	default:
 		p.say(Proven, ReasonProven, fmt.Sprintf("%s runs on all %d eligible nodes", short(*p.next.Proven), c.Eligible))
 	}

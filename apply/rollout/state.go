@@ -74,6 +74,10 @@ type Record struct {
 	// Tries counts the replacements since the node was last healthy on the
 	// candidate.
 	Tries int `json:"c,omitempty"`
+	// Well is whether the node was healthy on the candidate when it was last
+	// judged, and Breaks counts how often it was so and then no longer.
+	Well   bool `json:"h,omitempty"`
+	Breaks int  `json:"b,omitempty"`
 	// KeptOut nodes failed the version that is proven now, within the failure
 	// budget: they are not tried again by themselves.
 	KeptOut bool `json:"k,omitempty"`

@@ -30,6 +30,7 @@ import (
 //	drain NODE TICKS       pods there take so much longer to terminate
 //	evict NODE             the node's pod is deleted
 //	fail NODE              the node's pod ends with phase Failed
+//	unready NODE TICKS     the node's pod is not Ready for so long
 //	set-image DIGEST       a person writes another template
 //	rolling-update         a person sets the update strategy
 //	lag TICKS              the leaders' caches are behind
@@ -123,6 +124,10 @@ func (c *Cluster) doPod(verb, name string, ticks int) bool {
 	case "evict":
 		for _, p := range n.pods {
 			c.remove(n, p, Fact{By: Adversary})
+		}
+	case "unready":
+		for _, p := range n.pods {
+			p.unreadyUntil = c.tick + ticks
 		}
 	case "fail":
 		for _, p := range n.pods {

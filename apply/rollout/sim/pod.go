@@ -25,9 +25,11 @@ type pod struct {
 	started    int // 0 before
 	ready      bool
 	readySince int
-	restarts   int32
-	trouble    string
-	failed     bool
+	// unreadyUntil is until when its probe fails.
+	unreadyUntil int
+	restarts     int32
+	trouble      string
+	failed       bool
 	// terminating pods are gone at the tick goneAt, if a kubelet is there.
 	terminating bool
 	goneAt      int
@@ -90,6 +92,8 @@ func (c *Cluster) runPod(n *node, p *pod) {
 			p.changed(c)
 			c.tellOf(Ran, n, p)
 		}
+	case c.tick < p.unreadyUntil:
+		p.setReady(c, false)
 	case p.restarts > 0, fault == faultStuck:
 	case fault == faultBad:
 		if c.tick >= p.started+crashAfter {
