@@ -20,6 +20,10 @@ const DefaultPolicyName = "default"
 // ReasonPolicyNotFound holds a rollout whose policy does not exist.
 const ReasonPolicyNotFound = "PolicyNotFound"
 
+// ReasonSurgeNotServed holds a DaemonSet that wants its nodes served without a
+// break.
+const ReasonSurgeNotServed = "SurgeNotServed"
+
 // BuiltInPolicy is what holds where no RolloutPolicy is named and none is
 // called "default".
 func BuiltInPolicy() v1alpha1.RolloutPolicySpec {
@@ -68,6 +72,16 @@ func (r *Rollouts) policyFor(ctx context.Context, want *declared) (policy, *roll
 	}
 }
 
+// surgeBlock holds a DaemonSet whose own maxUnavailable is zero: a node is without
+// its agent for a moment when it is replaced.
+func surgeBlock(want *declared) *rollout.Block {
+	if want == nil || want.MaxUnavailable != "0" && want.MaxUnavailable != "0%" {
+		return nil
+	}
+	return &rollout.Block{Reason: ReasonSurgeNotServed,
+		Message: "the DaemonSet's own maxUnavailable is 0: no node may be without its agent, and this version of rollcall cannot surge; set updateStrategy.rollingUpdate.maxUnavailable to 1 or more in Git, take it out, or leave the DaemonSet to Kubernetes by the annotation " + v1alpha1.AnnotationRollout + ": " + v1alpha1.RolloutNative}
+}
+
 func newPolicy(name string, spec v1alpha1.RolloutPolicySpec, want *declared) policy {
 	out := policy{groupBy: spec.GroupBy, Policy: rollout.Policy{
 		Name:           name,
@@ -87,14 +101,8 @@ func newPolicy(name string, spec v1alpha1.RolloutPolicySpec, want *declared) pol
 	for _, w := range spec.Waves {
 		out.Waves = append(out.Waves, rollout.Wave{Name: w.Name, UpTo: w.UpTo, Soak: w.Soak.Duration})
 	}
-	if want == nil {
-		return out
-	}
-	if want.MaxUnavailable != "" {
+	if want != nil && want.MaxUnavailable != "" {
 		out.MaxUnavailable = intstr.Parse(want.MaxUnavailable)
-	}
-	if g := want.Template.Spec.TerminationGracePeriodSeconds; g != nil {
-		out.Grace = time.Duration(*g) * time.Second
 	}
 	return out
 }

@@ -1,9 +1,11 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -43,6 +45,8 @@ type Rollouts struct {
 	loop *Loop
 	// trouble is why the last steps of a DaemonSet could not be taken.
 	trouble trouble
+	// learned is what the API server makes of templates.
+	learned learned
 }
 
 // view is one DaemonSet with everything that a decision about it needs.
@@ -54,7 +58,7 @@ type view struct {
 	recorded recorded
 	// stateMap is what recorded was read from; it guards the next write.
 	stateMap  *corev1.ConfigMap
-	templates templates
+	book      book
 	revisions revisions
 	input     rollout.Input
 	// trouble is why the last steps could not be taken; empty when they were.
@@ -146,40 +150,36 @@ func (r *Rollouts) observe(ctx context.Context, key types.NamespacedName, now ti
 
 // complete relates revisions to versions and fills the input.
 func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
-	v.templates = templates{}
-	for digest, t := range v.recorded.Templates {
-		v.templates[digest] = t
-	}
-	if v.want != nil {
-		if _, known := v.templates[v.want.Digest]; !known {
-			v.templates[v.want.Digest] = v.want.Template
-		}
-	}
+	v.book = newBook(v.recorded, v.want, r.learned.of(v.key))
+	state := stateOf(v.rollout, v.recorded)
+	v.takeWantForProven(&state)
 	var err error
-	if v.revisions, err = newRevisions(r.Fleet.Revisions(v.live.UID), &v.live.Spec.Template, v.templates); err != nil {
+	if v.revisions, err = newRevisions(r.Fleet.Revisions(v.live.UID), &v.live.Spec.Template, v.digestOf); err != nil {
 		return err
 	}
 	p, block, err := r.policyFor(ctx, v.want)
 	if err != nil {
 		return err
 	}
+	p.Grace = v.book.templates.grace()
 	rest := v.live.Spec.Template
 	if proven := v.rollout.Status.Proven; proven != nil {
-		rest = v.templates[proven.Digest]
+		rest = v.book.templates[proven.Digest]
 	}
 	placement := watch.NewPlacement(&rest)
+	block = cmp.Or(block, surgeBlock(v.want))
 	if block == nil && v.want != nil {
 		block = r.placementBlock(placement, v.want)
 	}
 	v.input = rollout.Input{
 		Policy: p.Policy,
-		State:  stateOf(v.rollout, v.recorded),
+		State:  state,
 		Want:   wanted(v.want),
 		Paused: v.rollout.Spec.Paused,
 		Retry:  v.rollout.Spec.Retry,
 		Block:  block,
 		Live: rollout.Live{
-			Digest:   v.templates.digestOf(&v.live.Spec.Template),
+			Digest:   v.digestOf(&v.live.Spec.Template),
 			Gated:    hasGate(&v.live.Spec.Template),
 			OnDelete: v.live.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType,
 			Observed: v.live.Status.ObservedGeneration >= v.live.Generation,
@@ -189,6 +189,30 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 		Now:   now,
 	}
 	return nil
+}
+
+// digestOf names the version of a template: of two with the same template the
+// declared one.
+func (v *view) digestOf(t *corev1.PodTemplateSpec) string {
+	want := ""
+	if v.want != nil {
+		want = v.want.Digest
+	}
+	return v.book.digestOf(t, want)
+}
+
+// takeWantForProven gives the proven version the digest of the declared one when
+// their templates are the same: a commit that only spells out what the API
+// server adds anyway changes no pod.
+func (v *view) takeWantForProven(s *rollout.State) {
+	if v.want == nil || s.Proven == nil || s.Proven.Digest == v.want.Digest {
+		return
+	}
+	template := v.book.templates[v.want.Digest]
+	if slices.Contains(v.book.digestsOf(&template), s.Proven.Digest) {
+		v.book.alias(s.Proven.Digest, v.want.Digest)
+		s.Proven = wanted(v.want)
+	}
 }
 
 func (v *view) digest(revision string) string {

@@ -36,14 +36,15 @@ func (r *Rollouts) record(ctx context.Context, v *view, d rollout.Decision) erro
 // before the status is written, that is the one to hold.
 func (v *view) nextRecorded(d rollout.Decision) recorded {
 	out := recorded{Templates: templates{}, Records: d.Next.Records, Owed: d.Next.Owed, Candidate: d.Next.About}
-	for _, version := range []*rollout.Version{d.Next.Proven, d.Next.Candidate, v.input.State.Proven} {
+	for _, version := range []*rollout.Version{d.Next.Proven, d.Next.Candidate, fromVersion(v.rollout.Status.Proven)} {
 		if version == nil {
 			continue
 		}
-		if t, known := v.templates[version.Digest]; known {
+		if t, known := v.book.templates[version.Digest]; known {
 			out.Templates[version.Digest] = t
 		}
 	}
+	out.Spellings = v.book.kept(out.Templates)
 	return out
 }
 

@@ -22,16 +22,18 @@ func TestStateSurvivesItsRecording(t *testing.T) {
 	v := &view{rollout: &v1alpha1.NodeRollout{}, input: rollout.Input{Policy: rollout.Policy{Waves: make([]rollout.Wave, 9)}}}
 	d := rollout.Decision{Phase: rollout.Replacing, Next: state}
 	next := v.nextRecorded(d)
-	raw, err := json.Marshal(next.Records)
-	if err != nil {
-		t.Fatal(err)
-	}
-	next.Records = nil
-	if err := json.Unmarshal(raw, &next.Records); err != nil {
-		t.Fatal(err)
+	read := recorded{Candidate: next.Candidate}
+	for i, p := range next.parts() {
+		raw, err := json.Marshal(p.value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(raw, read.parts()[i].value); err != nil {
+			t.Fatal(err)
+		}
 	}
 
-	got := stateOf(&v1alpha1.NodeRollout{Status: v.status(d)}, next)
+	got := stateOf(&v1alpha1.NodeRollout{Status: v.status(d)}, read)
 
 	if diff := cmp.Diff(state, got); diff != "" {
 		t.Errorf("state changed by recording it (-recorded +read):\n%s", diff)

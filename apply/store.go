@@ -25,6 +25,7 @@ const (
 	declaredSuffix = ".rollcall-declared"
 
 	keyTemplates = "templates.json"
+	keySpellings = "spellings.json"
 	keyRecords   = "records.json"
 	keyOwed      = "owed.json"
 	keyCandidate = "candidate"
@@ -45,6 +46,7 @@ type declared struct {
 // recorded is the fleet-sized part of a rollout's state.
 type recorded struct {
 	Templates templates
+	Spellings []spelling
 	Records   []rollout.Record
 	Owed      []rollout.Owed
 	// Candidate is the digest that the records are about.
@@ -58,7 +60,7 @@ type part struct {
 }
 
 func (r *recorded) parts() []part {
-	return []part{{keyTemplates, &r.Templates}, {keyRecords, &r.Records}, {keyOwed, &r.Owed}}
+	return []part{{keyTemplates, &r.Templates}, {keySpellings, &r.Spellings}, {keyRecords, &r.Records}, {keyOwed, &r.Owed}}
 }
 
 // store reads and writes the ConfigMaps of one NodeRollout.

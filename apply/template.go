@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -19,16 +20,101 @@ import (
 // controller revision again.
 type templates map[string]corev1.PodTemplateSpec
 
-// digestOf names the version of a template, with or without rollcall's gate;
-// empty when it is none of these.
-func (t templates) digestOf(template *corev1.PodTemplateSpec) string {
-	plain := withoutGate(template)
-	for _, digest := range sortedKeys(t) {
-		if known := t[digest]; equality.Semantic.DeepEqual(&known, plain) {
-			return digest
+// spelling is another form of a version's template: a newer API server adds
+// defaults that an older one did not know (kubernetes#78633), and webhooks change
+// what is written. Revisions in that form are the same version.
+type spelling struct {
+	Digest   string                 `json:"digest"`
+	Template corev1.PodTemplateSpec `json:"template"`
+}
+
+// maxSpellings of one version are remembered, the newest.
+const maxSpellings = 3
+
+// book names the versions of templates.
+type book struct {
+	templates templates
+	spellings []spelling
+}
+
+// newBook is what is recorded and declared, in the form that the API server was
+// last seen to give it.
+func newBook(rec recorded, want *declared, last spelling) book {
+	out := book{templates: templates{}, spellings: rec.Spellings}
+	for digest, t := range rec.Templates {
+		out.templates[digest] = t
+	}
+	if want != nil {
+		if _, known := out.templates[want.Digest]; !known {
+			out.templates[want.Digest] = want.Template
 		}
 	}
-	return ""
+	out.learn(last.Digest, last.Template)
+	return out
+}
+
+// learn makes template the form of the version that is written from now on.
+func (b *book) learn(digest string, template corev1.PodTemplateSpec) {
+	old, known := b.templates[digest]
+	if !known || equality.Semantic.DeepEqual(old, template) {
+		return
+	}
+	b.templates[digest] = template
+	b.spellings = append([]spelling{{digest, old}}, b.spellings...)
+}
+
+// alias gives a version all forms of another one.
+func (b *book) alias(of, digest string) {
+	b.templates[digest] = b.templates[of]
+	for _, s := range b.spellings {
+		if s.Digest == of {
+			b.spellings = append(b.spellings, spelling{digest, s.Template})
+		}
+	}
+}
+
+// kept are the newest spellings of the versions whose templates are kept.
+func (b *book) kept(of templates) []spelling {
+	count := map[string]int{}
+	var out []spelling
+	for _, s := range b.spellings {
+		if _, wanted := of[s.Digest]; wanted && count[s.Digest] < maxSpellings {
+			count[s.Digest]++
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// digestsOf are the versions that have this template, with or without rollcall's
+// gate: two if a commit only spells out what the API server would add.
+func (b *book) digestsOf(template *corev1.PodTemplateSpec) []string {
+	plain := withoutGate(template)
+	var out []string
+	for _, digest := range sortedKeys(b.templates) {
+		if known := b.templates[digest]; equality.Semantic.DeepEqual(&known, plain) {
+			out = append(out, digest)
+		}
+	}
+	for _, s := range b.spellings {
+		if equality.Semantic.DeepEqual(&s.Template, plain) && !slices.Contains(out, s.Digest) {
+			out = append(out, s.Digest)
+		}
+	}
+	return out
+}
+
+// digestOf is one of them: first if it is among them, empty when there is none.
+func (b *book) digestOf(template *corev1.PodTemplateSpec, first string) string {
+	all := b.digestsOf(template)
+	switch {
+	case len(all) == 0:
+		return ""
+	case slices.Contains(all, first):
+		return first
+	default:
+		return all[0]
+	}
 }
 
 func sortedKeys[V any](m map[string]V) []string {
@@ -99,7 +185,7 @@ type revisions struct {
 	names map[string]string
 }
 
-func newRevisions(owned []*appsv1.ControllerRevision, live *corev1.PodTemplateSpec, known templates) (revisions, error) {
+func newRevisions(owned []*appsv1.ControllerRevision, live *corev1.PodTemplateSpec, digestOf func(*corev1.PodTemplateSpec) string) (revisions, error) {
 	out := revisions{digests: map[string]string{}, names: map[string]string{}}
 	newest := int64(-1)
 	for _, r := range owned {
@@ -108,7 +194,7 @@ func newRevisions(owned []*appsv1.ControllerRevision, live *corev1.PodTemplateSp
 			return revisions{}, err
 		}
 		hash := r.Labels[appsv1.ControllerRevisionHashLabelKey]
-		digest := known.digestOf(t)
+		digest := digestOf(t)
 		out.digests[hash] = digest
 		if digest != "" && !hasGate(t) {
 			out.names[digest] = r.Name
@@ -120,4 +206,15 @@ func newRevisions(owned []*appsv1.ControllerRevision, live *corev1.PodTemplateSp
 		}
 	}
 	return out, nil
+}
+
+// grace is the longest termination grace period of these.
+func (t templates) grace() time.Duration {
+	var out time.Duration
+	for _, template := range t {
+		if g := template.Spec.TerminationGracePeriodSeconds; g != nil {
+			out = max(out, time.Duration(*g)*time.Second)
+		}
+	}
+	return out
 }

@@ -174,6 +174,13 @@ func (p *planner) waves(ctx context.Context, ds render.DaemonSet, f *forecast) e
 		return fmt.Errorf("get rolloutpolicy %s: %w", name, err)
 	}
 	f.Waves = wavesOf(policy.Spec.Waves, f.Nodes)
+	f.limit(ds, policy)
+	return nil
+}
+
+// limit resolves how many nodes may be without their agent: the DaemonSet's own
+// word goes before the policy's.
+func (f *forecast) limit(ds render.DaemonSet, policy *v1alpha1.RolloutPolicy) {
 	most := intstr.FromInt32(1)
 	if policy.Spec.MaxUnavailable != nil {
 		most = *policy.Spec.MaxUnavailable
@@ -182,8 +189,10 @@ func (p *planner) waves(ctx context.Context, ds render.DaemonSet, f *forecast) e
 	if set && err == nil {
 		most = intstr.Parse(fmt.Sprint(own))
 	}
+	if s := most.String(); s == "0" || s == "0%" {
+		f.Verdict, f.Message = wouldBeHeld, apply.ReasonSurgeNotServed+": the DaemonSet's own maxUnavailable is 0, so that no node may be without its agent"
+	}
 	f.MaxUnavailable = rollout.Resolve(most, f.Nodes)
-	return nil
 }
 
 // wavesOf counts the nodes of each wave.
