@@ -26,24 +26,15 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
-// TestDecideIsLinear guards the fleet size that rollcall is built for: ten times
-// the nodes may not take much more than ten times as long.
+// TestDecideIsLinear guards the fleet size that rollcall is built for by what
+// does not depend on the machine: ten times the nodes take ten times the memory.
 func TestDecideIsLinear(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a second")
+	allocations := func(nodes int) float64 {
+		in := midRollout(nodes)
+		return testing.AllocsPerRun(3, func() { rollout.Decide(in) })
 	}
-	fastest := func(in rollout.Input) time.Duration {
-		best := time.Hour
-		for range 7 {
-			start := time.Now()
-			rollout.Decide(in)
-			best = min(best, time.Since(start))
-		}
-		return best
-	}
-	small, large := fastest(midRollout(1500)), fastest(midRollout(15000))
-	if large > 60*small { // it is 10 to 20 times, and would be 100 if it were quadratic
-		t.Errorf("1,500 nodes take %s, 15,000 take %s", small, large)
+	if small, large := allocations(1500), allocations(15000); large > 12*small {
+		t.Errorf("1,500 nodes take %.0f allocations, 15,000 take %.0f", small, large)
 	}
 }
 
