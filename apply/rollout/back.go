@@ -27,10 +27,14 @@ func (p *pass) goBack() {
 // budget allows beside those that the candidate broke.
 func (p *pass) giveProven(nodes []*health.Node) {
 	for _, n := range nodes {
-		if a := n.Agent(); !n.Present() {
-			p.takeBroken(n, a)
-			p.do(deletion(n, a, p.whyBack(n)))
+		a, f := n.Agent(), p.inFlight(n)
+		if n.Present() {
+			continue
 		}
+		if f == nil || f.PodUID != a.UID {
+			p.take(n, a)
+		}
+		p.do(deletion(n, a, p.whyBack(n)))
 	}
 	free := p.budget() - p.owed()
 	for _, n := range nodes {
@@ -50,18 +54,6 @@ func (p *pass) giveProven(nodes []*health.Node) {
 			p.take(n, a)
 		}
 		p.do(deletion(n, a, p.whyBack(n)))
-	}
-}
-
-// takeBroken records that the pod has to go which serves nobody. That is
-// rollcall's doing if the node was served until the candidate ran on it.
-func (p *pass) takeBroken(n *health.Node, a *health.Agent) {
-	if f := p.inFlight(n); f != nil && f.PodUID == a.UID {
-		return
-	}
-	p.take(n, a)
-	if p.broken(n) {
-		p.inFlight(n).Idle = false
 	}
 }
 

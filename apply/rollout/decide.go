@@ -23,9 +23,11 @@ const (
 
 // pass is one decision being made.
 type pass struct {
-	in    Input
-	next  State
-	goal  goal
+	in   Input
+	next State
+	goal goal
+	// about is the candidate that the records to be written are about.
+	about string
 	nodes map[types.UID]*health.Node
 	// verdicts of touched nodes that exist, by node UID.
 	verdicts map[types.UID]health.Verdict
@@ -45,7 +47,7 @@ func Decide(in Input) Decision {
 		p.advance()
 	}
 	p.report()
-	p.next.About = p.candidate()
+	p.next.About = cmp.Or(p.about, p.candidate())
 	p.d.Next = p.next
 	return p.d
 }

@@ -43,7 +43,7 @@ func (p *pass) judge(r *Record, n *health.Node) {
 	p.wakeAt(v.Next)
 	switch {
 	case v.Status == health.Healthy:
-		r.Excused, r.Tries, r.Well = false, 0, true
+		r.Excused, r.SickBefore, r.Tries, r.Well = false, false, 0, true
 	case v.Status != health.Failed:
 	case r.SickBefore && v.Reason != health.ReasonNodeNotReady:
 		r.Excused = true

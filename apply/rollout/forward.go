@@ -99,18 +99,22 @@ func (p *pass) returnHurt() bool {
 	return len(p.d.Steps) > 0
 }
 
-// promote makes the candidate the proven version.
+// promote makes the candidate the proven version. The records stay until that is
+// recorded too: whoever dies in between finds them, and promotes it again.
 func (p *pass) promote() {
 	c := *p.next.Candidate
-	p.owe() // for whoever dies before the proof is recorded too
 	p.next.Proven, p.next.Candidate = &c, nil
 	p.next.Wave, p.next.WaveStarted = 0, time.Time{}
-	p.next.Records = slices.DeleteFunc(p.next.Records, func(r Record) bool { return r.Failed == "" || p.nodes[r.UID] == nil })
 	for i := range p.next.Records {
-		p.next.Records[i].KeptOut = true
+		r := &p.next.Records[i]
+		r.KeptOut = r.Failed != "" && p.nodes[r.UID] != nil
 	}
+	p.about = c.Digest
 	// What failed within the budget is given up, and holds no budget any more.
-	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool { n := p.nodes[f.NodeUID]; return n != nil && p.record(n) != nil })
+	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool {
+		n := p.nodes[f.NodeUID]
+		return n != nil && p.record(n) != nil && p.record(n).KeptOut
+	})
 	p.goal = goalRest
 	p.do(Step{Action: WriteTemplate, Digest: c.Digest})
 	p.say(Proven, ReasonProven, fmt.Sprintf("%s passed every wave", short(c)))

@@ -84,6 +84,9 @@ func (p *pass) deletePending() bool {
 		case n.Present():
 			f.Idle = false
 			free--
+			if r := p.record(n); r != nil {
+				r.SickBefore = false
+			}
 		}
 		p.beginLate(f, n)
 		p.do(deletion(n, old, ForReplace))

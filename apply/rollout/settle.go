@@ -12,7 +12,7 @@ import (
 func (p *pass) settle() {
 	if p.next.About != p.candidate() {
 		p.owe()
-		p.next.Records = nil
+		p.next.Records = slices.DeleteFunc(p.next.Records, func(r Record) bool { return !r.KeptOut })
 	}
 	p.fitWaves()
 	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, p.arrived)
@@ -126,9 +126,10 @@ func (p *pass) flight(name string) int {
 }
 
 // take records that the pod has to go, before it does. The node's earlier
-// entry, if any, is replaced; what the node lost with it is still owed.
+// entry, if any, is replaced; what the node lost with it, or to a candidate, is
+// still owed.
 func (p *pass) take(n *health.Node, a *health.Agent) {
-	next := InFlight{Node: n.Name, NodeUID: n.UID, PodUID: a.UID, At: p.in.Now, Idle: !n.Present()}
+	next := InFlight{Node: n.Name, NodeUID: n.UID, PodUID: a.UID, At: p.in.Now, Idle: !n.Present() && !p.broken(n)}
 	if f := p.inFlight(n); f != nil {
 		next.Idle = next.Idle && f.Idle
 		*f = next

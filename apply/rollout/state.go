@@ -59,8 +59,8 @@ type Record struct {
 	Touched time.Time `json:"t,omitzero"`
 	// Ran is whether a pod of the candidate was allowed to start on it.
 	Ran bool `json:"r,omitempty"`
-	// SickBefore nodes had no Ready agent when they were first touched: their
-	// failures are no evidence, their recovery is.
+	// SickBefore nodes had no Ready agent when they were first touched, and have
+	// not been healthy since: their failures are no evidence, their recovery is.
 	SickBefore bool `json:"s,omitempty"`
 	// Leaving nodes were announced to go after they were touched: their end is
 	// no evidence.

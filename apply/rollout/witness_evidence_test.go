@@ -31,7 +31,7 @@ func (w *witness) seeEvidence(in *rollout.Input, d rollout.Decision) {
 	}
 	for _, r := range records {
 		n := find(in.Fleet, r.UID)
-		if promoted && slices.ContainsFunc(after.Records, func(x rollout.Record) bool { return x.UID == r.UID }) {
+		if promoted && slices.ContainsFunc(after.Records, func(x rollout.Record) bool { return x.UID == r.UID && x.KeptOut }) {
 			continue // failed within the budget, and remembered for it
 		}
 		if r.Wave >= passed || n == nil || r.Failed != "" || r.SickBefore || n.Held || !n.Eligible {
