@@ -11,6 +11,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/apply/rollout"
 	"github.com/rollcall-dev/rollcall/apply/rollout/sim"
+	"github.com/rollcall-dev/rollcall/health"
 )
 
 // witness watches a cluster and knows nothing of how decisions are made: it
@@ -53,10 +54,14 @@ type reach struct {
 }
 
 // order is what a decision to delete a pod knew: which taken nodes had no
-// available agent, and the budget.
+// available agent, which machines were broken, and the budget.
 type order struct {
-	lost   map[types.UID]bool
-	budget int
+	lost, broken map[types.UID]bool
+	budget       int
+}
+
+func broken(n *health.Node) bool {
+	return !n.Ready || !n.Schedulable || n.Held
 }
 
 // opening is for which attempt a gate was opened, and the node that the pod was
@@ -168,7 +173,8 @@ func (w *witness) seeDeletion(f sim.Fact) {
 	for _, n := range w.cluster.Fleet() {
 		lost := w.down[n.UID] || w.orders[f.Pod].lost[n.UID] && !n.Present()
 		// A way back does not wait for machines that are broken or held out.
-		if n.Eligible && lost && (n.Ready && n.Schedulable && !n.Held || f.Why == rollout.ForReplace) {
+		excused := f.Why != rollout.ForReplace && (broken(&n) || w.orders[f.Pod].broken[n.UID])
+		if n.Eligible && lost && !excused {
 			count++
 		}
 	}
@@ -199,15 +205,15 @@ func (w *witness) seeDecision(in *rollout.Input, d rollout.Decision) {
 
 // seeLosses learns what a decision knows of the nodes that are down already.
 func (w *witness) seeLosses(in *rollout.Input, d rollout.Decision) {
-	lost := map[types.UID]bool{}
+	o := order{lost: map[types.UID]bool{}, broken: map[types.UID]bool{}, budget: w.budgets[len(w.budgets)-1]}
 	for i := range in.Fleet {
-		if n := &in.Fleet[i]; w.taken[n.UID] && !n.Present() {
-			lost[n.UID] = true
-		}
+		n := &in.Fleet[i]
+		o.lost[n.UID] = w.taken[n.UID] && !n.Present()
+		o.broken[n.UID] = broken(n)
 	}
 	for _, s := range d.Steps {
 		if s.Action == rollout.DeletePod {
-			w.orders[s.PodUID] = order{lost: lost, budget: w.budgets[len(w.budgets)-1]}
+			w.orders[s.PodUID] = o
 		}
 	}
 }
