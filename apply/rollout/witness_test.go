@@ -32,7 +32,8 @@ type witness struct {
 	orders map[types.UID]order
 	// down are the taken nodes that have had no available agent since.
 	down map[types.UID]bool
-	// emptied are the nodes whose last pod rollcall deleted, served or not.
+	// emptied are the nodes whose last pod rollcall deleted, served or not, but for
+	// strays.
 	emptied map[types.UID]bool
 	// opened are the pods whose gate was opened.
 	opened map[types.UID]opening
@@ -164,7 +165,9 @@ func (w *witness) seeDeletion(f sim.Fact) {
 		delete(w.taken, f.NodeUID) // what it lacks now, somebody else took
 		return
 	}
-	w.emptied[f.NodeUID] = true
+	if f.Why != rollout.ForStray { // whoever made the stray emptied the node
+		w.emptied[f.NodeUID] = true
+	}
 	if !f.Served {
 		return
 	}
