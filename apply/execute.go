@@ -30,7 +30,8 @@ func (r *Rollouts) execute(ctx context.Context, v *view, d rollout.Decision) err
 func (r *Rollouts) step(ctx context.Context, v *view, s rollout.Step) error {
 	switch s.Action {
 	case rollout.SetOnDelete:
-		return r.patchDaemonSet(ctx, v.live, "/spec/updateStrategy", appsv1.DaemonSetUpdateStrategy{Type: appsv1.OnDeleteDaemonSetStrategyType})
+		_, err := r.patchDaemonSet(ctx, v.live, "/spec/updateStrategy", appsv1.DaemonSetUpdateStrategy{Type: appsv1.OnDeleteDaemonSetStrategyType})
+		return err
 	case rollout.WriteTemplate:
 		return r.writeTemplate(ctx, v, s)
 	case rollout.DeletePod:
@@ -50,28 +51,30 @@ func (r *Rollouts) writeTemplate(ctx context.Context, v *view, s rollout.Step) e
 		return fmt.Errorf("daemonset %s: the template of %s is not recorded", v.key, s.Digest)
 	}
 	r.Logger.Info("write template", "daemonset", v.key.String(), "digest", s.Digest, "gated", s.Gated)
+	next := &t
 	if s.Gated {
-		return r.patchDaemonSet(ctx, v.live, "/spec/template", withGate(&t))
+		next = withGate(&t)
 	}
-	return r.patchDaemonSet(ctx, v.live, "/spec/template", &t)
+	_, err := r.patchDaemonSet(ctx, v.live, "/spec/template", next)
+	return err
 }
 
 // patchDaemonSet replaces one field whole, unless somebody wrote the object
 // since it was read: then it fails with a conflict.
-func (r *Rollouts) patchDaemonSet(ctx context.Context, live *appsv1.DaemonSet, path string, value any) error {
+func (r *Rollouts) patchDaemonSet(ctx context.Context, live *appsv1.DaemonSet, path string, value any) (*appsv1.DaemonSet, error) {
 	patch, err := json.Marshal([]map[string]any{
 		{"op": "test", "path": "/metadata/uid", "value": live.UID},
 		{"op": "replace", "path": "/metadata/resourceVersion", "value": live.ResourceVersion},
 		{"op": "replace", "path": path, "value": value},
 	})
 	if err != nil {
-		return fmt.Errorf("encode %s of daemonset %s/%s: %w", path, live.Namespace, live.Name, err)
+		return nil, fmt.Errorf("encode %s of daemonset %s/%s: %w", path, live.Namespace, live.Name, err)
 	}
-	_, err = r.Kube.AppsV1().DaemonSets(live.Namespace).Patch(ctx, live.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: v1alpha1.FieldManager})
+	out, err := r.Kube.AppsV1().DaemonSets(live.Namespace).Patch(ctx, live.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: v1alpha1.FieldManager})
 	if err != nil {
-		return fmt.Errorf("write %s of daemonset %s/%s: %w", path, live.Namespace, live.Name, err)
+		return nil, fmt.Errorf("write %s of daemonset %s/%s: %w", path, live.Namespace, live.Name, err)
 	}
-	return nil
+	return out, nil
 }
 
 // deletePod deletes the pod with that UID. One that is gone is what was wanted;

@@ -50,5 +50,6 @@ func (r *Rollouts) closePulse(ctx context.Context, n *v1alpha1.NodeRollout) erro
 		return fmt.Errorf("daemonset %s: the template of %s is not recorded", key, n.Status.Proven.Digest)
 	}
 	r.Logger.Info("close pulse", "daemonset", key.String(), "digest", n.Status.Proven.Digest)
-	return r.patchDaemonSet(ctx, live, "/spec/template", &proven)
+	_, err = r.patchDaemonSet(ctx, live, "/spec/template", &proven)
+	return err
 }
