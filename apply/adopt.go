@@ -13,20 +13,14 @@ import (
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
-// adopt records what runs as proven. When Git's plain manifest would leave the
-// template as it is, what runs is the declared version; its config gets pinned
-// with the next real change, since pinning now would restart every pod.
-func (r *Rollouts) adopt(ctx context.Context, d Declaration, n *v1alpha1.NodeRollout, live *appsv1.DaemonSet) error {
-	if hasGate(&live.Spec.Template) {
-		return &Error{Reason: ReasonInvalid, Object: d.reference(),
-			Message: "its template carries rollcall's scheduling gate but its NodeRollout is gone: restore the template (kubectl rollout undo), then it is adopted"}
-	}
-	merged, err := r.taken(ctx, d, live)
+// adopt records what runs as proven.
+func (r *Rollouts) adopt(ctx context.Context, d Declaration, n *v1alpha1.NodeRollout, live *appsv1.DaemonSet, want *declared) error {
+	digest := d.DaemonSet.Digest
+	same, err := r.runsAsDeclared(ctx, d, live, want)
 	if err != nil {
 		return err
 	}
-	digest := d.DaemonSet.Digest
-	if d.ConfigChanged || !equality.Semantic.DeepEqual(*merged, live.Spec.Template) {
+	if !same {
 		if digest, err = adoptedDigest(&live.Spec.Template); err != nil {
 			return err
 		}
@@ -46,6 +40,18 @@ func (r *Rollouts) adopt(ctx context.Context, d Declaration, n *v1alpha1.NodeRol
 	return r.initialise(ctx, n, &proven)
 }
 
+// runsAsDeclared is whether what runs is the declared version: with pinned
+// config, as a rollout left it whose NodeRollout was deleted, or in so far as
+// Git's plain manifest would leave the template as it is. Then its config gets
+// pinned with the next real change, since pinning now would restart every pod.
+func (r *Rollouts) runsAsDeclared(ctx context.Context, d Declaration, live *appsv1.DaemonSet, want *declared) (bool, error) {
+	if equality.Semantic.DeepEqual(want.Template, live.Spec.Template) {
+		return true, nil
+	}
+	merged, err := r.taken(ctx, d, live)
+	return err == nil && !d.ConfigChanged && equality.Semantic.DeepEqual(*merged, live.Spec.Template), err
+}
+
 // taken is what Git's plain manifest would make of the template, as the API
 // server says. What Git leaves out is gone from it if it came from a manager
 // that may be taken over from: an apply alone would keep, and so hide, what
@@ -54,7 +60,7 @@ func (r *Rollouts) adopt(ctx context.Context, d Declaration, n *v1alpha1.NodeRol
 func (r *Rollouts) taken(ctx context.Context, d Declaration, live *appsv1.DaemonSet) (*corev1.PodTemplateSpec, error) {
 	payload := d.DaemonSet.DeepCopy()
 	unstructured.RemoveNestedField(payload.Object, "spec", "updateStrategy")
-	merged, err := r.applyDaemonSet(ctx, d, payload, true)
+	merged, err := r.applyDaemonSet(ctx, d, payload, true, true)
 	if err != nil {
 		return nil, err
 	}
@@ -69,19 +75,36 @@ func (r *Rollouts) taken(ctx context.Context, d Declaration, live *appsv1.Daemon
 	if err != nil {
 		return nil, err
 	}
-	mapping, err := r.Objects.kindOf(appsv1.SchemeGroupVersion.WithKind("DaemonSet"))
+	t, err := r.target(d)
 	if err != nil {
-		return nil, fmt.Errorf("find kind of daemonset %s: %w", d.key(), err)
+		return nil, err
 	}
-	rest, err := r.Objects.withoutTaken(ctx, target{object: payload, source: d.DaemonSet.Source, mapping: mapping}, before, after)
+	rest, err := r.Objects.withoutTaken(ctx, t, before, after)
 	if err != nil {
 		return nil, classify("dry-run", d.reference(), err)
 	}
-	var out appsv1.DaemonSet
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(rest.Object, &out); err != nil {
-		return nil, fmt.Errorf("read daemonset %s: %w", d.key(), err)
+	out, err := fromUnstructured(rest)
+	if err != nil {
+		return nil, err
 	}
 	return &out.Spec.Template, nil
+}
+
+// target is the DaemonSet as the Applier knows objects.
+func (r *Rollouts) target(d Declaration) (target, error) {
+	mapping, err := r.Objects.kindOf(appsv1.SchemeGroupVersion.WithKind("DaemonSet"))
+	if err != nil {
+		return target{}, fmt.Errorf("find kind of daemonset %s: %w", d.key(), err)
+	}
+	return target{object: d.DaemonSet.Unstructured, source: d.DaemonSet.Source, mapping: mapping}, nil
+}
+
+func fromUnstructured(o *unstructured.Unstructured) (*appsv1.DaemonSet, error) {
+	var out appsv1.DaemonSet
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &out); err != nil {
+		return nil, fmt.Errorf("read daemonset %s/%s: %w", o.GetNamespace(), o.GetName(), err)
+	}
+	return &out, nil
 }
 
 func toUnstructured(ds *appsv1.DaemonSet) (*unstructured.Unstructured, error) {

@@ -76,7 +76,7 @@ func (a *Applier) write(ctx context.Context, c diff.Change, o diff.Object) (Done
 		return Failed, a.problem("find kind", t, err)
 	}
 	t.mapping = mapping
-	done, problem, err := a.writePatiently(ctx, t, c.Reason == diff.ReasonPending)
+	done, problem, err := a.writePatiently(ctx, t, o.Orphan, c.Reason == diff.ReasonPending)
 	switch {
 	case problem != nil:
 		return Failed, problem
@@ -94,10 +94,10 @@ func (a *Applier) write(ctx context.Context, c diff.Change, o diff.Object) (Done
 
 // writePatiently tries again when another write overtakes it, and for a while when the kind of a pending object is not
 // served as its new CustomResourceDefinition says: the API server follows within a second.
-func (a *Applier) writePatiently(ctx context.Context, t target, pending bool) (done Done, problem *diff.Problem, err error) {
+func (a *Applier) writePatiently(ctx context.Context, t target, orphan string, pending bool) (done Done, problem *diff.Problem, err error) {
 	overtakenFor := 0
 	waitErr := wait.PollUntilContextTimeout(ctx, establishPoll, schemaTimeout, true, func(context.Context) (bool, error) {
-		done, problem, err = a.writeOnce(ctx, t)
+		done, problem, err = a.writeOnce(ctx, t, orphan)
 		switch {
 		case err == nil || problem != nil:
 			return true, nil
@@ -114,13 +114,14 @@ func (a *Applier) writePatiently(ctx context.Context, t target, pending bool) (d
 	return done, problem, err
 }
 
-// writeOnce looks at the object again, for the plan may be old, and applies it.
-func (a *Applier) writeOnce(ctx context.Context, t target) (Done, *diff.Problem, error) {
+// writeOnce looks at the object again, for the plan may be old, and applies it. Of all owners it takes it from the orphan
+// alone, which the plan knows.
+func (a *Applier) writeOnce(ctx context.Context, t target, orphan string) (Done, *diff.Problem, error) {
 	live, err := a.get(ctx, t)
 	if err != nil {
 		return Failed, nil, err
 	}
-	if problem := diff.ForeignTo(t.object.GetLabels()[v1alpha1.LabelOwner], live); problem != nil {
+	if problem := diff.ForeignTo(t.object.GetLabels()[v1alpha1.LabelOwner], orphan, live); problem != nil {
 		return Failed, problem, nil
 	}
 	live, err = a.takeOver(ctx, t, live)

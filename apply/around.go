@@ -2,16 +2,25 @@ package apply
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
 // Check asks the API server whether it would take the DaemonSet as declared. It
 // writes nothing. A namespace that is missing may be one that the same commit
 // brings: that is for the caller to tell.
 func (r *Rollouts) Check(ctx context.Context, d Declaration) error {
-	live, err := r.liveDaemonSet(ctx, d)
+	c, err := r.look(ctx, d)
 	if err != nil {
 		return err
 	}
@@ -19,12 +28,15 @@ func (r *Rollouts) Check(ctx context.Context, d Declaration) error {
 	if err != nil {
 		return err
 	}
-	_, err = r.differsAround(ctx, d, live, want)
+	_, err = r.differsAround(ctx, d, c.live, want)
 	return err
 }
 
-// differsAround is whether Git declares something else beside the template, by a
-// dry-run of the whole. Of what the API server refuses, the rollout never learns.
+// differsAround is whether there is something to apply beside the template, by a
+// dry-run of the whole. Of what the API server refuses, and of fields that
+// somebody else manages, the rollout never learns. A DaemonSet that rollcall has
+// never applied differs even if it looks the same: what Git drops later would
+// stay.
 func (r *Rollouts) differsAround(ctx context.Context, d Declaration, live *appsv1.DaemonSet, want *declared) (bool, error) {
 	if live == nil {
 		return false, nil
@@ -33,25 +45,92 @@ func (r *Rollouts) differsAround(ctx context.Context, d Declaration, live *appsv
 	if err != nil {
 		return false, err
 	}
-	merged, err := r.applyDaemonSet(ctx, d, payload, true)
+	merged, err := r.applyPolitely(ctx, d, payload, live, true)
 	if err != nil {
 		return false, err
 	}
-	return !sameAround(live, merged), nil
+	return !sameAround(live, merged) || !slices.ContainsFunc(live.ManagedFields, r.Objects.own), nil
 }
 
 // applyAround applies what Git declares beside the template and leaves the live
 // template as it is. The resourceVersion in the payload refuses a write that
 // would race with a pulse.
 func (r *Rollouts) applyAround(ctx context.Context, d Declaration, live *appsv1.DaemonSet) error {
+	live, err := r.unite(ctx, d, live)
+	if err != nil {
+		return err
+	}
 	payload, err := d.payload(&live.Spec.Template)
 	if err != nil {
 		return err
 	}
-	payload.SetResourceVersion(live.ResourceVersion)
 	r.Logger.Info("apply", "daemonset", d.key().String(), "commit", d.Commit)
-	_, err = r.applyDaemonSet(ctx, d, payload, false)
+	_, err = r.applyPolitely(ctx, d, payload, live, false)
 	return err
+}
+
+// applyPolitely applies to the live DaemonSet, unless somebody writes it
+// meanwhile. It takes over what rollcall always owns, and the fields of managers
+// that may be taken over from; any other is a conflict.
+func (r *Rollouts) applyPolitely(ctx context.Context, d Declaration, payload *unstructured.Unstructured, live *appsv1.DaemonSet, dryRun bool) (*appsv1.DaemonSet, error) {
+	if !dryRun {
+		payload.SetResourceVersion(live.ResourceVersion)
+	}
+	out, err := r.applyDaemonSet(ctx, d, payload, dryRun, false)
+	found := conflicts(err)
+	if len(found) == 0 {
+		return out, err
+	}
+	if found = slices.DeleteFunc(found, rolled); !r.Objects.adoptable(found) {
+		p := r.Objects.conflictProblem(found)
+		return nil, &Error{Reason: p.Reason, Object: d.reference(), Message: p.Message}
+	}
+	return r.applyDaemonSet(ctx, d, payload, dryRun, true)
+}
+
+// rolled is whether a field is one that only the rollout writes: what anybody
+// else puts there is written over.
+func rolled(c conflict) bool {
+	return strings.HasPrefix(c.field, "spec.template.") || strings.HasPrefix(c.field, "spec.updateStrategy")
+}
+
+// applyDaemonSet makes a server-side apply, or tries one.
+func (r *Rollouts) applyDaemonSet(ctx context.Context, d Declaration, payload *unstructured.Unstructured, dryRun, force bool) (*appsv1.DaemonSet, error) {
+	raw, err := json.Marshal(payload)
+	if err != nil {
+		return nil, fmt.Errorf("encode daemonset %s: %w", d.key(), err)
+	}
+	o := metav1.PatchOptions{FieldManager: v1alpha1.FieldManager, Force: &force}
+	verb := "apply"
+	if dryRun {
+		o.DryRun, verb = []string{metav1.DryRunAll}, "dry-run"
+	}
+	out, err := r.Kube.AppsV1().DaemonSets(d.key().Namespace).Patch(ctx, d.key().Name, types.ApplyPatchType, raw, o)
+	if err != nil {
+		return nil, classify(verb, d.reference(), err)
+	}
+	return out, nil
+}
+
+// unite makes what rollcall wrote in another way than by an apply, as a claim, a
+// creation or a pulse, its applies': a field that Git drops later would stay in
+// nobody's care otherwise.
+func (r *Rollouts) unite(ctx context.Context, d Declaration, live *appsv1.DaemonSet) (*appsv1.DaemonSet, error) {
+	t, err := r.target(d)
+	if err != nil {
+		return nil, err
+	}
+	object, err := toUnstructured(live)
+	if err != nil {
+		return nil, err
+	}
+	own := *r.Objects
+	own.AdoptFrom = []string{}
+	united, err := own.takeOver(ctx, t, object)
+	if err != nil {
+		return nil, classify("unite field managers", d.reference(), err)
+	}
+	return fromUnstructured(united)
 }
 
 // sameAround compares all but the template and what Kubernetes counts by it.

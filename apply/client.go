@@ -46,6 +46,9 @@ type Applier struct {
 	FieldManager string
 	// AdoptFrom are the field managers whose fields may be taken over; nil for DefaultAdoptFrom.
 	AdoptFrom []string
+	// Owners lists the owner labels of the GitSyncs that exist; nil when that cannot be known, and then every label counts
+	// as that of one.
+	Owners func(context.Context) ([]string, error)
 	// Logger gets a line for each write; nil for none.
 	Logger *slog.Logger
 	// EstablishTimeout is how long to wait for the API server to serve a CustomResourceDefinition that was just applied;

@@ -2,7 +2,6 @@ package apply
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 
@@ -13,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 
 	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
@@ -45,12 +43,13 @@ func (d Declaration) key() types.NamespacedName {
 //	NodeRollout only .................... somebody deleted the DaemonSet: make it proven again
 //	both ................................ apply what is not the template
 //
+// It begins with the claim: a GitSync that does not get it touches nothing.
 // Every step is found done or not done by the next call, and by the next try
 // when another write overtakes one.
 func (r *Rollouts) Declare(ctx context.Context, d Declaration) error {
 	var err error
 	for range attempts {
-		if err = r.declareOnce(ctx, d); !overtaken(err) {
+		if err = r.declareOnce(ctx, d); !lostRace(err) {
 			return err
 		}
 	}
@@ -58,7 +57,7 @@ func (r *Rollouts) Declare(ctx context.Context, d Declaration) error {
 }
 
 func (r *Rollouts) declareOnce(ctx context.Context, d Declaration) error {
-	live, err := r.liveDaemonSet(ctx, d)
+	c, err := r.look(ctx, d)
 	if err != nil {
 		return err
 	}
@@ -66,50 +65,47 @@ func (r *Rollouts) declareOnce(ctx context.Context, d Declaration) error {
 	if err != nil {
 		return err
 	}
-	differs, err := r.differsAround(ctx, d, live, want)
+	differs, err := r.differsAround(ctx, d, c.live, want)
 	if err != nil {
 		return err
 	}
-	n, err := r.ensureRollout(ctx, d)
-	if err != nil {
+	if c, err = r.claim(ctx, d, c); err != nil {
 		return err
 	}
-	switch {
-	case n.Status.Phase != "":
-	case live != nil:
-		err = r.adopt(ctx, d, n, live)
-	default:
-		err = r.initialise(ctx, n, nil)
-	}
-	if err != nil {
+	if c.live, err = r.begin(ctx, d, c, want); err != nil {
 		return err
 	}
-	if err := (store{r.Kube, d.key()}).writeDeclared(ctx, n, *want); err != nil {
+	if err := (store{r.Kube, d.key()}).writeDeclared(ctx, c.rollout, *want); err != nil {
 		return err
 	}
 	defer r.loop.Enqueue(d.key())
 	switch {
-	case live == nil:
-		return r.createDaemonSet(ctx, d, n, want)
+	case c.live == nil:
+		return r.createDaemonSet(ctx, d, c.rollout, want)
 	case differs:
-		return r.applyAround(ctx, d, live)
+		return r.applyAround(ctx, d, c.live)
 	default:
 		return nil
 	}
 }
 
-func (r *Rollouts) liveDaemonSet(ctx context.Context, d Declaration) (*appsv1.DaemonSet, error) {
-	live, err := r.Kube.AppsV1().DaemonSets(d.key().Namespace).Get(ctx, d.key().Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil, nil
+// begin gives a new NodeRollout its first phase: from then on the rollout
+// decides. It returns the DaemonSet as it is then.
+func (r *Rollouts) begin(ctx context.Context, d Declaration, c claimed, want *declared) (*appsv1.DaemonSet, error) {
+	switch {
+	case c.rollout.Status.Phase != "":
+		return c.live, nil
+	case c.live == nil:
+		return nil, r.initialise(ctx, c.rollout, nil)
+	case hasGate(&c.live.Spec.Template):
+		live, err := r.restore(ctx, c.live)
+		if err != nil {
+			return nil, err
+		}
+		return live, r.adopt(ctx, d, c.rollout, live, want)
+	default:
+		return c.live, r.adopt(ctx, d, c.rollout, c.live, want)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("get daemonset %s: %w", d.key(), err)
-	}
-	if owner := live.Labels[v1alpha1.LabelOwner]; owner != "" && owner != d.Owner {
-		return nil, ownedByAnother(d, owner)
-	}
-	return live, nil
 }
 
 // declaredVersion is the declared version with its template as the API server
@@ -121,7 +117,7 @@ func (r *Rollouts) declaredVersion(ctx context.Context, d Declaration) (*declare
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(d.DaemonSet.Pinned.Object, &ds); err != nil {
 		return nil, fmt.Errorf("read daemonset %s from %s: %w", d.key(), d.DaemonSet.Source, err)
 	}
-	out := &declared{Digest: d.DaemonSet.Digest, Commit: d.Commit, Policy: d.Policy}
+	out := &declared{Digest: d.DaemonSet.Digest, Commit: d.Commit, Policy: d.Policy, Owner: d.Owner}
 	if ru := ds.Spec.UpdateStrategy.RollingUpdate; ru != nil && ru.MaxUnavailable != nil {
 		out.MaxUnavailable = ru.MaxUnavailable.String()
 	}
@@ -155,34 +151,7 @@ func (d Declaration) reference() string {
 	return fmt.Sprintf("DaemonSet %s (%s)", d.key(), d.DaemonSet.Source)
 }
 
-func (r *Rollouts) ensureRollout(ctx context.Context, d Declaration) (*v1alpha1.NodeRollout, error) {
-	client := r.Kinds.NodeRollouts(d.key().Namespace)
-	n, err := client.Get(ctx, d.key().Name, metav1.GetOptions{})
-	if err == nil && n.Labels[v1alpha1.LabelOwner] != d.Owner {
-		// The DaemonSet was handed over: its new owner adopts it as it runs.
-		err = client.Delete(ctx, n.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(n.UID))})
-		if err == nil {
-			n, err = client.Get(ctx, d.key().Name, metav1.GetOptions{})
-		}
-	}
-	if err == nil || !apierrors.IsNotFound(err) {
-		return n, wrap("get noderollout", d.key(), err)
-	}
-	n, err = client.Create(ctx, &v1alpha1.NodeRollout{ObjectMeta: metav1.ObjectMeta{
-		Namespace: d.key().Namespace, Name: d.key().Name, Labels: labelled(nil, d.Owner),
-	}}, metav1.CreateOptions{FieldManager: v1alpha1.FieldManager})
-	return n, wrap("create noderollout", d.key(), err)
-}
-
-func wrap(verb string, key types.NamespacedName, err error) error {
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", verb, key, err)
-	}
-	return nil
-}
-
-// initialise gives a NodeRollout its first phase: from then on the rollout
-// decides.
+// initialise writes the first status of a NodeRollout.
 func (r *Rollouts) initialise(ctx context.Context, n *v1alpha1.NodeRollout, proven *v1alpha1.Version) error {
 	n.Status.Phase, n.Status.Reason, n.Status.Message, n.Status.Proven = v1alpha1.PhaseWaiting, "Declared", "the rollout begins", proven
 	if proven != nil {
@@ -197,7 +166,8 @@ func (r *Rollouts) initialise(ctx context.Context, n *v1alpha1.NodeRollout, prov
 }
 
 // createDaemonSet makes the DaemonSet with the version that belongs there: the
-// proven one if there is one, else the declared one.
+// proven one if there is one, else the declared one. A create, unlike an apply,
+// writes over nothing that somebody else has made meanwhile.
 func (r *Rollouts) createDaemonSet(ctx context.Context, d Declaration, n *v1alpha1.NodeRollout, want *declared) error {
 	template := want.Template
 	if proven := n.Status.Proven; proven != nil && proven.Digest != want.Digest {
@@ -211,7 +181,19 @@ func (r *Rollouts) createDaemonSet(ctx context.Context, d Declaration, n *v1alph
 	if err != nil {
 		return err
 	}
-	_, err = r.applyDaemonSet(ctx, d, payload, false)
+	var ds appsv1.DaemonSet
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(payload.Object, &ds); err != nil {
+		return fmt.Errorf("read daemonset %s: %w", d.key(), err)
+	}
+	r.Logger.Info("create", "daemonset", d.key().String(), "commit", d.Commit)
+	made, err := r.Kube.AppsV1().DaemonSets(d.key().Namespace).Create(ctx, &ds, metav1.CreateOptions{FieldManager: v1alpha1.FieldManager})
+	if apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("create daemonset %s: %w", d.key(), err) // another try looks whose it is
+	}
+	if err != nil {
+		return classify("create", d.reference(), err)
+	}
+	_, err = r.unite(ctx, d, made)
 	return err
 }
 
@@ -243,21 +225,4 @@ func labelled(labels map[string]string, owner string) map[string]string {
 	}
 	out[v1alpha1.LabelOwner] = owner
 	return out
-}
-
-func (r *Rollouts) applyDaemonSet(ctx context.Context, d Declaration, payload *unstructured.Unstructured, dryRun bool) (*appsv1.DaemonSet, error) {
-	raw, err := json.Marshal(payload)
-	if err != nil {
-		return nil, fmt.Errorf("encode daemonset %s: %w", d.key(), err)
-	}
-	o := metav1.PatchOptions{FieldManager: v1alpha1.FieldManager, Force: ptr.To(true)}
-	verb := "apply"
-	if dryRun {
-		o.DryRun, verb = []string{metav1.DryRunAll}, "dry-run"
-	}
-	out, err := r.Kube.AppsV1().DaemonSets(d.key().Namespace).Patch(ctx, d.key().Name, types.ApplyPatchType, raw, o)
-	if err != nil {
-		return nil, classify(verb, d.reference(), err)
-	}
-	return out, nil
 }

@@ -79,8 +79,13 @@ func (a *Applier) lookOnce(ctx context.Context, out *sight, owner string) (verb 
 		return "get", err
 	}
 	out.Live = live
-	if out.Problem = diff.ForeignTo(owner, live); out.Problem != nil {
-		return "", nil
+	if out.Problem = diff.ForeignTo(owner, "", live); out.Problem != nil {
+		other := live.GetLabels()[v1alpha1.LabelOwner]
+		orphan, err := a.orphan(ctx, other)
+		if err != nil || !orphan {
+			return "get", err
+		}
+		out.Orphan, out.Problem = other, nil
 	}
 	if sameForGood(out.Declared, live) {
 		out.Merged = live

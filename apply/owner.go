@@ -1,12 +1,18 @@
 package apply
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/rollcall-dev/rollcall/apply/kinds"
 )
 
 // ownerHashLength is the length of the hash in the owner label of a long name, in hex digits.
@@ -22,4 +28,33 @@ func Owner(gitsync types.NamespacedName) string {
 	sum := sha256.Sum256([]byte(owner))
 	room := validation.LabelValueMaxLength - ownerHashLength - 1
 	return strings.TrimRight(owner[:room], "-.") + "-" + hex.EncodeToString(sum[:])[:ownerHashLength]
+}
+
+// Owners returns what lists the owner labels of all GitSyncs that exist. It asks the API server each time: a cache could
+// lack a GitSync that has just been made and already owns something.
+func Owners(client *kinds.Client) func(context.Context) ([]string, error) {
+	return func(ctx context.Context) ([]string, error) {
+		all, err := client.GitSyncs(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("list gitsyncs: %w", err)
+		}
+		out := make([]string, 0, len(all.Items))
+		for _, gs := range all.Items {
+			out = append(out, Owner(types.NamespacedName{Namespace: gs.Namespace, Name: gs.Name}))
+		}
+		return out, nil
+	}
+}
+
+// orphan is whether an owner label names a GitSync that does not exist, so that the next one may have what it owned:
+// nobody else keeps it as Git says. Without Owners, which is to know nothing of GitSyncs, no label is an orphan's.
+func (a *Applier) orphan(ctx context.Context, owner string) (bool, error) {
+	if a.Owners == nil {
+		return false, nil
+	}
+	exist, err := a.Owners(ctx)
+	if err != nil {
+		return false, err
+	}
+	return !slices.Contains(exist, owner), nil
 }

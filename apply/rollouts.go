@@ -28,6 +28,10 @@ import (
 // update strategy, so no wave could bound it.
 const ReasonPlacementChange = "PlacementChange"
 
+// ReasonHandedOver holds a candidate of a GitSync that the DaemonSet belongs to
+// no more.
+const ReasonHandedOver = "HandedOver"
+
 // Rollouts moves DaemonSets over their nodes: it observes, lets rollout.Decide
 // decide, records, and acts. It keeps nothing that a restart could lose.
 type Rollouts struct {
@@ -63,12 +67,24 @@ type view struct {
 	input     rollout.Input
 	// trouble is why the last steps could not be taken; empty when they were.
 	trouble string
+	// handedOver is whether want is not what the DaemonSet's owner declares.
+	handedOver bool
 }
 
 // Reconcile decides once for one DaemonSet and executes the decision. It
 // returns after how long to look again without an event; 0 for never.
 func (r *Rollouts) Reconcile(ctx context.Context, key types.NamespacedName) (time.Duration, error) {
-	v, err := r.observe(ctx, key, time.Now())
+	n, err := r.Kinds.NodeRollouts(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		r.Metrics.forget(key)
+		return r.sweep(ctx, key)
+	case err != nil:
+		return 0, fmt.Errorf("get noderollout %s: %w", key, err)
+	case n.Status.Phase == "":
+		return r.sweep(ctx, key) // it has not begun, and an open pulse is not its own
+	}
+	v, err := r.observe(ctx, n, time.Now())
 	if err != nil || v == nil {
 		return 0, err
 	}
@@ -88,9 +104,8 @@ func (r *Rollouts) Reconcile(ctx context.Context, key types.NamespacedName) (tim
 // wake is when to look again: when the decision asks for it, and soon while the
 // DaemonSet controller has something to observe.
 func wake(v *view, d rollout.Decision) time.Duration {
-	const poll = 250 * time.Millisecond
 	if !v.input.Live.Observed || len(d.Steps) > 0 {
-		return poll
+		return settlePoll
 	}
 	switch d.Phase {
 	case rollout.Held, rollout.Rejected, rollout.Waiting:
@@ -119,18 +134,12 @@ func sooner(d rollout.Decision, now time.Time, otherwise time.Duration) time.Dur
 // observe reads what a decision needs. The NodeRollout, the DaemonSet and the
 // recorded state are read live, nodes and pods from the cache. It returns nil
 // when there is nothing to decide.
-func (r *Rollouts) observe(ctx context.Context, key types.NamespacedName, now time.Time) (*view, error) {
-	v := &view{key: key, trouble: r.trouble.of(key)}
+func (r *Rollouts) observe(ctx context.Context, n *v1alpha1.NodeRollout, now time.Time) (*view, error) {
+	key := types.NamespacedName{Namespace: n.Namespace, Name: n.Name}
+	v := &view{key: key, rollout: n, trouble: r.trouble.of(key)}
 	var err error
-	if v.rollout, err = r.Kinds.NodeRollouts(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{}); err != nil {
-		if apierrors.IsNotFound(err) {
-			r.Metrics.forget(key)
-			return nil, nil
-		}
-		return nil, fmt.Errorf("get noderollout %s: %w", key, err)
-	}
-	if v.rollout.Status.Phase == "" || v.rollout.DeletionTimestamp != nil {
-		return nil, nil // not initialised yet, or on its way out
+	if v.rollout.DeletionTimestamp != nil {
+		return nil, nil // on its way out
 	}
 	if v.live, err = r.Kube.AppsV1().DaemonSets(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{}); err != nil {
 		if apierrors.IsNotFound(err) {
@@ -142,6 +151,8 @@ func (r *Rollouts) observe(ctx context.Context, key types.NamespacedName, now ti
 	if v.want, err = s.declared(ctx); err != nil {
 		return nil, err
 	}
+	owner := v.live.Labels[v1alpha1.LabelOwner]
+	v.handedOver = v.want != nil && owner != "" && owner != v.want.Owner
 	if v.recorded, v.stateMap, err = s.recorded(ctx); err != nil {
 		return nil, err
 	}
@@ -171,10 +182,14 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 	if block == nil && v.want != nil {
 		block = r.placementBlock(placement, v.want)
 	}
+	want := wanted(v.want)
+	if v.handedOver {
+		want, block = fromVersion(v.rollout.Status.Candidate), handedOver(v.live)
+	}
 	v.input = rollout.Input{
 		Policy: p.Policy,
 		State:  state,
-		Want:   wanted(v.want),
+		Want:   want,
 		Paused: v.rollout.Spec.Paused,
 		Retry:  v.rollout.Spec.Retry,
 		Block:  block,
@@ -205,7 +220,7 @@ func (v *view) digestOf(t *corev1.PodTemplateSpec) string {
 // their templates are the same: a commit that only spells out what the API
 // server adds anyway changes no pod.
 func (v *view) takeWantForProven(s *rollout.State) {
-	if v.want == nil || s.Proven == nil || s.Proven.Digest == v.want.Digest {
+	if v.want == nil || v.handedOver || s.Proven == nil || s.Proven.Digest == v.want.Digest {
 		return
 	}
 	template := v.book.templates[v.want.Digest]
@@ -224,6 +239,14 @@ func wanted(d *declared) *rollout.Version {
 		return nil
 	}
 	return &rollout.Version{Digest: d.Digest, Commit: d.Commit}
+}
+
+// handedOver holds a rollout from the claim of another GitSync until that has
+// declared its version. What the former owner declared, before or since, is
+// nobody's wish: what is under way stays as it is, and nothing of it begins.
+func handedOver(live *appsv1.DaemonSet) *rollout.Block {
+	return &rollout.Block{Reason: ReasonHandedOver,
+		Message: fmt.Sprintf("GitSync %s has taken the DaemonSet over and has not declared its version yet: it goes on with that GitSync's next pass", live.Labels[v1alpha1.LabelOwner])}
 }
 
 func (r *Rollouts) placementBlock(rest watch.Placement, want *declared) *rollout.Block {

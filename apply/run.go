@@ -30,12 +30,12 @@ func (r *Rollouts) Run(ctx context.Context) error {
 		}
 	}
 	err := errors.Join(
-		r.Fleet.Notify(func(namespace, name string) {
+		r.Fleet.Notify(func(namespace, name string, gated bool) {
 			if name == "" {
 				all()
 				return
 			}
-			if _, known, err := rollouts.GetStore().GetByKey(namespace + "/" + name); err == nil && known {
+			if _, known, err := rollouts.GetStore().GetByKey(namespace + "/" + name); err == nil && (known || gated) {
 				loop.Enqueue(types.NamespacedName{Namespace: namespace, Name: name})
 			}
 		}),

@@ -35,9 +35,11 @@ const (
 // declared is the version that Git asks for, kept in the cluster so that a
 // rollout needs neither Git nor a render to go on.
 type declared struct {
-	Digest   string                 `json:"digest"`
-	Commit   string                 `json:"commit"`
-	Policy   string                 `json:"policy,omitempty"`
+	Digest string `json:"digest"`
+	Commit string `json:"commit"`
+	Policy string `json:"policy,omitempty"`
+	// Owner is the value of the owner label of the GitSync that asks.
+	Owner    string                 `json:"owner"`
 	Template corev1.PodTemplateSpec `json:"template"`
 	// MaxUnavailable of the DaemonSet in Git; empty when it has none.
 	MaxUnavailable string `json:"maxUnavailable,omitempty"`
@@ -150,7 +152,11 @@ func (s store) write(ctx context.Context, owner *v1alpha1.NodeRollout, suffix st
 	cm := old.DeepCopy()
 	cm.Data = data
 	cm.OwnerReferences = owners // those of an earlier NodeRollout would have it collected
-	if _, err := s.client.CoreV1().ConfigMaps(s.key.Namespace).Update(ctx, cm, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager}); err != nil {
+	_, err := s.client.CoreV1().ConfigMaps(s.key.Namespace).Update(ctx, cm, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager})
+	if apierrors.IsNotFound(err) {
+		return s.write(ctx, owner, suffix, nil, data) // it went with the NodeRollout that it belonged to
+	}
+	if err != nil {
 		return fmt.Errorf("update configmap %s/%s: %w", s.key.Namespace, name, err)
 	}
 	return nil

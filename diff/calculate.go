@@ -12,7 +12,7 @@ import (
 
 // Calculate says what a pass does with each object. First match wins:
 //
-//	declared:  owner label names another GitSync ... Foreign
+//	declared:  owner label names another GitSync ... Foreign, unless that one does not exist
 //	           a problem ........................... Conflict or Refused
 //	           not live ............................ Create
 //	           the API server cannot be asked yet .. Update
@@ -52,7 +52,7 @@ func declared(in Input, o Object) Change {
 
 // refused returns what keeps an object from being applied; the operation is empty when nothing does.
 func refused(owner string, o Object) (operation Operation, reason, message string) {
-	if foreign := ForeignTo(owner, o.Live); foreign != nil {
+	if foreign := ForeignTo(owner, o.Orphan, o.Live); foreign != nil {
 		return Foreign, foreign.Reason, foreign.Message
 	}
 	switch {
@@ -89,13 +89,14 @@ func refers(references []Reference, id ID) bool {
 	return id.Group == "" && slices.Contains(references, Reference{Kind: id.Kind, Namespace: id.Namespace, Name: id.Name})
 }
 
-// ForeignTo is the problem of a live object that another GitSync owns; nil when none does. Live may be nil.
-func ForeignTo(owner string, live *unstructured.Unstructured) *Problem {
+// ForeignTo is the problem of a live object that another GitSync owns; nil when none does. Orphan is an owner label that
+// counts as none, because its GitSync does not exist; empty for no such label. Live may be nil.
+func ForeignTo(owner, orphan string, live *unstructured.Unstructured) *Problem {
 	if live == nil {
 		return nil
 	}
 	other := live.GetLabels()[v1alpha1.LabelOwner]
-	if other == "" || other == owner {
+	if other == "" || other == owner || other == orphan {
 		return nil
 	}
 	return &Problem{Reason: ReasonOwnedByAnother, Message: fmt.Sprintf("GitSync %s owns it, so %s leaves it alone: remove it from one of the two", other, owner)}

@@ -131,6 +131,14 @@ func TestDeclared(t *testing.T) {
 			object: diff.Object{Live: settings(t, live, ownedBy("agents.other")), Problem: &diff.Problem{Reason: diff.ReasonConflict}},
 			want:   decision{diff.Foreign, diff.ReasonOwnedByAnother},
 		},
+		"an object of a GitSync that does not exist is taken": {
+			object: diff.Object{Live: settings(t, live, ownedBy("agents.gone")), Orphan: "agents.gone", Merged: merged()},
+			want:   decision{diff.Update, diff.ReasonDiffers},
+		},
+		"an object that got another owner since is foreign": {
+			object: diff.Object{Live: settings(t, live, ownedBy("agents.other")), Orphan: "agents.gone", Merged: merged()},
+			want:   decision{diff.Foreign, diff.ReasonOwnedByAnother},
+		},
 		"an object of nobody is adopted": {
 			object: diff.Object{Live: settings(t, live, ownedBy("")), Merged: merged()},
 			want:   decision{diff.Update, diff.ReasonDiffers},

@@ -47,6 +47,9 @@ type Object struct {
 	// Pending is why the API server cannot be asked before something else of the same commit is applied; empty when
 	// nothing is in the way.
 	Pending string
+	// Orphan is the live owner label if the GitSync that it names does not exist, so that the object may be had by
+	// whoever declares it; empty otherwise.
+	Orphan string
 	// Problem is why the object cannot be applied; nil when it can.
 	Problem *Problem
 }

@@ -191,6 +191,16 @@ func testForeign(a *applying) {
 	if len(a.inventory.Entries) != 0 {
 		a.Errorf("inventory is %v", a.inventory)
 	}
+	exist := []string{a.namespace + ".agents", a.namespace + ".rival"}
+	a.applier.Owners = func(context.Context) ([]string, error) { return exist, nil }
+	_, results = a.pass(settings("settings", "{a: theirs}"))
+	a.want(results, "Failed ConfigMap settings OwnedByAnother")
+	exist = exist[1:]
+	_, results = a.pass(settings("settings", "{a: theirs}"))
+	a.want(results, "Configured ConfigMap settings")
+	if owner := a.live(configMaps(), "settings").GetLabels()[v1alpha1.LabelOwner]; owner != a.namespace+".rival" {
+		a.Errorf("the orphan's owner is %s now", owner)
+	}
 }
 
 func testImmutable(a *applying) {

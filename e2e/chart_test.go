@@ -360,6 +360,11 @@ func TestChartRules(t *testing.T) {
 		w.must(w.repo.Remove(name), "remove "+name)
 	}
 	w.waitProven(w.deliver("v3"), time.Minute)
+	w.orphan()
+	w.waitRollout("the GitSync has what is an orphan", time.Minute, func(n *v1alpha1.NodeRollout) bool {
+		w.poke()
+		return n.Labels[v1alpha1.LabelOwner] == metav1.NamespaceDefault+".fleet"
+	})
 	w.eventually("what Git does not declare is gone", 30*time.Second, func() (bool, error) {
 		_, err := w.cluster.Client.StorageV1().CSIDrivers().Get(t.Context(), "agent.example.com", metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {

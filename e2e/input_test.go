@@ -40,6 +40,9 @@ func TestBadInput(t *testing.T) {
 		"missing policy":   missingPolicy,
 		"owned config":     ownedConfigMap,
 		"owned agent":      ownedDaemonSet,
+		"contested agent":  contested,
+		"orphaned":         orphaned,
+		"managed beside":   managedBeside,
 		"suspended":        suspended,
 		"interval":         interval,
 		"reconcile at":     reconcileAt,
@@ -347,10 +350,10 @@ func missingPolicy(n *tenant) {
 	}
 }
 
-// rival makes a second GitSync of the same repository, for another path.
-func (n *tenant) rival(path string) {
+// rival makes a second GitSync of the same repository, for the path b.
+func (n *tenant) rival() {
 	n.t.Helper()
-	n.follow(func(gs *v1alpha1.GitSync) { gs.Name, gs.Spec.Source.Path = "rival", path })
+	n.follow(func(gs *v1alpha1.GitSync) { gs.Name, gs.Spec.Source.Path = "rival", "b" })
 }
 
 func ownedConfigMap(n *tenant) {
@@ -361,7 +364,7 @@ func ownedConfigMap(n *tenant) {
 	n.follow(func(gs *v1alpha1.GitSync) { gs.Spec.Source.Path = "a" })
 	n.waitProven(first)
 	before := n.state()
-	n.rival("b")
+	n.rival()
 	n.waitHeld("rival", "OwnedByAnother", "b/shared.yaml", "ConfigMap", "shared", n.namespace+".fleet", "remove it from one of the two")
 	n.wantStill(before)
 	n.deliver("leave it to the rival", map[string]string{"a/shared.yaml": ""})
@@ -380,7 +383,7 @@ func ownedDaemonSet(n *tenant) {
 	n.follow(func(gs *v1alpha1.GitSync) { gs.Spec.Source.Path = "a" })
 	n.waitProven(first)
 	before := n.state()
-	n.rival("b")
+	n.rival()
 	n.waitHeld("rival", "OwnedByAnother", "b/daemonset.yaml", "DaemonSet", agent, n.namespace+".fleet", "remove it from one of the two")
 	n.wantStill(before)
 	n.deliver("leave it to the rival", map[string]string{"a/daemonset.yaml": ""})

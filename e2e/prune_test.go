@@ -172,7 +172,7 @@ func handedOver(n *tenant) {
 	n.follow(func(gs *v1alpha1.GitSync) { gs.Spec.Source.Path, gs.Spec.Prune = "a", false })
 	n.waitProven(commit)
 	before := n.state()
-	n.rival("b")
+	n.rival()
 	n.waitHeld("rival", "OwnedByAnother", "b/daemonset.yaml")
 	n.waitProven(n.deliver("let go", map[string]string{"a/daemonset.yaml": ""}))
 	patch := []byte(`{"metadata":{"labels":{"` + v1alpha1.LabelOwner + `":null}}}`)

@@ -8,6 +8,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/diff"
@@ -171,19 +172,23 @@ func (c *Controller) endRollouts(ctx context.Context, set apply.Set) error {
 		if !apierrors.IsNotFound(err) {
 			return fmt.Errorf("get daemonset %s/%s: %w", n.Namespace, n.Name, err)
 		}
-		if err := c.endRollout(ctx, n.Namespace, n.Name); err != nil {
+		if err := c.Rollouts.End(ctx, types.NamespacedName{Namespace: n.Namespace, Name: n.Name}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// endRollout removes the NodeRollout of a DaemonSet that is pruned, or left to
-// Kubernetes from now on.
-func (c *Controller) endRollout(ctx context.Context, namespace, name string) error {
-	err := c.Kinds.NodeRollouts(namespace).Delete(ctx, name, metav1.DeleteOptions{})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("delete noderollout %s/%s: %w", namespace, name, err)
+// endNative ends the rollouts of DaemonSets that Git leaves to Kubernetes, before
+// they are applied as objects like others: a rollout would write them back.
+func (c *Controller) endNative(ctx context.Context, declared *render.Declared) error {
+	for _, ds := range declared.DaemonSets {
+		if !native(ds) {
+			continue
+		}
+		if err := c.Rollouts.End(ctx, types.NamespacedName{Namespace: ds.GetNamespace(), Name: ds.GetName()}); err != nil {
+			return err
+		}
 	}
 	return nil
 }

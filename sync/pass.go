@@ -56,6 +56,9 @@ func (c *Controller) write(ctx context.Context, gs *v1alpha1.GitSync, declared *
 	if err := c.recordInventory(ctx, gs, o); err != nil {
 		return err
 	}
+	if err := c.endNative(ctx, declared); err != nil {
+		return err
+	}
 	if err := c.applyObjects(ctx, gs, seen, o); err != nil {
 		return err
 	}
@@ -95,7 +98,6 @@ func (c *Controller) declareDaemonSets(ctx context.Context, gs *v1alpha1.GitSync
 	var errs []error
 	for _, ds := range declared.DaemonSets {
 		if native(ds) {
-			errs = append(errs, c.endRollout(ctx, ds.GetNamespace(), ds.GetName()))
 			continue
 		}
 		errs = append(errs, c.Rollouts.Declare(ctx, declaration(gs, ds, seen, o)))

@@ -142,7 +142,7 @@ func (p *pass) install() {
 	}
 	p.say(Replacing, ReasonInstalling, fmt.Sprintf("first install: %d of %d reachable nodes healthy", healthy, healthy+missing))
 	switch {
-	case healthy > 0 && missing-p.failedRecords() <= 0:
+	case healthy > 0 && missing-p.failedRecords() <= 0 && len(p.d.Steps) == 0:
 		p.promote()
 	case waiting > 0 && waiting == moving:
 		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("first install: %d nodes wait with an earlier version because maxUnavailable (%d) is used up by nodes without an available agent; they have to recover or leave", waiting, p.budget()))

@@ -57,6 +57,7 @@ type reach struct {
 // order is what a decision to delete a pod knew: which taken nodes had no
 // available agent, which machines were broken, and the budget.
 type order struct {
+	node         types.UID
 	lost, broken map[types.UID]bool
 	budget       int
 }
@@ -168,8 +169,8 @@ func (w *witness) seeDeletion(f sim.Fact) {
 	if f.Why != rollout.ForStray { // whoever made the stray emptied the node
 		w.emptied[f.NodeUID] = true
 	}
-	if !f.Served {
-		return
+	if !f.Served || w.orders[f.Pod].node != f.NodeUID {
+		return // a node that has registered anew since is another one
 	}
 	w.down[f.NodeUID], w.taken[f.NodeUID] = true, true
 	count := 0
@@ -215,7 +216,8 @@ func (w *witness) seeLosses(in *rollout.Input, d rollout.Decision) {
 		o.broken[n.UID] = broken(n)
 	}
 	for _, s := range d.Steps {
-		if s.Action == rollout.DeletePod {
+		if i := slices.IndexFunc(in.Fleet, func(n health.Node) bool { return n.Name == s.Node }); s.Action == rollout.DeletePod && i >= 0 {
+			o.node = in.Fleet[i].UID
 			w.orders[s.PodUID] = o
 		}
 	}

@@ -114,8 +114,11 @@ func (f *planFlags) planner() (*planner, error) {
 	if p.kinds, err = kinds.NewClient(config); err != nil {
 		return nil, err
 	}
-	p.objects, err = apply.NewApplier(config, nil)
-	return p, err
+	if p.objects, err = apply.NewApplier(config, nil); err != nil {
+		return nil, err
+	}
+	p.objects.Owners = apply.Owners(p.kinds)
+	return p, nil
 }
 
 // render reads what the directory declares, and finds the GitSync that it is

@@ -66,6 +66,7 @@ func (p *process) build() error {
 	if err != nil {
 		return err
 	}
+	objects.Owners = apply.Owners(own)
 	fleet, err := watch.NewFleet(kube)
 	if err != nil {
 		return err

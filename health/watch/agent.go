@@ -19,7 +19,7 @@ func newAgent(p *corev1.Pod) health.Agent {
 		Version:     p.ResourceVersion,
 		Revision:    p.Labels[appsv1.ControllerRevisionHashLabelKey],
 		Created:     p.CreationTimestamp.Time,
-		Gated:       gated(p),
+		Gated:       gated(p.Spec.SchedulingGates),
 		Terminating: p.DeletionTimestamp != nil,
 		Failed:      p.Status.Phase == corev1.PodFailed,
 		Trouble:     trouble(p),
@@ -35,8 +35,9 @@ func newAgent(p *corev1.Pod) health.Agent {
 	return a
 }
 
-func gated(p *corev1.Pod) bool {
-	return slices.ContainsFunc(p.Spec.SchedulingGates, func(g corev1.PodSchedulingGate) bool { return g.Name == v1alpha1.WaveGate })
+// gated is whether rollcall's gate is among these.
+func gated(gates []corev1.PodSchedulingGate) bool {
+	return slices.ContainsFunc(gates, func(g corev1.PodSchedulingGate) bool { return g.Name == v1alpha1.WaveGate })
 }
 
 func statuses(p *corev1.Pod) []corev1.ContainerStatus {

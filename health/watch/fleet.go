@@ -64,16 +64,19 @@ func (f *Fleet) WaitForSync(ctx context.Context) bool {
 
 // Notify calls changed with the namespace and name of a DaemonSet whenever one
 // of its pods, its revisions or itself changes, and with two empty strings when
-// a node changes in a way that matters to every DaemonSet.
-func (f *Fleet) Notify(changed func(namespace, name string)) error {
+// a node changes in a way that matters to every DaemonSet. Gated is whether what
+// changed carries rollcall's gate.
+func (f *Fleet) Notify(changed func(namespace, name string, gated bool)) error {
 	owned := func(o any) {
 		if ref := controllerOf(o); ref != nil && ref.Kind == "DaemonSet" {
-			changed(meta(o).GetNamespace(), ref.Name)
+			p, isPod := o.(*corev1.Pod)
+			changed(meta(o).GetNamespace(), ref.Name, isPod && gated(p.Spec.SchedulingGates))
 		}
 	}
 	self := func(o any) {
 		if m := meta(o); m != nil {
-			changed(m.GetNamespace(), m.GetName())
+			ds, is := o.(*appsv1.DaemonSet)
+			changed(m.GetNamespace(), m.GetName(), is && gated(ds.Spec.Template.Spec.SchedulingGates))
 		}
 	}
 	var errs []error
@@ -85,11 +88,11 @@ func (f *Fleet) Notify(changed func(namespace, name string)) error {
 	add(f.revisions, handler(owned))
 	add(f.daemonSet, handler(self))
 	add(f.nodes, cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { changed("", "") },
-		DeleteFunc: func(any) { changed("", "") },
+		AddFunc:    func(any) { changed("", "", false) },
+		DeleteFunc: func(any) { changed("", "", false) },
 		UpdateFunc: func(old, new any) {
 			if nodeChanged(old.(*corev1.Node), new.(*corev1.Node)) {
-				changed("", "")
+				changed("", "", false)
 			}
 		},
 	})

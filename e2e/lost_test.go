@@ -1,0 +1,99 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// A NodeRollout goes in the middle of a pulse, when the DaemonSet holds the
+// gated candidate: the DaemonSet gets back what it held before, so that every
+// pod that is made from then on runs (promise P4).
+func TestNodeRolloutIsLostInAPulse(t *testing.T) {
+	t.Parallel()
+	w := settled(t, 12, quick(soak(0, 8)))
+
+	// Somebody deletes it while rollcall is down and the GitSync suspended.
+	var commit string
+	w.onGate(func() { commit = w.deliver("v1b") }, func() { w.must(w.control.Kill(), "kill rollcall") })
+	w.suspend(true)
+	w.deleteRollout()
+	w.evictPods(w.nodes()...)
+	w.startController()
+	w.waitRestored("v1")
+	w.waitTag("v1", w.nodes())
+	w.suspend(false)
+	w.waitProven(commit, time.Minute)
+
+	w.act(t, "somebody deletes it", func(t *testing.T) {
+		r := record(t, w.cluster.Client)
+		lost := w.waitRollout("it is there", time.Minute, func(*v1alpha1.NodeRollout) bool { return true })
+		w.onGate(func() { commit = w.deliver("v2") }, func() {
+			w.deleteRollout()
+			w.evictPods(w.nodes()[:3]...)
+		})
+		w.waitRollout("it is adopted again", 20*time.Second, func(n *v1alpha1.NodeRollout) bool {
+			return n.UID != lost.UID && n.Status.Proven != nil && strings.HasPrefix(n.Status.Proven.Digest, "adopted:")
+		})
+		canaries := w.waitSoaking(r, "canary", "v2")
+		w.waitTag("v1b", but(w.nodes(), canaries...))
+		r.wantRadius(t, "v2")
+		w.waitProven(commit, time.Minute)
+		w.waitTag("v2", w.nodes())
+		w.waitUpdated(12)
+	})
+	w.act(t, "somebody deletes it while the GitSync is suspended", func(t *testing.T) {
+		w.onGate(func() { commit = w.deliver("v3") }, func() {
+			w.suspend(true)
+			w.deleteRollout()
+		})
+		w.waitRestored("v2")
+		w.waitTag("v2", w.nodes())
+		w.suspend(false)
+		w.waitProven(commit, time.Minute)
+	})
+	w.act(t, "Git leaves the DaemonSet to Kubernetes", func(t *testing.T) {
+		native := strings.Replace(manifest("v4"), "  labels:\n", "  annotations:\n    rollcall.dev/rollout: native\n  labels:\n", 1)
+		native = strings.Replace(native, "spec:\n", "spec:\n  updateStrategy: {type: OnDelete}\n", 1)
+		w.onGate(func() { w.deliver("v4") }, func() {
+			w.push("native", map[string]string{"daemonset.yaml": native})
+			w.poke()
+		})
+		w.waitRestored("v4")
+		w.until("every node has an agent and no NodeRollout is left", time.Minute, func() (bool, string) {
+			_, err := w.kinds.NodeRollouts(metav1.NamespaceDefault).Get(t.Context(), agent, metav1.GetOptions{})
+			return apierrors.IsNotFound(err) && len(w.agents()) == 12 && len(w.pods()) == 12, fmt.Sprintf("%d agents of %d pods, get NodeRollout: %v", len(w.agents()), len(w.pods()), err)
+		})
+	})
+}
+
+// deleteRollout deletes the NodeRollout, as `kubectl delete nroll` does.
+func (w *world) deleteRollout() {
+	w.t.Helper()
+	w.must(w.kinds.NodeRollouts(metav1.NamespaceDefault).Delete(w.t.Context(), agent, metav1.DeleteOptions{}), "delete NodeRollout")
+}
+
+// suspend suspends the GitSync, or lets it go on.
+func (w *world) suspend(suspended bool) {
+	w.t.Helper()
+	patch := fmt.Sprintf(`{"spec":{"suspend":%t}}`, suspended)
+	_, err := w.kinds.GitSyncs(metav1.NamespaceDefault).Patch(w.t.Context(), "fleet", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	w.must(err, "patch GitSync")
+}
+
+// waitRestored waits until the DaemonSet holds the tag without rollcall's gate.
+func (w *world) waitRestored(tagged string) {
+	w.t.Helper()
+	w.until("the DaemonSet holds "+tagged+" without the gate", 20*time.Second, func() (bool, string) {
+		spec := w.daemonSet().Spec.Template.Spec
+		return len(spec.SchedulingGates) == 0 && tag(&corev1.Pod{Spec: spec}) == tagged, fmt.Sprintf("%s, gates %v", spec.Containers[0].Image, spec.SchedulingGates)
+	})
+}
