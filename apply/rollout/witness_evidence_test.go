@@ -27,7 +27,7 @@ func (w *witness) seeEvidence(in *rollout.Input, d rollout.Decision) {
 	if promoted {
 		passed, records = len(in.Policy.Waves), before.Records
 		w.seePromotion(in, before.Candidate.Digest)
-		w.seeLastWave(in, records)
+		w.seeLastWave(in, records, after.Records)
 	}
 	for _, r := range records {
 		n := find(in.Fleet, r.UID)
@@ -66,8 +66,8 @@ func (w *witness) seePromotion(in *rollout.Input, digest string) {
 }
 
 // seeLastWave wants a healthy node of the last wave, unless no node is left for
-// it.
-func (w *witness) seeLastWave(in *rollout.Input, records []rollout.Record) {
+// it, or all of them failed within the budget.
+func (w *witness) seeLastWave(in *rollout.Input, records, after []rollout.Record) {
 	last, healthy, left := len(in.Policy.Waves)-1, 0, 0
 	for i := range in.Fleet {
 		n := &in.Fleet[i]
@@ -77,7 +77,8 @@ func (w *witness) seeLastWave(in *rollout.Input, records []rollout.Record) {
 		case healthySince(n, in.State.Candidate.Digest, in, 0):
 			healthy++
 		case !n.Eligible, n.Held:
-		case j < 0 || records[j].Failed == "" && !records[j].SickBefore:
+		case slices.ContainsFunc(after, func(r rollout.Record) bool { return r.UID == n.UID && r.KeptOut }):
+		case j < 0 || !records[j].SickBefore:
 			left++
 		}
 	}
