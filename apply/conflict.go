@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
 // conflict is a field that another field manager holds with another value.
@@ -58,9 +59,15 @@ func overtaken(err error) bool {
 	return apierrors.IsConflict(err) && len(conflicts(err)) == 0
 }
 
-// adoptable reports whether every conflict is with a manager whose fields may be taken over.
+// adoptable reports whether every conflict is about a field that may be taken over.
 func (a *Applier) adoptable(found []conflict) bool {
-	return !slices.ContainsFunc(found, func(c conflict) bool { return !a.adopts(c.manager) })
+	return !slices.ContainsFunc(found, func(c conflict) bool { return !a.yields(c) })
+}
+
+// yields reports whether a field may be taken over: from a manager of whom that may be done, or the owner label from
+// anybody. Whether an object may be had at all was decided by what the label says.
+func (a *Applier) yields(c conflict) bool {
+	return a.adopts(c.manager) || c.field == "metadata.labels."+v1alpha1.LabelOwner
 }
 
 // adopts reports whether the fields of a manager may be taken over. What was written by rollcall's own name in another
@@ -74,7 +81,7 @@ const shownConflicts = 3
 
 // conflictProblem names the fields and the managers that rollcall may not take over from.
 func (a *Applier) conflictProblem(found []conflict) *diff.Problem {
-	held := slices.DeleteFunc(slices.Clone(found), func(c conflict) bool { return a.adopts(c.manager) })
+	held := slices.DeleteFunc(slices.Clone(found), a.yields)
 	var parts []string
 	for _, c := range held[:min(len(held), shownConflicts)] {
 		parts = append(parts, fmt.Sprintf("%s is managed by %q", c.field, c.manager))

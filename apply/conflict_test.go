@@ -41,6 +41,11 @@ func TestConflicts(t *testing.T) {
 			err:  contested(".data.a", `"helm"`, ".data.b", `"node-tuner" with subresource "scale"`),
 			want: []conflict{{"helm", "data.a"}, {"node-tuner", "data.b"}},
 		},
+		"the owner label yields, whoever wrote it": {
+			err:       contested(".metadata.labels.rollcall.dev/gitsync", `"kubectl-label"`),
+			want:      []conflict{{"kubectl-label", "metadata.labels.rollcall.dev/gitsync"}},
+			adoptable: true,
+		},
 		"a manager with quotes in its name is read whole": {
 			err:  contested(".data.a", `"helm\" using \"x"`),
 			want: []conflict{{`helm" using "x`, "data.a"}},

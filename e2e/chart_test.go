@@ -361,8 +361,8 @@ func TestChartRules(t *testing.T) {
 	}
 	w.waitProven(w.deliver("v3"), time.Minute)
 	w.orphan()
+	w.poke()
 	w.waitRollout("the GitSync has what is an orphan", time.Minute, func(n *v1alpha1.NodeRollout) bool {
-		w.poke()
 		return n.Labels[v1alpha1.LabelOwner] == metav1.NamespaceDefault+".fleet"
 	})
 	w.eventually("what Git does not declare is gone", 30*time.Second, func() (bool, error) {

@@ -152,10 +152,10 @@ func (n *tenant) watchTags() func(app string) []string {
 // not exist.
 func (w *world) orphan() {
 	w.t.Helper()
-	patch := []byte(`{"metadata":{"labels":{"` + v1alpha1.LabelOwner + `":"default.gone"}}}`)
-	_, err := w.kinds.NodeRollouts(metav1.NamespaceDefault).Patch(w.t.Context(), agent, types.MergePatchType, patch, metav1.PatchOptions{})
+	patch := `{"metadata":{"labels":{"` + v1alpha1.LabelOwner + `":"default.gone"}}}`
+	w.patchDaemonSet("kubectl-label", patch)
+	_, err := w.kinds.NodeRollouts(metav1.NamespaceDefault).Patch(w.t.Context(), agent, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	w.must(err, "label NodeRollout")
-	w.patchDaemonSet("kubectl-label", string(patch))
 }
 
 // orphaned are objects whose GitSync somebody has deleted: the next one that
