@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -16,9 +17,15 @@ import (
 )
 
 // execute takes the steps of a recorded decision, in their order. It stops at
-// the first error: the next decision repeats what is left.
+// the first error, and when the decision is no longer fresh: the next decision
+// repeats what is left. A process that was stopped and goes on must not do what
+// another leader has taken back meanwhile, which waits for longer than that.
 func (r *Rollouts) execute(ctx context.Context, v *view, d rollout.Decision) error {
 	for _, s := range d.Steps {
+		if age := time.Since(v.input.Now); age > rollout.Fresh {
+			r.Logger.Info("decide again", "daemonset", v.key.String(), "age", age.String())
+			return nil
+		}
 		if err := r.step(ctx, v, s); err != nil {
 			return err
 		}

@@ -134,7 +134,11 @@ func (p *pass) mayOpen(n *health.Node, a *health.Agent) bool {
 	return a.Digest == c.Digest && a.UID != f.PodUID && !r.Touched.IsZero() && r.Failed == "" && p.next.rejection(c.Digest) == nil
 }
 
-// cacheLag is for how long a view of the pods may be older than the record.
+// Fresh is for how long after its observation a decision may be carried out.
+const Fresh = 10 * time.Second
+
+// cacheLag is for how long a view of the pods may be older than the record. It is
+// longer than any decision is fresh.
 const cacheLag = 30 * time.Second
 
 // withdraw forgets intents that never came to a delete: the pod is still there,

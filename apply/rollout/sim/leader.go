@@ -47,6 +47,8 @@ type pass struct {
 	asked    asked
 	input    rollout.Input
 	decision rollout.Decision
+	// begun is the tick of the read.
+	begun int
 	// resourceVersion is that of the DaemonSet that was read.
 	resourceVersion int
 	step            int
@@ -130,7 +132,7 @@ func (l *leader) operate(p *pass) bool {
 	defer func() { p.stage++ }()
 	switch p.stage {
 	case 0:
-		p.read, p.asked = c.store.read(), c.asked
+		p.read, p.asked, p.begun = c.store.read(), c.asked, c.tick
 	case 1:
 		l.decide(p)
 	case 2:
@@ -144,6 +146,9 @@ func (l *leader) operate(p *pass) bool {
 		}
 		return ok && len(p.decision.Steps) > 0
 	default:
+		if c.tick > p.begun+int(rollout.Fresh/time.Second) {
+			return l.retryUnless(false)
+		}
 		ok := l.retryUnless(l.execute(p, p.decision.Steps[p.step]))
 		p.step++
 		return ok && p.step < len(p.decision.Steps)
