@@ -88,7 +88,19 @@ func said(t target, err error) string {
 	if denied := regexp.MustCompile(`User "[^"]*" cannot [a-z]+ resource "[^"]*"`).FindString(status.Status().Message); denied != "" {
 		return denied
 	}
-	return fmt.Sprintf("the API server refuses it (%d); what it says of a Secret is not shown", status.Status().Code)
+	return unsaid(status)
+}
+
+// unsaid stands for an answer about a Secret that may quote a value of it.
+func unsaid(answer apierrors.APIStatus) string {
+	return fmt.Sprintf("the API server refuses it (%d); what it says of a Secret is not shown", answer.Status().Code)
+}
+
+// aboutSecret reports whether an answer names a Secret, by its kind or by its
+// resource.
+func aboutSecret(answer apierrors.APIStatus) bool {
+	details := answer.Status().Details
+	return details != nil && (strings.EqualFold(details.Kind, "Secret") || strings.EqualFold(details.Kind, "secrets"))
 }
 
 func cut(text string) string {

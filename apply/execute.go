@@ -145,23 +145,21 @@ func (r *Rollouts) patchPod(ctx context.Context, namespace, name string, patch m
 	return nil
 }
 
-// announce logs, counts and emits what changed with the decision.
-func (r *Rollouts) announce(v *view, d rollout.Decision) {
+// announce logs, counts and emits what changed with the recorded status.
+func (r *Rollouts) announce(v *view, next v1alpha1.NodeRolloutStatus) {
 	old := v.rollout.Status
-	r.Metrics.observe(v.key, v.rollout, d, v.input.Now)
-	if v.trouble != "" {
-		if old.Reason != ReasonStepFailed {
-			r.Events.Event(v.rollout, corev1.EventTypeWarning, ReasonStepFailed, v.trouble)
-		}
+	r.Metrics.observe(v.key, old, next, v.input.Now)
+	if old.Phase == next.Phase && old.Reason == next.Reason {
 		return
 	}
-	if old.Phase == v1alpha1.Phase(d.Phase) && old.Reason == d.Reason {
+	r.Logger.Info("rollout", "daemonset", v.key.String(), "phase", next.Phase, "reason", next.Reason, "message", next.Message)
+	if next.Reason == ReasonStepFailed {
+		r.Events.Event(v.rollout, corev1.EventTypeWarning, ReasonStepFailed, string(next.Phase)+": "+next.Message)
 		return
 	}
-	r.Logger.Info("rollout", "daemonset", v.key.String(), "phase", d.Phase, "reason", d.Reason, "message", d.Message)
 	kind := corev1.EventTypeNormal
-	if d.Phase == rollout.Rejected || d.Phase == rollout.Held || d.Phase == rollout.Returning && len(d.Next.Rejected) > len(old.Rejected) {
+	if next.Phase == v1alpha1.PhaseRejected || next.Phase == v1alpha1.PhaseHeld || next.Phase == v1alpha1.PhaseReturning && newRejections(old, next) > 0 {
 		kind = corev1.EventTypeWarning
 	}
-	r.Events.Event(v.rollout, kind, string(d.Phase), d.Reason+": "+d.Message)
+	r.Events.Event(v.rollout, kind, string(next.Phase), next.Reason+": "+next.Message)
 }

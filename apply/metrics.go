@@ -36,7 +36,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		phase:    gauge("rollcall_noderollout_phase", "1 for the phase that the rollout is in, 0 for the others.", "phase"),
 		nodes:    gauge("rollcall_noderollout_nodes", "Nodes of the DaemonSet by state; the states overlap.", "state"),
 		wave:     gauge("rollcall_noderollout_wave", "Index of the wave in progress, from 1; 0 at rest."),
-		held:     gauge("rollcall_noderollout_held_seconds", "How long the rollout has been held, rejected or waiting, by reason.", "reason"),
+		held:     gauge("rollcall_noderollout_held_seconds", "How long the rollout has been held, rejected, waiting or failing to take its steps, by reason.", "reason"),
 		replaced: counter("rollcall_noderollout_replaced_total", "Agents deleted to give their node the candidate."),
 		returned: counter("rollcall_noderollout_returned_total", "Agents deleted to give their node the proven version again."),
 		rejected: counter("rollcall_noderollout_rejected_total", "Versions rejected."),
@@ -47,47 +47,65 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return m
 }
 
-func (m *Metrics) observe(key types.NamespacedName, old *v1alpha1.NodeRollout, d rollout.Decision, now time.Time) {
+// observe exports a status: the one that was written, or, when none can be
+// written, the one that should be. It counts what is new since the old one.
+func (m *Metrics) observe(key types.NamespacedName, old, status v1alpha1.NodeRolloutStatus, now time.Time) {
 	ns, name := key.Namespace, key.Name
-	for _, p := range []rollout.Phase{rollout.Proven, rollout.Waiting, rollout.Replacing, rollout.Soaking, rollout.Returning, rollout.Rejected, rollout.Held} {
+	for _, p := range []v1alpha1.Phase{
+		v1alpha1.PhaseProven, v1alpha1.PhaseWaiting, v1alpha1.PhaseReplacing, v1alpha1.PhaseSoaking, v1alpha1.PhaseReturning, v1alpha1.PhaseRejected, v1alpha1.PhaseHeld,
+	} {
 		value := 0.0
-		if p == d.Phase {
+		if p == status.Phase {
 			value = 1
 		}
 		m.phase.WithLabelValues(ns, name, string(p)).Set(value)
 	}
-	c := d.Counts
-	for state, n := range map[string]int{
+	c := status.Nodes
+	for state, n := range map[string]int32{
 		"eligible": c.Eligible, "present": c.Present, "absent": c.Absent, "candidate": c.Candidate, "healthy": c.Healthy,
 		"failed": c.Failed, "unavailable": c.Unavailable, "held": c.Held, "unreachable": c.Unreachable,
 	} {
 		m.nodes.WithLabelValues(ns, name, state).Set(float64(n))
 	}
-	wave := 0
-	if d.Next.Candidate != nil {
-		wave = d.Next.Wave + 1
-	}
-	m.wave.WithLabelValues(ns, name).Set(float64(wave))
+	m.wave.WithLabelValues(ns, name).Set(float64(waveIndex(status)))
 	m.held.DeletePartialMatch(prometheus.Labels{"namespace": ns, "name": name})
-	switch d.Phase {
-	case rollout.Held, rollout.Rejected, rollout.Waiting:
-		held := now.Sub(old.Status.Since.Time)
-		if old.Status.Reason != d.Reason || old.Status.Since.IsZero() {
-			held = 0
-		}
-		m.held.WithLabelValues(ns, name, d.Reason).Set(held.Seconds())
-	case rollout.Proven, rollout.Replacing, rollout.Soaking, rollout.Returning:
+	if stands(status) {
+		m.held.WithLabelValues(ns, name, status.Reason).Set(now.Sub(status.Since.Time).Seconds())
 	}
-	m.rejected.WithLabelValues(ns, name).Add(float64(newRejections(old, d)))
+	m.rejected.WithLabelValues(ns, name).Add(float64(newRejections(old, status)))
 }
 
-func newRejections(old *v1alpha1.NodeRollout, d rollout.Decision) int {
+// waveIndex is the wave in progress, from 1; 0 at rest. A first install has no
+// wave in its status, and is one.
+func waveIndex(s v1alpha1.NodeRolloutStatus) int32 {
+	switch {
+	case s.Wave != nil:
+		return s.Wave.Index
+	case s.Candidate != nil:
+		return 1
+	default:
+		return 0
+	}
+}
+
+// stands is whether the rollout does not move: it waits, is held or rejected, or
+// whatever it does fails.
+func stands(s v1alpha1.NodeRolloutStatus) bool {
+	switch s.Phase {
+	case v1alpha1.PhaseHeld, v1alpha1.PhaseRejected, v1alpha1.PhaseWaiting:
+		return true
+	case v1alpha1.PhaseProven, v1alpha1.PhaseReplacing, v1alpha1.PhaseSoaking, v1alpha1.PhaseReturning:
+	}
+	return s.Reason == ReasonStepFailed
+}
+
+func newRejections(old, next v1alpha1.NodeRolloutStatus) int {
 	known := map[string]bool{}
-	for _, r := range old.Status.Rejected {
+	for _, r := range old.Rejected {
 		known[r.Digest] = true
 	}
 	count := 0
-	for _, r := range d.Next.Rejected {
+	for _, r := range next.Rejected {
 		if !known[r.Digest] {
 			count++
 		}

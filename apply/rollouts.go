@@ -47,8 +47,9 @@ type Rollouts struct {
 	Written *Written
 
 	loop *Loop
-	// trouble is why the last steps of a DaemonSet could not be taken.
-	trouble trouble
+	// unrecorded is why a rollout could not be read or recorded, and untaken why
+	// its last steps could not be taken.
+	unrecorded, untaken trouble
 	// learned is what the API server makes of templates.
 	learned learned
 }
@@ -65,8 +66,8 @@ type view struct {
 	book      book
 	revisions revisions
 	input     rollout.Input
-	// trouble is why the last steps could not be taken; empty when they were.
-	trouble string
+	// untaken is why the last steps could not be taken; zero when they were.
+	untaken problem
 	// handedOver is whether want is not what the DaemonSet's owner declares.
 	handedOver bool
 }
@@ -77,24 +78,30 @@ func (r *Rollouts) Reconcile(ctx context.Context, key types.NamespacedName) (tim
 	n, err := r.Kinds.NodeRollouts(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		r.Metrics.forget(key)
+		r.forget(key)
 		return r.sweep(ctx, key)
 	case err != nil:
 		return 0, fmt.Errorf("get noderollout %s: %w", key, err)
 	case n.Status.Phase == "":
 		return r.sweep(ctx, key) // it has not begun, and an open pulse is not its own
 	}
-	v, err := r.observe(ctx, n, time.Now())
-	if err != nil || v == nil {
-		return 0, err
+	now := time.Now()
+	v, err := r.observe(ctx, n, now)
+	switch {
+	case err != nil:
+		return 0, r.stuck(ctx, n, err, now)
+	case v == nil:
+		return 0, nil
 	}
 	d := rollout.Decide(v.input)
-	if err := r.record(ctx, v, d); err != nil {
-		return 0, err
+	next := v.status(d)
+	if err := r.record(ctx, v, d, next); err != nil {
+		return 0, r.stuck(ctx, n, err, now)
 	}
-	r.announce(v, d)
+	r.unrecorded.note(key, nil, now)
+	r.announce(v, next)
 	err = r.execute(ctx, v, d)
-	r.trouble.note(key, err)
+	r.untaken.note(key, err, now)
 	if err != nil {
 		return 0, err
 	}
@@ -102,9 +109,10 @@ func (r *Rollouts) Reconcile(ctx context.Context, key types.NamespacedName) (tim
 }
 
 // wake is when to look again: when the decision asks for it, and soon while the
-// DaemonSet controller has something to observe.
+// DaemonSet controller has something to observe, or the status speaks of a
+// trouble that is over.
 func wake(v *view, d rollout.Decision) time.Duration {
-	if !v.input.Live.Observed || len(d.Steps) > 0 {
+	if !v.input.Live.Observed || len(d.Steps) > 0 || v.untaken != (problem{}) {
 		return settlePoll
 	}
 	switch d.Phase {
@@ -136,7 +144,7 @@ func sooner(d rollout.Decision, now time.Time, otherwise time.Duration) time.Dur
 // when there is nothing to decide.
 func (r *Rollouts) observe(ctx context.Context, n *v1alpha1.NodeRollout, now time.Time) (*view, error) {
 	key := types.NamespacedName{Namespace: n.Namespace, Name: n.Name}
-	v := &view{key: key, rollout: n, trouble: r.trouble.of(key)}
+	v := &view{key: key, rollout: n, untaken: r.untaken.of(key)}
 	var err error
 	if v.rollout.DeletionTimestamp != nil {
 		return nil, nil // on its way out

@@ -16,12 +16,12 @@ import (
 // record writes the decision's next state, the fleet-sized part first. Either
 // write fails when somebody else wrote since observe: then nothing of the
 // decision is done. That is what keeps a second leader out.
-func (r *Rollouts) record(ctx context.Context, v *view, d rollout.Decision) error {
+func (r *Rollouts) record(ctx context.Context, v *view, d rollout.Decision, status v1alpha1.NodeRolloutStatus) error {
 	if err := (store{r.Kube, v.key}).writeRecorded(ctx, v.rollout, v.stateMap, v.nextRecorded(d)); err != nil {
 		return err
 	}
 	next := v.rollout.DeepCopy()
-	next.Status = v.status(d)
+	next.Status = status
 	if equality.Semantic.DeepEqual(next.Status, v.rollout.Status) {
 		return nil
 	}
@@ -81,12 +81,11 @@ func (v *view) status(d rollout.Decision) v1alpha1.NodeRolloutStatus {
 		Proven:             v.version(d.Next.Proven),
 		Candidate:          v.version(d.Next.Candidate),
 		HandledRetry:       d.Next.HandledRetry,
-		Conditions:         conditions(old.Conditions, d, v.rollout.Generation, now),
 	}
-	if v.trouble != "" {
-		out.Reason, out.Message = ReasonStepFailed, d.Message+"; the last step failed and is tried again: "+v.trouble
-		out.Conditions = conditions(old.Conditions, rollout.Decision{Phase: d.Phase, Reason: out.Reason, Message: out.Message}, v.rollout.Generation, now)
+	if v.untaken != (problem{}) {
+		out.Reason, out.Message = ReasonStepFailed, d.Message+"; the last step failed and is tried again: "+v.untaken.words
 	}
+	out.Conditions = conditions(old.Conditions, out, now)
 	if out.Since.IsZero() || old.Phase != out.Phase || old.Reason != out.Reason {
 		out.Since = metav1.NewTime(now).Rfc3339Copy()
 	}
@@ -138,19 +137,21 @@ func counts(c rollout.Counts) v1alpha1.NodeCounts {
 }
 
 // conditions follow kstatus: Ready is always there; Reconciling while the
-// rollout moves or waits for something it expects, Stalled while it needs a
-// person, and neither at rest.
-func conditions(old []metav1.Condition, d rollout.Decision, generation int64, now time.Time) []metav1.Condition {
-	ready, extra := metav1.ConditionFalse, ""
-	switch d.Phase {
-	case rollout.Proven:
-		ready = metav1.ConditionTrue
-	case rollout.Waiting, rollout.Replacing, rollout.Soaking, rollout.Returning:
-		extra = "Reconciling"
-	case rollout.Rejected, rollout.Held:
+// rollout moves, is tried again or waits for something it expects, Stalled while
+// it needs a person, and neither at rest. A rollout whose steps fail is not at
+// rest, wherever it stands.
+func conditions(old []metav1.Condition, s v1alpha1.NodeRolloutStatus, now time.Time) []metav1.Condition {
+	ready, extra := metav1.ConditionFalse, "Reconciling"
+	switch s.Phase {
+	case v1alpha1.PhaseProven:
+		if s.Reason != ReasonStepFailed {
+			ready, extra = metav1.ConditionTrue, ""
+		}
+	case v1alpha1.PhaseWaiting, v1alpha1.PhaseReplacing, v1alpha1.PhaseSoaking, v1alpha1.PhaseReturning:
+	case v1alpha1.PhaseRejected, v1alpha1.PhaseHeld:
 		extra = "Stalled"
 	}
-	return Conditions(old, Condition{Ready: ready, Extra: extra, Reason: d.Reason, Message: d.Message}, generation, now)
+	return Conditions(old, Condition{Ready: ready, Extra: extra, Reason: s.Reason, Message: s.Message}, s.ObservedGeneration, now)
 }
 
 // Condition is what Conditions spells out.

@@ -47,6 +47,9 @@ func TestBadInput(t *testing.T) {
 		"interval":         interval,
 		"reconcile at":     reconcileAt,
 		"insecure http":    insecureHTTP,
+		"unreadable state": unreadableState,
+		"refused state":    refusedState,
+		"refused step":     refusedStep,
 	})
 }
 

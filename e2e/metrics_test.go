@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -191,4 +193,23 @@ func wantAlertsMeasured(t *testing.T, found map[string][]sample) {
 			t.Errorf("an alert reads %s, which is not exported", name)
 		}
 	}
+}
+
+// wantHeldGrows waits until the age of the agent's hold is exported for the
+// reason, and is found older.
+func (n *tenant) wantHeldGrows(reason string) {
+	n.t.Helper()
+	first := -1.0
+	n.eventually("rollcall_noderollout_held_seconds grows for "+reason, func(context.Context) (string, error) {
+		for _, s := range n.w.samples(n.t)["rollcall_noderollout_held_seconds"] {
+			switch {
+			case s.labels["namespace"] != n.namespace || s.labels["name"] != agent || s.labels["reason"] != reason:
+			case first < 0:
+				first = s.value
+			case s.value > max(first, 1):
+				return "", nil
+			}
+		}
+		return fmt.Sprintf("first seen at %v", first), nil
+	})
 }

@@ -158,7 +158,10 @@ func (c *Controller) rolloutOf(ctx context.Context, ds render.DaemonSet) (v1alph
 		return row, false, nil
 	}
 	if n.Status.Proven == nil || n.Status.Proven.Digest != ds.Digest {
-		row.Phase, row.Reason = v1alpha1.PhaseWaiting, "Declared" // the rollout has not looked yet
+		row.Phase = v1alpha1.PhaseWaiting
+		if row.Reason != apply.ReasonStepFailed {
+			row.Reason = "Declared" // the rollout has not looked yet
+		}
 		return row, false, nil
 	}
 	return row, true, nil
