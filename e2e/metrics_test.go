@@ -13,7 +13,11 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/rollcall-dev/rollcall/e2e/product"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
 // metricsText scrapes the controller.
@@ -76,9 +80,13 @@ func measured() map[string][]string {
 		"rollcall_gitsync_pass_duration_seconds_count":    {"stage"},
 		"rollcall_git_requests_total":                     {"op", "result"},
 		"rollcall_prune_blocked":                          with(gitsync, "reason"),
+		"rollcall_drift_objects":                          gitsync,
+		"rollcall_drift_corrected_total":                  gitsync,
+		"rollcall_conflicts_total":                        gitsync,
 		"rollcall_noderollout_phase":                      with(rollout, "phase"),
 		"rollcall_noderollout_nodes":                      with(rollout, "state"),
 		"rollcall_noderollout_wave":                       rollout,
+		"rollcall_noderollout_held_seconds":               with(rollout, "reason"),
 		"rollcall_noderollout_replaced_total":             rollout,
 		"rollcall_noderollout_returned_total":             rollout,
 		"rollcall_noderollout_rejected_total":             rollout,
@@ -164,6 +172,18 @@ func wantValues(t *testing.T, found map[string][]sample) {
 		{"rollcall_git_requests_total", []string{"op", "ls-remote", "result", "ok"}, 1e6, 9},
 		{"rollcall_git_requests_total", []string{"op", "fetch", "result", "ok"}, 1e3, 9},
 		{"rollcall_leader", nil, 1, 1},
+		{"rollcall_gitsync_pass_duration_seconds_count", []string{"stage", "resolve"}, 1e6, 9},
+		{"rollcall_gitsync_pass_duration_seconds_count", []string{"stage", "fetch"}, 1e6, 9},
+		{"rollcall_gitsync_pass_duration_seconds_count", []string{"stage", "render"}, 1e6, 9},
+		{"rollcall_gitsync_pass_duration_seconds_count", []string{"stage", "diff"}, 1e6, 9},
+		{"rollcall_gitsync_pass_duration_seconds_count", []string{"stage", "apply"}, 1e6, 9},
+		{"rollcall_gitsync_pass_duration_seconds_count", []string{"stage", "prune"}, 1e6, 9},
+		{"rollcall_noderollout_held_seconds", []string{"namespace", "held", "reason", "Paused"}, 3600, 1},
+		{"rollcall_noderollout_phase", []string{"namespace", "held", "phase", "Held"}, 1, 1},
+		{"rollcall_conflicts_total", []string{"namespace", "drifted"}, 2, 2},
+		{"rollcall_conflicts_total", []string{"namespace", "renamed-file"}, 0, 0},
+		{"rollcall_drift_corrected_total", []string{"namespace", "renamed-file"}, 0, 0},
+		{"rollcall_drift_objects", []string{"namespace", "renamed-file"}, 0, 0},
 	} {
 		if got := of(want.metric, want.labels...); got < want.least || got > want.most {
 			t.Errorf("metric %s%v is %v, want %v to %v", want.metric, want.labels, got, want.least, want.most)
@@ -177,7 +197,7 @@ func wantValues(t *testing.T, found map[string][]sample) {
 }
 
 // wantAlertsMeasured fails when an alert waits for a metric that nothing
-// exports. A histogram of holds and of conflicts is empty where there were none.
+// exports.
 func wantAlertsMeasured(t *testing.T, found map[string][]sample) {
 	t.Helper()
 	root, err := product.Root()
@@ -189,10 +209,84 @@ func wantAlertsMeasured(t *testing.T, found map[string][]sample) {
 		t.Fatal(err)
 	}
 	for _, name := range regexp.MustCompile(`\brollcall_[a-z_]+`).FindAllString(string(alerts), -1) {
-		if len(found[name]) == 0 && name != "rollcall_noderollout_held_seconds" {
+		if len(found[name]) == 0 {
 			t.Errorf("an alert reads %s, which is not exported", name)
 		}
 	}
+}
+
+// waitMetric waits until a metric of the tenant's GitSync "fleet" has the value.
+func (n *tenant) waitMetric(name string, value float64) {
+	n.t.Helper()
+	n.eventually(fmt.Sprintf("%s is %v", name, value), func(context.Context) (string, error) {
+		for _, s := range n.w.samples(n.t)[name] {
+			if s.labels["namespace"] != n.namespace || s.labels["name"] != "fleet" {
+				continue
+			}
+			if s.value == value {
+				return "", nil
+			}
+			return fmt.Sprint(s.value), nil
+		}
+		return "it is not exported", nil
+	})
+}
+
+// driftedObjects are changed behind Git's back. By a manager that may be taken
+// over from, or deleted, they are made again as they were; by any other that is a
+// conflict, one for each object however many passes meet it.
+func driftedObjects(n *tenant) {
+	commit := n.push("first", map[string]string{"daemonset.yaml": manifest("v1"), "extra.yaml": plainConfig("extra", "1"), "more.yaml": plainConfig("more", "1")})
+	n.follow()
+	n.waitProven(commit)
+	n.waitMetric("rollcall_drift_corrected_total", 0)
+	n.write("extra", "kubectl-edit")
+	n.poke()
+	n.waitMetric("rollcall_drift_corrected_total", 1)
+	n.waitMetric("rollcall_drift_objects", 0)
+	n.wantWritten("extra", "more")
+
+	n.write("extra", "node-tuner")
+	n.write("more", "node-tuner")
+	n.waitHeld("fleet", "Conflict", "extra.yaml", "more.yaml", "node-tuner")
+	n.wantStill(n.state())
+	n.waitMetric("rollcall_conflicts_total", 2)
+	n.waitMetric("rollcall_drift_objects", 2)
+	for _, name := range []string{"extra", "more"} {
+		n.must(n.w.cluster.Client.CoreV1().ConfigMaps(n.namespace).Delete(n.t.Context(), name, metav1.DeleteOptions{}), "delete "+name)
+	}
+	n.poke()
+	n.waitMetric("rollcall_drift_objects", 0)
+	n.waitMetric("rollcall_drift_corrected_total", 3)
+	n.wantWritten("extra", "more")
+	n.waitProven(commit)
+}
+
+// write changes a ConfigMap as a field manager that does not apply.
+func (n *tenant) write(name, manager string) {
+	n.t.Helper()
+	_, err := n.w.cluster.Client.CoreV1().ConfigMaps(n.namespace).Patch(n.t.Context(), name, types.MergePatchType, fmt.Appendf(nil, `{"data":{"key":%q}}`, manager), metav1.PatchOptions{FieldManager: manager})
+	n.must(err, "write ConfigMap "+name)
+}
+
+// wantWritten fails unless the ConfigMaps are as the first commit declares them.
+func (n *tenant) wantWritten(names ...string) {
+	n.t.Helper()
+	for _, cm := range n.configMaps() {
+		if slices.Contains(names, cm.Name) && cm.Data["key"] != "1" {
+			n.t.Errorf("ConfigMap %s has %v, want what Git declares", cm.Name, cm.Data)
+		}
+	}
+}
+
+// leftHeld is a rollout that stays held to the end: what is exported then has its
+// age.
+func leftHeld(n *tenant) {
+	n.good()
+	n.pause(true)
+	n.waitRollout("it is held", func(r *v1alpha1.NodeRollout) bool { return r.Status.Phase == v1alpha1.PhaseHeld })
+	n.wantHeldGrows("Paused")
+	n.wantWarning("Held", "Paused: ")
 }
 
 // wantHeldGrows waits until the age of the agent's hold is exported for the

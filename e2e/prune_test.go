@@ -31,6 +31,8 @@ func TestPrune(t *testing.T) {
 		"agent removed": agentRemoved,
 		"by hand":       deletedByHand,
 		"renamed file":  renamedFile,
+		"drifted":       driftedObjects,
+		"held":          leftHeld,
 	})
 	wantMetrics(t, w)
 }
@@ -88,6 +90,9 @@ func notPrunedWhileRejected(n *tenant) {
 		n.t.Error("ConfigMap extra is pruned though the commit is rejected")
 	}
 	n.wantStill(still)
+	rejected := n.waitRollout("it is rejected", func(r *v1alpha1.NodeRollout) bool { return r.Status.Phase == v1alpha1.PhaseRejected })
+	n.wantWarning("Returning", "Returning: ")
+	n.wantWarning("Rejected", rejected.Status.Reason+": ")
 	n.waitProven(n.push("good", map[string]string{"daemonset.yaml": manifest("v1")}))
 	n.waitPruned()
 }
@@ -99,6 +104,7 @@ func notPrunedWhilePaused(n *tenant) {
 	n.waitHeld("fleet", "RolloutStopped", agent, "Held", "Paused")
 	n.wantWithheld("AwaitingProof")
 	n.wantStill(before)
+	n.wantWarning("Held", "Paused: ")
 	n.pause(false)
 	n.waitProven(commit)
 	n.waitPruned()

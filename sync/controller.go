@@ -123,8 +123,8 @@ func (c *Controller) Reconcile(ctx context.Context, key types.NamespacedName) (t
 	if ctx.Err() != nil {
 		return 0, nil //nolint:nilerr // stopping: what was not finished is no failure
 	}
-	if o.failure != nil && apierrors.IsConflict(o.failure) {
-		return overtaken, nil
+	if c.remember(gs).lostRace(o.failure != nil && overtaken(o.failure)) {
+		return rerun, nil
 	}
 	c.announce(gs, o)
 	if err := c.writeStatus(ctx, gs, o); err != nil {
@@ -133,9 +133,10 @@ func (c *Controller) Reconcile(ctx context.Context, key types.NamespacedName) (t
 	return c.nextPass(gs, o), nil
 }
 
-// overtaken is when a pass is made again whose write met a newer one: a rollout
-// wrote the same DaemonSet. That is no conflict of intent, so no status says it.
-const overtaken = 200 * time.Millisecond
+// rerun is when a pass is made again that another write overtook: a rollout wrote
+// the same DaemonSet. That is no conflict of intent, so no status says it unless
+// it goes on.
+const rerun = 200 * time.Millisecond
 
 // nextPass is after how long to make a pass without an event; never while the
 // GitSync is suspended.
@@ -148,6 +149,9 @@ func (c *Controller) nextPass(gs *v1alpha1.GitSync, o *outcome) time.Duration {
 
 func (c *Controller) announce(gs *v1alpha1.GitSync, o *outcome) {
 	c.Metrics.passed(gs, o)
+	if o.withheld != nil { // otherwise this pass did not look at the objects
+		c.Metrics.conflicted(gs, c.remember(gs).beganConflicts(o.conflicts()))
+	}
 	now := o.condition()
 	before := readyCondition(gs)
 	if before != nil && before.Reason == now.Reason && string(before.Status) == string(now.Ready) {

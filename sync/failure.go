@@ -3,7 +3,11 @@ package sync
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/sync/git"
@@ -38,6 +42,46 @@ func (f *Failure) Error() string {
 // Unwrap returns the cause.
 func (f *Failure) Unwrap() error {
 	return f.Err
+}
+
+// each are the errors that one error joins, or wraps joined, one by one.
+func each(err error) []error {
+	var joined interface{ Unwrap() []error }
+	if !errors.As(err, &joined) {
+		return []error{err}
+	}
+	var out []error
+	for _, e := range joined.Unwrap() {
+		out = append(out, each(e)...)
+	}
+	return out
+}
+
+// overtaken reports whether nothing is wrong but that somebody else wrote first:
+// a rollout the same DaemonSet, or a person the GitSync. Who holds a field is
+// another matter: that is a conflict of intent.
+func overtaken(err error) bool {
+	return err != nil && !slices.ContainsFunc(each(err), func(e error) bool {
+		return !apierrors.IsConflict(e) || apierrors.HasStatusCause(e, metav1.CauseTypeFieldManagerConflict)
+	})
+}
+
+// conflicted are the objects that another manager or another GitSync holds.
+func conflicted(err error) []string {
+	if err == nil {
+		return nil
+	}
+	var out []string
+	for _, e := range each(err) {
+		var about *apply.Error
+		if !errors.As(e, &about) || overtaken(e) {
+			continue
+		}
+		if about.Reason == apply.ReasonConflict || about.Reason == apply.ReasonOwnedByAnother {
+			out = append(out, about.Object)
+		}
+	}
+	return out
 }
 
 // maxMessage bounds a condition's message; the API allows 32768 characters, a

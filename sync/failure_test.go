@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/sync/git"
@@ -42,5 +45,43 @@ func TestNewFailure(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+func TestOnlyALostRaceIsMadeAgainWithoutAWord(t *testing.T) {
+	t.Parallel()
+	raced := apierrors.NewConflict(schema.GroupResource{Resource: "gitsyncs"}, "fleet", errors.New("it was modified"))
+	held := apierrors.NewApplyConflict([]metav1.StatusCause{{Type: metav1.CauseTypeFieldManagerConflict, Field: ".data.key"}}, "conflict with \"vault\"")
+	// What Declare says when it has tried often enough, and what a plan says of a field.
+	gaveUp := &apply.Error{Reason: apply.ReasonUnavailable, Object: "DaemonSet a/b", Message: "somebody else keeps writing it", Err: raced}
+	blocked := &apply.Error{Reason: apply.ReasonConflict, Object: "ConfigMap a/c", Message: "data.key is managed by vault"}
+	for name, c := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"nothing":                               {nil, false},
+		"a conflict":                            {raced, true},
+		"a conflict, wrapped":                   {fmt.Errorf("write inventory: %w", raced), true},
+		"a declaration that gave up":            {gaveUp, true},
+		"a failure of such":                     {newFailure(errors.Join(gaveUp)), true},
+		"two conflicts":                         {errors.Join(gaveUp, fmt.Errorf("write: %w", raced)), true},
+		"something else":                        {errors.New("boom"), false},
+		"a conflict first, then something else": {errors.Join(raced, errors.New("boom")), false},
+		"something else first":                  {errors.Join(errors.New("boom"), raced), false},
+		"something else, joined further down":   {newFailure(errors.Join(gaveUp, fmt.Errorf("apply: %w", errors.Join(raced, blocked)))), false},
+		"a conflict of fields":                  {held, false},
+		"an object in conflict":                 {blocked, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := overtaken(c.err); got != c.want {
+				t.Errorf("overtaken says %t of %v", got, c.err)
+			}
+		})
+	}
+	all := newFailure(errors.Join(gaveUp, blocked, &apply.Error{Reason: apply.ReasonConflict, Object: "DaemonSet a/d", Err: raced},
+		&apply.Error{Reason: apply.ReasonOwnedByAnother, Object: "Secret a/e"}, &apply.Error{Reason: apply.ReasonForbidden, Object: "Service a/f"}))
+	if d := cmp.Diff([]string{"ConfigMap a/c", "Secret a/e"}, conflicted(all)); d != "" {
+		t.Errorf("in conflict (-want +got):\n%s", d)
 	}
 }

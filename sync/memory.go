@@ -2,8 +2,10 @@ package sync
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
+	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/git"
 	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
@@ -23,6 +25,12 @@ type memory struct {
 	// failures counts what failed in a row; retryAt is when to try again.
 	failures int
 	retryAt  time.Time
+	// races counts passes in a row that somebody else's write overtook.
+	races int
+	// conflicts are the objects that the last pass found in conflict.
+	conflicts []string
+	// late are the objects that a pass kept from their change on purpose.
+	late []diff.ID
 
 	// declared is what from declares, and commit describes it; declared is nil
 	// before the first commit that could be rendered.
@@ -106,6 +114,35 @@ func (m *memory) ended(failed bool, now time.Time) time.Duration {
 		next = earlier(next, m.retryAt)
 	}
 	return max(next.Sub(now), time.Millisecond)
+}
+
+// maxRaces is how often in a row a pass may be overtaken without a word.
+const maxRaces = 5
+
+// lostRace notes whether a pass was overtaken, and nothing else was wrong with
+// it, and returns whether to make it again at once. When that happens too often
+// in a row it is a failure like any other, and stays one until a pass comes
+// through.
+func (m *memory) lostRace(overtaken bool) bool {
+	if !overtaken {
+		m.races = 0
+		return false
+	}
+	m.races++
+	return m.races <= maxRaces
+}
+
+// beganConflicts notes which objects are in conflict and returns how many of them
+// were not before: a conflict is one however many passes meet it.
+func (m *memory) beganConflicts(objects []string) int {
+	began := 0
+	for _, o := range objects {
+		if !slices.Contains(m.conflicts, o) {
+			began++
+		}
+	}
+	m.conflicts = objects
+	return began
 }
 
 // failed counts a failure and sets when to try again. A failure before that

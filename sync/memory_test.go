@@ -183,3 +183,39 @@ func TestSetPathsMeanTheRoot(t *testing.T) {
 		t.Errorf("no interval is %s, want a minute", got)
 	}
 }
+
+func TestRacesInARowBecomeAFailure(t *testing.T) {
+	t.Parallel()
+	m := &memory{}
+	for i := range maxRaces {
+		if !m.lostRace(true) {
+			t.Fatalf("race %d is a failure, want %d without a word", i+1, maxRaces)
+		}
+	}
+	for range 3 {
+		if m.lostRace(true) {
+			t.Fatal("it is made again without a word though that has happened too often, want it to stay a failure")
+		}
+	}
+	if m.lostRace(false) {
+		t.Fatal("a pass that came through is made again")
+	}
+	if !m.lostRace(true) {
+		t.Error("after a pass that came through the first race is a failure")
+	}
+}
+
+func TestAConflictCountsOnceHoweverManyPassesMeetIt(t *testing.T) {
+	t.Parallel()
+	m := &memory{}
+	for i, c := range []struct {
+		objects []string
+		want    int
+	}{
+		{nil, 0}, {[]string{"a", "b"}, 2}, {[]string{"a", "b"}, 0}, {[]string{"b", "c"}, 1}, {nil, 0}, {[]string{"a"}, 1},
+	} {
+		if got := m.beganConflicts(c.objects); got != c.want {
+			t.Errorf("pass %d: %d conflicts began with %v, want %d", i, got, c.objects, c.want)
+		}
+	}
+}

@@ -12,9 +12,9 @@ import (
 // Metrics are the GitSync metrics. They carry the GitSync's namespace and name,
 // never a commit or an object.
 type Metrics struct {
-	info, ready, success, pruneBlocked *prometheus.GaugeVec
-	passes, requests, conflicts        *prometheus.CounterVec
-	duration                           *prometheus.HistogramVec
+	info, ready, success, pruneBlocked, drift *prometheus.GaugeVec
+	passes, requests, conflicts, corrected    *prometheus.CounterVec
+	duration                                  *prometheus.HistogramVec
 }
 
 // NewMetrics registers the GitSync metrics.
@@ -32,13 +32,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		pruneBlocked: gauge("rollcall_prune_blocked", "Objects that Git no longer declares and that are kept, by reason.", "namespace", "name", "reason"),
 		passes:       counter("rollcall_gitsync_passes_total", "Passes by result.", "namespace", "name", "result"),
 		requests:     counter("rollcall_git_requests_total", "Requests to Git servers.", "op", "result"),
-		conflicts:    counter("rollcall_conflicts_total", "Passes that met a field of another manager or another GitSync's object.", "namespace", "name"),
+		conflicts:    counter("rollcall_conflicts_total", "Objects that came into conflict with another field manager or another GitSync; each counts once until that is over.", "namespace", "name"),
+		drift:        gauge("rollcall_drift_objects", "Objects that are not as the applied commit declares them now.", "namespace", "name"),
+		corrected:    counter("rollcall_drift_corrected_total", "Objects made again as the applied commit declares them.", "namespace", "name"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "rollcall_gitsync_pass_duration_seconds", Help: "How long the stages of a pass took.",
 			Buckets: prometheus.ExponentialBuckets(0.01, 2.5, 10),
 		}, []string{"stage"}),
 	}
-	reg.MustRegister(m.info, m.ready, m.success, m.pruneBlocked, m.passes, m.requests, m.conflicts, m.duration)
+	reg.MustRegister(m.info, m.ready, m.success, m.pruneBlocked, m.passes, m.requests, m.conflicts, m.drift, m.corrected, m.duration)
 	return m
 }
 
@@ -90,9 +92,6 @@ func (m *Metrics) passed(gs *v1alpha1.GitSync, o *outcome) {
 		m.success.WithLabelValues(ns, name).Set(float64(time.Now().Unix()))
 	}
 	m.passes.WithLabelValues(ns, name, result).Inc()
-	if o.conflicted() {
-		m.conflicts.WithLabelValues(ns, name).Inc()
-	}
 	if o.withheld == nil {
 		return // this pass did not get so far; what the last one said stays true
 	}
@@ -102,12 +101,24 @@ func (m *Metrics) passed(gs *v1alpha1.GitSync, o *outcome) {
 	}
 }
 
+func (m *Metrics) conflicted(gs *v1alpha1.GitSync, began int) {
+	m.conflicts.WithLabelValues(gs.Namespace, gs.Name).Add(float64(began))
+}
+
+// drifted exports how many objects differ from Git, before and after some were
+// corrected.
+func (m *Metrics) drifted(gs *v1alpha1.GitSync, objects, corrected int) {
+	m.drift.WithLabelValues(gs.Namespace, gs.Name).Set(float64(objects - corrected))
+	m.corrected.WithLabelValues(gs.Namespace, gs.Name).Add(float64(corrected))
+}
+
 // forget drops the series of a GitSync that is gone.
 func (m *Metrics) forget(key types.NamespacedName) {
 	match := prometheus.Labels{"namespace": key.Namespace, "name": key.Name}
-	for _, g := range []*prometheus.GaugeVec{m.info, m.ready, m.success, m.pruneBlocked} {
+	for _, g := range []*prometheus.GaugeVec{m.info, m.ready, m.success, m.pruneBlocked, m.drift} {
 		g.DeletePartialMatch(match)
 	}
-	m.passes.DeletePartialMatch(match)
-	m.conflicts.DeletePartialMatch(match)
+	for _, c := range []*prometheus.CounterVec{m.passes, m.conflicts, m.corrected} {
+		c.DeletePartialMatch(match)
+	}
 }

@@ -22,6 +22,8 @@ type observed struct {
 	set   apply.Set
 	input diff.Input
 	plan  diff.Plan
+	// drift are the objects that are no more as Git declares them.
+	drift []diff.ID
 }
 
 // changes is whether Git would change a plain config that the DaemonSet's
@@ -52,7 +54,7 @@ func (s observed) kept() []string {
 }
 
 // observe asks the API server what it has and what it would make of the commit.
-func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared) (observed, error) {
+func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, commit string) (observed, error) {
 	out := observed{set: apply.NewSet(name(gs), plain(declared), gs.Status.Inventory)}
 	var frozen []diff.Reference
 	for _, ds := range declared.DaemonSets {
@@ -71,6 +73,9 @@ func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared
 		Previous: gs.Status.Inventory, Former: seen.Former, Prune: gs.Spec.Prune, Unproven: true,
 	}
 	out.plan = diff.Calculate(out.input)
+	m := c.remember(gs)
+	m.late = stillLate(m.late, out.plan)
+	out.drift = drifted(gs, commit, m.late, out.plan)
 	return out, nil
 }
 
@@ -114,6 +119,7 @@ func (c *Controller) applyObjects(ctx context.Context, gs *v1alpha1.GitSync, s o
 	if written := len(results.Of(apply.Created)) + len(results.Of(apply.Configured)); written > 0 {
 		c.Logger.Info("applied", "gitsync", gs.Namespace+"/"+gs.Name, "commit", o.declared, "created", len(results.Of(apply.Created)), "configured", len(results.Of(apply.Configured)))
 	}
+	c.Metrics.drifted(gs, len(s.drift), corrected(s.drift, results))
 	return joined(results.Errors())
 }
 

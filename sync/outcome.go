@@ -45,8 +45,12 @@ func (o *outcome) fail(err error) *outcome {
 	return o
 }
 
-func (o *outcome) conflicted() bool {
-	return o.failure != nil && (o.failure.Reason == apply.ReasonConflict || o.failure.Reason == apply.ReasonOwnedByAnother)
+// conflicts are the objects that this pass found in conflict.
+func (o *outcome) conflicts() []string {
+	if o.failure == nil {
+		return nil
+	}
+	return conflicted(o.failure)
 }
 
 // condition says in one place what the pass means:

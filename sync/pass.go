@@ -35,16 +35,20 @@ func (c *Controller) pass(ctx context.Context, gs *v1alpha1.GitSync) *outcome {
 // converge makes the cluster what a commit declares, as far as that can be done
 // now. What fails leaves the rest as it is.
 func (c *Controller) converge(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, o *outcome) error {
-	seen, err := c.observe(ctx, gs, declared)
-	if err != nil {
+	var seen observed
+	if err := c.Metrics.time(stageDiff, func() (err error) {
+		seen, err = c.observe(ctx, gs, declared, o.declared)
+		return err
+	}); err != nil {
 		return err
 	}
+	c.Metrics.drifted(gs, len(seen.drift), 0)
 	o.inventory, o.withheld = apply.Inventory(seen.set, seen.plan, nil), seen.kept()
-	err = c.write(ctx, gs, declared, seen, o)
+	err := c.Metrics.time(stageApply, func() error { return c.write(ctx, gs, declared, seen, o) })
 	if err := errors.Join(err, c.summarise(ctx, declared, o)); err != nil {
 		return err
 	}
-	return c.prune(ctx, gs, seen, o)
+	return c.Metrics.time(stagePrune, func() error { return c.prune(ctx, gs, seen, o) })
 }
 
 // write applies a commit, or, when one object of it cannot be applied, nothing:
