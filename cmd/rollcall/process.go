@@ -18,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
@@ -130,9 +131,9 @@ func (p *process) lead(ctx context.Context) error {
 	if !p.flags.leaderElect {
 		return p.act(ctx, context.WithoutCancel(ctx))
 	}
-	host, err := os.Hostname()
+	identity, err := newIdentity()
 	if err != nil {
-		return fmt.Errorf("name this replica: %w", err)
+		return err
 	}
 	renewing, release := context.WithCancel(context.WithoutCancel(ctx))
 	defer release()
@@ -142,7 +143,7 @@ func (p *process) lead(ctx context.Context) error {
 		Lock: &resourcelock.LeaseLock{
 			LeaseMeta:  metav1.ObjectMeta{Namespace: p.flags.leaseNamespace, Name: p.flags.leaseName},
 			Client:     p.kube.CoordinationV1(),
-			LockConfig: resourcelock.ResourceLockConfig{Identity: fmt.Sprintf("%s-%d", host, os.Getpid())},
+			LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
 		},
 		LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second,
 		ReleaseOnCancel: true, Name: p.flags.leaseName,
@@ -175,6 +176,18 @@ func (p *process) lead(ctx context.Context) error {
 		return err
 	}
 	return errors.New("the lease was lost")
+}
+
+// newIdentity names this process among all replicas, ever. Host and process
+// number alone do not: with the host's network a pod that replaces another one on
+// the same node has both in common with it, and would take its lease for its own
+// while the old process may still act.
+func newIdentity() (string, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("name this replica: %w", err)
+	}
+	return host + "_" + string(uuid.NewUUID()), nil
 }
 
 // act runs the controllers until ctx is done, and leaves the cluster tidy if
