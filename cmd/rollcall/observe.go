@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/apply/kinds"
 	"github.com/rollcall-dev/rollcall/health/watch"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
@@ -125,7 +126,7 @@ func (o *observer) fleets(ctx context.Context, views []rolloutView) {
 }
 
 func atRest(n *v1alpha1.NodeRollout) bool {
-	return n.Status.Phase == v1alpha1.PhaseProven && n.Status.Nodes.Absent == 0 && len(n.Status.Failing) == 0
+	return n.Status.Phase == v1alpha1.PhaseProven && n.Status.Reason != apply.ReasonStepFailed && n.Status.Nodes.Absent == 0 && len(n.Status.Failing) == 0
 }
 
 // fleet adds the nodes to the view, each with the DaemonSet's pods on it.

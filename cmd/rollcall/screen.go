@@ -8,6 +8,7 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/health"
 	"github.com/rollcall-dev/rollcall/sync"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
@@ -198,6 +199,9 @@ func (p *page) rollout(v *rolloutView) {
 }
 
 func rolloutMark(n *v1alpha1.NodeRollout) mark {
+	if n.Status.Reason == apply.ReasonStepFailed {
+		return mark{"!", yellow}
+	}
 	switch n.Status.Phase {
 	case v1alpha1.PhaseProven:
 		if n.Status.Nodes.Absent > 0 {

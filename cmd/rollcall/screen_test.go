@@ -274,3 +274,19 @@ func TestStaleScreenSaysSo(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A rollout whose steps fail stands still wherever it is: it is shown with its
+// message, and not as if all were well.
+func TestAFailingStepIsNoRest(t *testing.T) {
+	t.Parallel()
+	n := atRestScreen().rollouts[0].rollout
+	if !atRest(&n) || rolloutMark(&n).symbol != "✓" {
+		t.Fatalf("a proven rollout is not at rest: %+v", rolloutMark(&n))
+	}
+	for _, phase := range []v1alpha1.Phase{v1alpha1.PhaseProven, v1alpha1.PhaseReplacing, v1alpha1.PhaseWaiting} {
+		n.Status.Phase, n.Status.Reason = phase, "StepFailed"
+		if atRest(&n) || rolloutMark(&n).symbol != "!" {
+			t.Errorf("%s with a failing step is at rest %t and marked %q, want it not at rest and marked", phase, atRest(&n), rolloutMark(&n).symbol)
+		}
+	}
+}
