@@ -37,7 +37,13 @@ func TestCRDs(t *testing.T) {
 	t.Run("RolloutPolicy", func(t *testing.T) {
 		judge(t, "RolloutPolicy", c.Dynamic.Resource(resource("rolloutpolicies")), rolloutPolicies())
 	})
+	t.Run("NodeRollout", func(t *testing.T) {
+		judge(t, "NodeRollout", c.Dynamic.Resource(resource("noderollouts")).Namespace(metav1.NamespaceDefault), nodeRollouts())
+	})
 	t.Run("defaults", func(t *testing.T) { testDefaults(t, c) })
+	t.Run("unserved fields", func(t *testing.T) { testUnserved(t, c) })
+	t.Run("names", func(t *testing.T) { testNames(t, c) })
+	t.Run("columns", func(t *testing.T) { testColumns(t, c) })
 }
 
 // bareCluster is a cluster without nodes.
@@ -137,6 +143,9 @@ func gitSyncs() map[string]refusal {
 		"no URL":                         {url("", ""), []string{"spec.source.url"}},
 		"a password in the URL":          {url("https://user:secret@git.example.com/agents.git", ""), []string{"url must not contain credentials: use secretRef"}},
 		"an @ in the path of a URL":      {spec: url("https://git.example.com/agents@v1.git", "")},
+		"a secretRef":                    {spec: source("secretRef: {name: git-auth}")},
+		"a secretRef that names none":    {source("secretRef: {}"), []string{"secretRef must name a Secret: set name, or leave secretRef out"}},
+		"a secretRef of an empty name":   {source("secretRef: {name: ''}"), []string{"secretRef must name a Secret"}},
 		"a field that there is not":      {source("depth: 1"), []string{`unknown field "spec.source.depth"`}},
 		"neither source nor anything":    {"{}", []string{"spec.source: Required value"}},
 		"everything but what is needed":  {spec: "{source: {url: https://git.example.com/agents.git, ref: {branch: main}, secretRef: {name: git-auth}}, prune: true, policy: cautious, suspend: true}"},

@@ -90,6 +90,7 @@ type GitSource struct {
 
 	// SecretRef names a Secret in this namespace with username and password,
 	// or bearerToken; and, if the server needs it, caFile (PEM).
+	// +kubebuilder:validation:XValidation:rule="has(self.name) && self.name != ''",message="secretRef must name a Secret: set name, or leave secretRef out"
 	// +optional
 	SecretRef *corev1.LocalObjectReference `json:"secretRef,omitempty"`
 }
