@@ -85,6 +85,9 @@ func TestRollCallAtRest(t *testing.T) {
 		w.waitRollout("node-6 is still held", time.Minute, func(n *v1alpha1.NodeRollout) bool {
 			return n.Status.Phase == v1alpha1.PhaseProven && n.Status.Nodes.Held == 1
 		})
+		w.waitSync("the GitSync does not claim node-6", time.Minute, func(gs *v1alpha1.GitSync) bool {
+			return strings.Contains(readyCondition(gs).Message, "is proven on every eligible node of 1 DaemonSets but for 1 held out by the label rollcall.dev/hold")
+		})
 		w.patchNode("node-6", `{"metadata":{"labels":{"rollcall.dev/hold":null}}}`)
 		w.waitTag("v2", w.nodes())
 		r.wantHistory(t, []string{"node-6"}, "v1", "v2")

@@ -30,7 +30,10 @@ type outcome struct {
 	// status keeps what earlier passes reached.
 	applied, proven string
 	rollouts        []v1alpha1.RolloutSummary
-	inventory       *v1alpha1.Inventory
+	// absent counts the agents that proven DaemonSets lack, and held the nodes
+	// that are kept out of rollouts.
+	absent, held int32
+	inventory    *v1alpha1.Inventory
 	// withheld has the reason of every object that Git declares no more and that
 	// is kept; nil where this pass did not look.
 	withheld []string
@@ -82,10 +85,25 @@ func (o *outcome) condition() apply.Condition {
 	}
 	proven := "declares no DaemonSet"
 	if len(o.rollouts) > 0 {
-		proven = fmt.Sprintf("is proven on every eligible node of %d DaemonSets", len(o.rollouts))
+		proven = fmt.Sprintf("is proven on every eligible node of %d DaemonSets%s", len(o.rollouts), o.exceptions())
 	}
 	return apply.Condition{Ready: metav1.ConditionTrue, Reason: ReasonProven,
 		Message: fmt.Sprintf("commit %s is applied and %s%s", short(o.commit()), proven, o.kept())}
+}
+
+// exceptions are the nodes of which nobody can tell that they run what is proven.
+func (o *outcome) exceptions() string {
+	var parts []string
+	if o.absent > 0 {
+		parts = append(parts, fmt.Sprintf("%d without a Ready agent", o.absent))
+	}
+	if o.held > 0 {
+		parts = append(parts, fmt.Sprintf("%d held out by the label %s, which keep the version that they have", o.held, v1alpha1.LabelHold))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " but for " + strings.Join(parts, ", ")
 }
 
 // emptied is whether Git declared something once and declares nothing now.

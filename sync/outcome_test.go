@@ -83,6 +83,14 @@ func TestCondition(t *testing.T) {
 			func(o *outcome) { o.gs.Spec.Suspend, o.rollouts = true, rollouts(v1alpha1.PhaseHeld, "Paused") },
 			apply.Condition{Ready: "False", Reason: "Suspended", Message: "suspended: nothing is polled or applied; rollouts under way go on"},
 		},
+		"nodes that are held out are not claimed": {
+			func(o *outcome) { o.held = 1 },
+			apply.Condition{Ready: "True", Reason: "Proven", Message: "commit 89abcdef is applied and is proven on every eligible node of 2 DaemonSets but for 1 held out by the label rollcall.dev/hold, which keep the version that they have"},
+		},
+		"nor are those without an agent": {
+			func(o *outcome) { o.absent, o.held = 3, 2 },
+			apply.Condition{Ready: "True", Reason: "Proven", Message: "commit 89abcdef is applied and is proven on every eligible node of 2 DaemonSets but for 3 without a Ready agent, 2 held out by the label rollcall.dev/hold, which keep the version that they have"},
+		},
 		"suspended from the start": {
 			func(o *outcome) { o.gs.Spec.Suspend, o.gs.Status.Conditions = true, nil },
 			apply.Condition{Ready: "Unknown", Reason: "Suspended", Message: "suspended: nothing is polled or applied; rollouts under way go on"},

@@ -133,7 +133,7 @@ func (c *Controller) summarise(ctx context.Context, declared *render.Declared, o
 		if native(ds) {
 			continue
 		}
-		row, here, err := c.rolloutOf(ctx, ds)
+		row, here, err := c.rolloutOf(ctx, ds, o)
 		if err != nil {
 			return err
 		}
@@ -147,8 +147,9 @@ func (c *Controller) summarise(ctx context.Context, declared *render.Declared, o
 }
 
 // rolloutOf reads how far one rollout is, and whether what is declared is what
-// it has proven.
-func (c *Controller) rolloutOf(ctx context.Context, ds render.DaemonSet) (v1alpha1.RolloutSummary, bool, error) {
+// it has proven. It counts the nodes that do not run that. A node that is held
+// out is so for every DaemonSet, and counts once.
+func (c *Controller) rolloutOf(ctx context.Context, ds render.DaemonSet, o *outcome) (v1alpha1.RolloutSummary, bool, error) {
 	row := v1alpha1.RolloutSummary{Namespace: ds.GetNamespace(), Name: ds.GetName()}
 	n, err := c.Kinds.NodeRollouts(row.Namespace).Get(ctx, row.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -168,5 +169,6 @@ func (c *Controller) rolloutOf(ctx context.Context, ds render.DaemonSet) (v1alph
 		}
 		return row, false, nil
 	}
+	o.absent, o.held = o.absent+n.Status.Nodes.Absent, max(o.held, n.Status.Nodes.Held)
 	return row, true, nil
 }
