@@ -7,6 +7,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -65,6 +66,9 @@ type view struct {
 	trouble string
 	// handedOver is whether want is not what the DaemonSet's owner declares.
 	handedOver bool
+	// formerly is the digest that the status knows the proven version by while
+	// Git declares the same template under another one; empty otherwise.
+	formerly string
 }
 
 // Reconcile decides once for one DaemonSet and executes the decision. It
@@ -166,6 +170,8 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 			v.templates[v.want.Digest] = v.want.Template
 		}
 	}
+	state := stateOf(v.rollout, v.recorded)
+	v.rename(&state)
 	var err error
 	if v.revisions, err = newRevisions(r.Fleet.Revisions(v.live.UID), &v.live.Spec.Template, v.templates); err != nil {
 		return err
@@ -175,8 +181,8 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 		return err
 	}
 	rest := v.live.Spec.Template
-	if proven := v.rollout.Status.Proven; proven != nil {
-		rest = v.templates[proven.Digest]
+	if state.Proven != nil {
+		rest = v.templates[state.Proven.Digest]
 	}
 	placement := watch.NewPlacement(&rest)
 	if block == nil && v.want != nil {
@@ -188,7 +194,7 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 	}
 	v.input = rollout.Input{
 		Policy: p.Policy,
-		State:  stateOf(v.rollout, v.recorded),
+		State:  state,
 		Want:   want,
 		Paused: v.rollout.Spec.Paused,
 		Retry:  v.rollout.Spec.Retry,
@@ -204,6 +210,20 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 		Now:   now,
 	}
 	return nil
+}
+
+// rename gives the proven version the digest by which Git declares the same
+// template: what was adopted got its digest from the cluster, and two digests of
+// one template could not be told apart on the pods.
+func (v *view) rename(state *rollout.State) {
+	if v.want == nil || v.handedOver || state.Proven == nil || state.Proven.Digest == v.want.Digest {
+		return
+	}
+	if t, known := v.templates[state.Proven.Digest]; known && equality.Semantic.DeepEqual(t, v.want.Template) {
+		v.formerly = state.Proven.Digest
+		delete(v.templates, v.formerly)
+		state.Proven = wanted(v.want)
+	}
 }
 
 func (v *view) digest(revision string) string {

@@ -39,6 +39,9 @@ func (v *view) nextRecorded(d rollout.Decision) recorded {
 	if c := d.Next.Candidate; c != nil {
 		out.Candidate = c.Digest
 	}
+	if v.formerly != "" {
+		out.Templates[v.formerly] = v.recorded.Templates[v.formerly]
+	}
 	for _, version := range []*rollout.Version{d.Next.Proven, d.Next.Candidate, v.input.State.Proven} {
 		if version == nil {
 			continue
