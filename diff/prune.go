@@ -84,7 +84,7 @@ func withheld(in Input, id ID, blocked []Change) (reason, message string) {
 	case len(blocked) > 0:
 		return ReasonAwaitingApply, fmt.Sprintf("%d declared objects cannot be applied", len(blocked))
 	case in.Unproven:
-		return ReasonAwaitingProof, "a DaemonSet of this commit is not proven yet"
+		return ReasonAwaitingProof, "a DaemonSet of this commit is not proven yet on every eligible node"
 	case len(in.Behind) > 0:
 		return ReasonAwaitingPods, awaitingPods(in.Behind)
 	case refers(in.InUse, id):
