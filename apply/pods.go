@@ -35,7 +35,7 @@ func (r *Rollouts) Pods(ctx context.Context, set Set) (Pods, error) {
 		if err != nil {
 			return Pods{}, err
 		}
-		if err := r.look(ctx, w, &out); err != nil {
+		if err := r.count(ctx, w, &out); err != nil {
 			return Pods{}, err
 		}
 		out.Read = sortedReferences(out.Read)
@@ -57,9 +57,9 @@ func unrolled(set Set) []diff.ID {
 	return out
 }
 
-// look counts the workload's pods that are behind and adds what they all read.
+// count counts the workload's pods that are behind and adds what they all read.
 // A pod that is over needs nothing; one that terminates still runs.
-func (r *Rollouts) look(ctx context.Context, w workload, out *Pods) error {
+func (r *Rollouts) count(ctx context.Context, w workload, out *Pods) error {
 	behind, read := w.lagging, map[diff.Reference]bool{}
 	list := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		return r.Kube.CoreV1().Pods(w.id.Namespace).List(ctx, o)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/rollcall-dev/rollcall/health"
@@ -19,11 +20,15 @@ func (r *Rollouts) Stragglers(ctx context.Context, key types.NamespacedName) (st
 		return "", &Error{Reason: ReasonUnavailable, Object: fmt.Sprintf("DaemonSet %s", key),
 			Message: "which nodes run it is not known: nodes, pods or controller revisions could not be listed yet; the log says why"}
 	}
-	v, err := r.observe(ctx, key, time.Now())
-	if err != nil || v == nil || v.rollout.Status.Proven == nil {
+	n, err := r.Kinds.NodeRollouts(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
+	if err != nil {
+		return "", fmt.Errorf("get noderollout %s: %w", key, err)
+	}
+	v, err := r.observe(ctx, n, time.Now())
+	if err != nil || v == nil || v.input.State.Proven == nil {
 		return "", err
 	}
-	return stragglers(v.input.Fleet, v.rollout.Status.Proven.Digest), nil
+	return stragglers(v.input.Fleet, v.input.State.Proven.Digest), nil
 }
 
 func stragglers(fleet []health.Node, proven string) string {

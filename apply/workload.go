@@ -92,16 +92,16 @@ func (r *Rollouts) rolledDaemonSet(ctx context.Context, id diff.ID) (workload, e
 	if n.Status.Proven != nil {
 		proven = n.Status.Proven.Digest
 	}
-	return r.daemonSet(ctx, id, proven, func(*appsv1.DaemonSet) templates { return rec.Templates })
+	return r.daemonSet(ctx, id, proven, func(*appsv1.DaemonSet) book { return newBook(rec, nil, spelling{}) })
 }
 
 // nativeDaemonSet is one whose pods are to run the template that it has.
 func (r *Rollouts) nativeDaemonSet(ctx context.Context, id diff.ID) (workload, error) {
 	const newest = "newest"
-	return r.daemonSet(ctx, id, newest, func(ds *appsv1.DaemonSet) templates { return templates{newest: ds.Spec.Template} })
+	return r.daemonSet(ctx, id, newest, func(ds *appsv1.DaemonSet) book { return book{templates: templates{newest: ds.Spec.Template}} })
 }
 
-func (r *Rollouts) daemonSet(ctx context.Context, id diff.ID, current string, known func(*appsv1.DaemonSet) templates) (workload, error) {
+func (r *Rollouts) daemonSet(ctx context.Context, id diff.ID, current string, known func(*appsv1.DaemonSet) book) (workload, error) {
 	ds, err := r.Kube.AppsV1().DaemonSets(id.Namespace).Get(ctx, id.Name, metav1.GetOptions{})
 	if err != nil {
 		return workload{}, fmt.Errorf("get %s: %w", id, err)
@@ -110,7 +110,8 @@ func (r *Rollouts) daemonSet(ctx context.Context, id diff.ID, current string, kn
 	if err != nil {
 		return workload{}, err
 	}
-	all, err := newRevisions(owned, &ds.Spec.Template, known(ds))
+	versions := known(ds)
+	all, err := newRevisions(owned, &ds.Spec.Template, func(t *corev1.PodTemplateSpec) string { return versions.digestOf(t, current) })
 	if err != nil {
 		return workload{}, err
 	}
