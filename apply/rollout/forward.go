@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -27,13 +28,14 @@ func (p *pass) advance() {
 // forward replaces what the budget allows, and passes the wave when every node
 // of it has soaked.
 func (p *pass) forward() {
-	started := p.in.Block == nil && p.startWave()
+	b := cmp.Or(p.in.Block, p.in.Policy.Calendar.Closed(p.in.Now))
+	started := b == nil && p.startWave()
 	if p.returnHurt() {
 		return
 	}
-	if b := p.in.Block; b != nil {
+	if b != nil {
 		p.withdraw(anything)
-		p.say(Held, b.Reason, b.Message)
+		p.sayBlock(b)
 		return
 	}
 	over := len(p.unavailable()) > p.budget()
@@ -44,6 +46,16 @@ func (p *pass) forward() {
 	for started && p.passWave() {
 		started = p.startWave()
 	}
+}
+
+// sayBlock says what the rollout waits for: time, or a person.
+func (p *pass) sayBlock(b *Block) {
+	phase := Held
+	if !b.Until.IsZero() {
+		phase = Waiting
+		p.wakeAt(b.Until)
+	}
+	p.say(phase, b.Reason, b.Message)
 }
 
 // passWave takes the next step of the wave, and says whether the wave after it
