@@ -138,7 +138,21 @@ func (p *pass) install() {
 		return
 	}
 	waiting := p.replaceEarlierInstall()
-	healthy, missing, moving := 0, 0, 0
+	healthy, missing, moving := p.installProgress()
+	p.say(Replacing, ReasonInstalling, fmt.Sprintf("first install: %d of %d reachable nodes healthy", healthy, healthy+missing))
+	switch {
+	case healthy > 0 && missing-p.failedRecords() <= 0 && len(p.d.Steps) == 0:
+		p.promote()
+	case waiting > 0 && waiting == moving:
+		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("first install: %d nodes wait with an earlier version because maxUnavailable (%d) is used up by nodes without an available agent; they have to recover or leave", waiting, p.budget()))
+	case healthy+moving == 0:
+		p.say(Held, ReasonNoEvidence, fmt.Sprintf("first install: none of %d reachable nodes is healthy; one that is proves it", missing))
+	}
+}
+
+// installProgress counts the reachable nodes on which the first version is
+// healthy, and those on which it is not, and may still become so.
+func (p *pass) installProgress() (healthy, missing, moving int) {
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
 		switch {
@@ -152,15 +166,7 @@ func (p *pass) install() {
 			moving++
 		}
 	}
-	p.say(Replacing, ReasonInstalling, fmt.Sprintf("first install: %d of %d reachable nodes healthy", healthy, healthy+missing))
-	switch {
-	case healthy > 0 && missing-p.failedRecords() <= 0 && len(p.d.Steps) == 0:
-		p.promote()
-	case waiting > 0 && waiting == moving:
-		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("first install: %d nodes wait with an earlier version because maxUnavailable (%d) is used up by nodes without an available agent; they have to recover or leave", waiting, p.budget()))
-	case healthy+moving == 0:
-		p.say(Held, ReasonNoEvidence, fmt.Sprintf("first install: none of %d reachable nodes is healthy; one that is proves it", missing))
-	}
+	return healthy, missing, moving
 }
 
 func (p *pass) failedRecords() int {
