@@ -86,7 +86,7 @@ func rules() map[string]rule {
 		"apply": {
 			why:    "it is the only writer; what it writes was rendered, planned and decided elsewhere",
 			own:    []string{"apply/kinds", "apply/rollout", "diff", "health", "health/watch", "sync/render", "sync/v1alpha1"},
-			others: []string{apiTypes, apimachinery, clientGo, placement, k8sUtils, managed, prometheus, errgroup},
+			others: []string{apiTypes, apimachinery, clientGo, placement, k8sUtils, managed, cron, prometheus, errgroup},
 		},
 		"apply/kinds": {
 			why:    "clients of our kinds and nothing else, for whoever talks to the cluster",

@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -15,66 +14,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/render"
-	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
-
-// InUse are the ConfigMaps and Secrets that some pod of the owner's DaemonSets
-// may mount, now or on the way back: those of every controller revision that
-// Kubernetes keeps, of the proven version and of the declared one.
-func (r *Rollouts) InUse(ctx context.Context, owner string) ([]diff.Reference, error) {
-	list, err := r.Kinds.NodeRollouts(metav1.NamespaceAll).List(ctx, metav1.ListOptions{LabelSelector: v1alpha1.LabelOwner + "=" + owner})
-	if err != nil {
-		return nil, fmt.Errorf("list noderollouts of %s: %w", owner, err)
-	}
-	var out []diff.Reference
-	for i := range list.Items {
-		key := types.NamespacedName{Namespace: list.Items[i].Namespace, Name: list.Items[i].Name}
-		used, err := r.usedBy(ctx, key)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, used...)
-	}
-	slices.SortFunc(out, compareReferences)
-	return slices.Compact(out), nil
-}
-
-func compareReferences(a, b diff.Reference) int {
-	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
-}
-
-func (r *Rollouts) usedBy(ctx context.Context, key types.NamespacedName) ([]diff.Reference, error) {
-	var out []diff.Reference
-	live, err := r.Kube.AppsV1().DaemonSets(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-	case err != nil:
-		return nil, fmt.Errorf("get daemonset %s: %w", key, err)
-	default:
-		out = append(out, configOf(key.Namespace, &live.Spec.Template)...)
-		for _, revision := range r.Fleet.Revisions(live.UID) {
-			t, err := revisionTemplate(revision)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, configOf(key.Namespace, t)...)
-		}
-	}
-	s := store{r.Kube, key}
-	rec, _, err := s.recorded(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, digest := range sortedKeys(rec.Templates) {
-		t := rec.Templates[digest]
-		out = append(out, configOf(key.Namespace, &t)...)
-	}
-	want, err := s.declared(ctx)
-	if err != nil || want == nil {
-		return out, err
-	}
-	return append(out, configOf(key.Namespace, &want.Template)...), nil
-}
 
 // Mounted are the plain ConfigMaps and Secrets that the running pods of a
 // DaemonSet read while Git declares another version of it. Writing those would
@@ -129,6 +69,9 @@ func configOf(namespace string, t *corev1.PodTemplateSpec) []diff.Reference {
 	for _, c := range slices.Concat(t.Spec.InitContainers, t.Spec.Containers) {
 		configOfContainer(&c, add)
 	}
+	for _, c := range t.Spec.EphemeralContainers { // a live pod may have some
+		configOfContainer((*corev1.Container)(&c.EphemeralContainerCommon), add)
+	}
 	for _, s := range t.Spec.ImagePullSecrets {
 		add("Secret", s.Name)
 	}
@@ -139,8 +82,8 @@ func configOfVolume(v *corev1.Volume, add func(kind, name string)) {
 	if v.ConfigMap != nil {
 		add("ConfigMap", v.ConfigMap.Name)
 	}
-	if v.Secret != nil {
-		add("Secret", v.Secret.SecretName)
+	for _, name := range secretsOfVolume(&v.VolumeSource) {
+		add("Secret", name)
 	}
 	if v.Projected == nil {
 		return

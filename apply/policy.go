@@ -52,7 +52,8 @@ type policy struct {
 }
 
 // policyFor finds the policy of a declared version. A named policy that does
-// not exist is a block, with the built-in one to hold by.
+// not exist is a block, with the built-in one to hold by, and so is one that
+// cannot be read.
 func (r *Rollouts) policyFor(ctx context.Context, want *declared) (policy, *rollout.Block, error) {
 	name, named := DefaultPolicyName, false
 	if want != nil && want.Policy != "" {
@@ -67,9 +68,12 @@ func (r *Rollouts) policyFor(ctx context.Context, want *declared) (policy, *roll
 		return newPolicy("built-in", BuiltInPolicy(), want), nil, nil
 	case err != nil:
 		return policy{}, nil, fmt.Errorf("get rolloutpolicy %s: %w", name, err)
-	default:
-		return newPolicy(name, found.Spec, want), nil, nil
 	}
+	p := newPolicy(name, found.Spec, want)
+	if p.Calendar, err = NewCalendar(found.Spec); err != nil {
+		return p, &rollout.Block{Reason: ReasonPolicyInvalid, Message: fmt.Sprintf("RolloutPolicy %q: %v: correct it; nothing moves forward until then, returns go on", name, err)}, nil
+	}
+	return p, nil, nil
 }
 
 // surgeBlock holds a DaemonSet whose own maxUnavailable is zero: a node is without

@@ -25,8 +25,11 @@ type Input struct {
 	// Unproven is whether some DaemonSet of this commit is not proven yet on every node. Until then nothing is deleted:
 	// the way back needs it.
 	Unproven bool
-	// InUse are the ConfigMaps and Secrets that a live pod, a proven template or a candidate reads.
+	// InUse is what a live pod, a proven template or a candidate reads.
 	InUse []Reference
+	// Behind are the declared workloads with pods that do not run the current version yet, sorted by ID. While there
+	// are any nothing is deleted: such a pod may need whatever came with its version.
+	Behind []Behind
 	// Frozen are the ConfigMaps and Secrets whose content must not change now: pods of a proven template read them by
 	// their plain names, and the candidate reads pinned copies instead. A change would reach every node at once.
 	Frozen []Reference
@@ -71,7 +74,15 @@ type Former struct {
 	Problem *Problem
 }
 
-// Reference names a ConfigMap or a Secret. It has the fields of render.Reference, so that one converts to the other.
+// Behind is a workload with pods that do not run its current version yet.
+type Behind struct {
+	ID ID
+	// Pods is how many, at least 1.
+	Pods int
+}
+
+// Reference names what a pod reads: a ConfigMap, a Secret or a ServiceAccount. It has the fields of render.Reference, so
+// that one converts to the other.
 type Reference struct {
 	Kind      string
 	Namespace string

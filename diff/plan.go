@@ -63,6 +63,8 @@ const (
 	ReasonAwaitingApply = "AwaitingApply"
 	// ReasonAwaitingProof is a Keep: a DaemonSet of this commit is not proven yet.
 	ReasonAwaitingProof = "AwaitingProof"
+	// ReasonAwaitingPods is a Keep: a pod of a declared workload still runs another version, and may need it.
+	ReasonAwaitingPods = "AwaitingPods"
 	// ReasonInUse is a Keep: a pod, a proven template or a candidate reads it.
 	ReasonInUse = "InUse"
 	// ReasonTerminating is a Keep: it is deleted already, and finalizers hold it.

@@ -51,6 +51,7 @@ func pruned(in Input, blocked []Change) []Change {
 //	Git declares nothing .......................... Keep EmptyRender
 //	something declared cannot be applied .......... Keep AwaitingApply
 //	a DaemonSet is not proven ..................... Keep AwaitingProof
+//	a pod still runs another version .............. Keep AwaitingPods
 //	something reads it ............................ Keep InUse
 func former(in Input, f Former, blocked []Change) (operation Operation, reason, message string) {
 	if f.Problem != nil {
@@ -83,12 +84,27 @@ func withheld(in Input, id ID, blocked []Change) (reason, message string) {
 	case len(blocked) > 0:
 		return ReasonAwaitingApply, fmt.Sprintf("%d declared objects cannot be applied", len(blocked))
 	case in.Unproven:
-		return ReasonAwaitingProof, "a DaemonSet of this commit is not proven yet"
+		return ReasonAwaitingProof, "a DaemonSet of this commit is not proven yet on every eligible node"
+	case len(in.Behind) > 0:
+		return ReasonAwaitingPods, awaitingPods(in.Behind)
 	case refers(in.InUse, id):
 		return ReasonInUse, "a pod or the way back reads it: it goes when nothing does"
 	default:
 		return "", ""
 	}
+}
+
+// awaitingPods counts the pods that are behind and says what releases the hold.
+func awaitingPods(behind []Behind) string {
+	pods, whose := 0, behind[0].ID.String()
+	for _, b := range behind {
+		pods += b.Pods
+	}
+	if len(behind) > 1 {
+		whose = fmt.Sprintf("%d workloads (first %s)", len(behind), whose)
+	}
+	return fmt.Sprintf("%d pods of %s do not run the current version yet: it goes when they are replaced or gone; "+
+		"a node that is held out or out of reach keeps its pod until it comes back or leaves", pods, whose)
 }
 
 func protected(id ID) bool {

@@ -1,6 +1,7 @@
 package diff_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -81,6 +82,24 @@ func TestPruned(t *testing.T) {
 			},
 			want: decision{diff.Delete, diff.ReasonNotDeclared},
 		},
+		"while a pod runs another version nothing is deleted, whatever it may need": {
+			former: object(t, `{apiVersion: v1, kind: ServiceAccount, metadata: {namespace: agents, name: gone}}`, ownedBy(owner), live),
+			change: func(in *diff.Input) {
+				in.Behind = []diff.Behind{{ID: diff.ID{Namespace: "agents", Name: "agent", Group: "apps", Kind: "DaemonSet"}, Pods: 1}}
+			},
+			want: decision{diff.Keep, diff.ReasonAwaitingPods},
+		},
+		"what is not proven is said before what still runs": {
+			change: func(in *diff.Input) { in.Unproven, in.Behind = true, []diff.Behind{{Pods: 1}} },
+			want:   decision{diff.Keep, diff.ReasonAwaitingProof},
+		},
+		"the account that a pod runs as is kept": {
+			former: object(t, `{apiVersion: v1, kind: ServiceAccount, metadata: {namespace: agents, name: gone}}`, ownedBy(owner), live),
+			change: func(in *diff.Input) {
+				in.InUse = []diff.Reference{{Kind: "ServiceAccount", Namespace: "agents", Name: "gone"}}
+			},
+			want: decision{diff.Keep, diff.ReasonInUse},
+		},
 		"a namespace is never deleted": {
 			former: object(t, `{apiVersion: v1, kind: Namespace, metadata: {name: gone}}`, ownedBy(owner), live),
 			want:   decision{diff.Keep, diff.ReasonProtectedKind},
@@ -116,6 +135,31 @@ func TestPruned(t *testing.T) {
 			got := decisions(diff.Calculate(in))[c.former.GetKind()+" "+c.former.GetName()]
 			if d := cmp.Diff(c.want, got); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func TestPrunedCountsThePodsThatAreBehind(t *testing.T) {
+	t.Parallel()
+	workload := func(kind, name string, pods int) diff.Behind {
+		return diff.Behind{ID: diff.ID{Namespace: "agents", Name: name, Group: "apps", Kind: kind}, Pods: pods}
+	}
+	for name, c := range map[string]struct {
+		behind []diff.Behind
+		want   string
+	}{
+		"of one workload, it is named":     {[]diff.Behind{workload("DaemonSet", "agent", 3)}, "3 pods of DaemonSet.apps agents/agent do not run the current version yet: "},
+		"of several, the first is named":   {[]diff.Behind{workload("DaemonSet", "agent", 3), workload("Deployment", "web", 1)}, "4 pods of 2 workloads (first DaemonSet.apps agents/agent) do not run the current version yet: "},
+		"what releases it is always there": {[]diff.Behind{workload("StatefulSet", "store", 1)}, "a node that is held out or out of reach keeps its pod until it comes back or leaves"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := prunable(t, settings(t, with("gone", "metadata", "name"), live))
+			in.Behind = c.behind
+			kept := diff.Calculate(in).Of(diff.Keep)
+			if len(kept) != 1 || !strings.Contains(kept[0].Message, c.want) {
+				t.Errorf("kept %v, want a message with %q", kept, c.want)
 			}
 		})
 	}

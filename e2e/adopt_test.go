@@ -83,6 +83,12 @@ func TestAdoptionOfAnotherTemplateRollsInWaves(t *testing.T) {
 		t.Errorf("proven is %+v, want what was adopted", n.Status.Proven)
 	}
 
+	same := w.uids()
+	revert := w.push("what was adopted", map[string]string{"daemonset.yaml": withEnv("v1")})
+	w.poke()
+	w.waitProven(revert, time.Minute)
+	w.wantSame(same)
+
 	good := w.deliver("v2")
 	w.waitProven(good, 2*time.Minute)
 	w.waitTag("v2", w.nodes())

@@ -45,11 +45,12 @@ const (
 )
 
 // forScenarios are the values of every other test: rollcall may also apply the
-// custom resources of one of them.
+// custom resources of one of them, and the Deployments of another.
 const forScenarios = `
 rbac:
   extraRules:
   - {apiGroups: [e2e.rollcall.dev], resources: [widgets], verbs: [get, create, patch, delete]}
+  - {apiGroups: [apps], resources: [deployments], verbs: [get, create, patch, delete]}
 `
 
 // everything is a set of values that switches on all that is off by default.

@@ -40,12 +40,16 @@ func TestFailureBudgetLetsTheRolloutGoOn(t *testing.T) {
 	w := settled(t, 9, quick(soak(0, 12), func(p *v1alpha1.RolloutPolicySpec) { p.Health.FailureBudget = 1 }))
 	r := record(t, w.cluster.Client)
 
+	first := w.waitSync("v1 is proven", time.Minute, func(gs *v1alpha1.GitSync) bool { return gs.Status.Proven != "" }).Status.Proven
 	second := w.deliver("v2")
 	sick := w.waitSoaking(r, "canary", "v2")[0]
 	w.must(w.cluster.SetNodeReady(t.Context(), sick, false), "make node NotReady")
 	w.waitRollout("the canary is counted as failed", time.Minute, func(n *v1alpha1.NodeRollout) bool { return n.Status.Nodes.Failed == 1 })
 	w.must(w.cluster.SetNodeReady(t.Context(), sick, true), "make node Ready")
-	w.waitProven(second, 2*time.Minute)
+	gs := w.waitSync("the rollout is over and its straggler is named", 2*time.Minute, func(gs *v1alpha1.GitSync) bool { return readyCondition(gs).Reason == "Stragglers" })
+	if message := readyCondition(gs).Message; gs.Status.Proven != first || !strings.Contains(message, "1 of 9 eligible nodes") || !strings.Contains(message, sick) {
+		t.Errorf("proven %.8s and %q, want %.8s and 1 of 9 eligible nodes, which is %s", gs.Status.Proven, message, first, sick)
+	}
 
 	w.waitTag("v2", but(w.nodes(), sick))
 	w.waitTag("v1", []string{sick})
@@ -55,6 +59,8 @@ func TestFailureBudgetLetsTheRolloutGoOn(t *testing.T) {
 	if got := n.Status.Failing[0]; got.Node != sick || got.Reason != "NodeNotReady" {
 		t.Errorf("failing is %+v, want %s with NodeNotReady", n.Status.Failing, sick)
 	}
+	w.patchNode(sick, `{"metadata":{"labels":{"rollcall.dev/hold":"true"}}}`)
+	w.waitProven(second, time.Minute)
 }
 
 // Pods disappear in the middle of the first pulse; ten more do and ten nodes

@@ -34,6 +34,7 @@ func TestConfig(t *testing.T) {
 		"opted out":       optedOut,
 		"shared config":   sharedConfig,
 		"adopted config":  adoptedConfig,
+		"lost rollout":    lostRollout,
 	})
 }
 
@@ -64,6 +65,22 @@ spec:
 // mounting is a reader of the ConfigMap config.
 func mounting(name, tag string) string {
 	return reader(name, tag, "[{name: config, configMap: {name: config}}]", "")
+}
+
+// lostRollout is a NodeRollout that somebody deletes while pods read pinned
+// copies: what runs is recognised as what Git declares.
+func lostRollout(n *tenant) {
+	commit := n.followAfter(map[string]string{"daemonset.yaml": mounting(agent, "v1"), "config.yaml": plainConfig("config", "1")})
+	n.waitProven(commit)
+	n.waitProven(n.deliver("next", map[string]string{"config.yaml": plainConfig("config", "2")}))
+	before := n.state()
+	lost := n.waitRollout("it is proven", func(r *v1alpha1.NodeRollout) bool { return r.Status.Phase == v1alpha1.PhaseProven })
+	n.must(n.w.kinds.NodeRollouts(n.namespace).Delete(n.t.Context(), agent, metav1.DeleteOptions{}), "delete NodeRollout")
+	n.waitRollout("it is proven again", func(r *v1alpha1.NodeRollout) bool {
+		return r.UID != lost.UID && r.Status.Phase == v1alpha1.PhaseProven && r.Status.Proven.Digest == lost.Status.Proven.Digest
+	})
+	n.wantStill(before)
+	n.wantState(agent)
 }
 
 func plainSecret(name, value string) string {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"maps"
 	"os"
 	"regexp"
@@ -11,11 +12,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/dynamic"
 
 	"github.com/rollcall-dev/rollcall/e2e/gitserver"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
@@ -293,6 +296,27 @@ func missingKind(n *tenant) {
 	n.waitRecovered(commit, before)
 	_, err := n.w.cluster.Dynamic.Resource(schema.GroupVersionResource{Group: "e2e.rollcall.dev", Version: "v1", Resource: "widgets"}).Namespace(n.namespace).Get(n.t.Context(), "w", metav1.GetOptions{})
 	n.must(err, "get widget")
+	n.extinctKind()
+}
+
+// extinctKind is a former custom resource whose definition is gone, and so it
+// is: the inventory forgets it.
+func (n *tenant) extinctKind() {
+	n.t.Helper()
+	n.must(n.definitions().Delete(n.t.Context(), "widgets.e2e.rollcall.dev", metav1.DeleteOptions{}), "delete CustomResourceDefinition")
+	n.eventually("the kind is served no more", func(context.Context) (string, error) {
+		_, err := n.w.cluster.Client.Discovery().ServerResourcesForGroupVersion("e2e.rollcall.dev/v1")
+		if apierrors.IsNotFound(err) {
+			return "", nil
+		}
+		return "it is", err
+	})
+	n.waitProven(n.deliver("no widget", map[string]string{"widget.yaml": ""}))
+	n.waitSync("fleet", "the inventory forgets the widget", func(gs *v1alpha1.GitSync) bool { return !lists(gs, "w") })
+}
+
+func (n *tenant) definitions() dynamic.ResourceInterface {
+	return n.w.cluster.Dynamic.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
 }
 
 // create makes a CustomResourceDefinition.
@@ -300,7 +324,7 @@ func (n *tenant) create(manifest string) {
 	n.t.Helper()
 	var o unstructured.Unstructured
 	n.must(yaml.Unmarshal([]byte(manifest), &o.Object), "decode manifest")
-	_, err := n.w.cluster.Dynamic.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}).Create(n.t.Context(), &o, metav1.CreateOptions{})
+	_, err := n.definitions().Create(n.t.Context(), &o, metav1.CreateOptions{})
 	n.must(err, "create "+o.GetName())
 }
 

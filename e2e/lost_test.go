@@ -35,10 +35,14 @@ func TestNodeRolloutIsLostInAPulse(t *testing.T) {
 
 	w.act(t, "somebody deletes it", func(t *testing.T) {
 		r := record(t, w.cluster.Client)
-		lost := w.waitRollout("it is there", time.Minute, func(*v1alpha1.NodeRollout) bool { return true })
+		lost := w.rollout()
 		w.onGate(func() { commit = w.deliver("v2") }, func() {
+			var moving []string // rollcall may be deleting these
+			for _, f := range w.rollout().Status.InFlight {
+				moving = append(moving, f.Node)
+			}
 			w.deleteRollout()
-			w.evictPods(w.nodes()[:3]...)
+			w.evictPods(but(w.nodes(), moving...)[0])
 		})
 		w.waitRollout("it is adopted again", 20*time.Second, func(n *v1alpha1.NodeRollout) bool {
 			return n.UID != lost.UID && n.Status.Proven != nil && strings.HasPrefix(n.Status.Proven.Digest, "adopted:")
@@ -73,6 +77,14 @@ func TestNodeRolloutIsLostInAPulse(t *testing.T) {
 			return apierrors.IsNotFound(err) && len(w.agents()) == 12 && len(w.pods()) == 12, fmt.Sprintf("%d agents of %d pods, get NodeRollout: %v", len(w.agents()), len(w.pods()), err)
 		})
 	})
+}
+
+// rollout reads the agent's NodeRollout.
+func (w *world) rollout() *v1alpha1.NodeRollout {
+	w.t.Helper()
+	n, err := w.kinds.NodeRollouts(metav1.NamespaceDefault).Get(w.t.Context(), agent, metav1.GetOptions{})
+	w.must(err, "get NodeRollout")
+	return n
 }
 
 // deleteRollout deletes the NodeRollout, as `kubectl delete nroll` does.

@@ -22,6 +22,7 @@ func TestPrune(t *testing.T) {
 	together(t, w, map[string]func(*tenant){
 		"after proof":   prunedAfterProof,
 		"rejected":      notPrunedWhileRejected,
+		"not rolled":    notPrunedWhileUnrolledUpdate,
 		"paused":        notPrunedWhilePaused,
 		"empty render":  emptyRender,
 		"prune off":     pruneOff,

@@ -1,11 +1,16 @@
 package e2e
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	kresource "k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -75,24 +80,99 @@ func TestRollCallAtRest(t *testing.T) {
 		w.wantComplete(8)
 	})
 	w.act(t, "a node that is held out", func(t *testing.T) {
+		files := map[string]string{"daemonset.yaml": equipped("v2", "old"), "account.yaml": account("old"), "config.yaml": plainConfig("config", "1")}
+		w.waitProven(w.deliverFiles(files), 2*time.Minute)
+		copies := w.pinned()
 		w.patchNode("node-6", `{"metadata":{"labels":{"rollcall.dev/hold":"true"}}}`)
 		w.waitRollout("node-6 is held", time.Minute, func(n *v1alpha1.NodeRollout) bool { return n.Status.Nodes.Held == 1 })
 		r := record(t, w.cluster.Client)
-		commit := w.deliver("v2")
-		w.waitProven(commit, 2*time.Minute)
-		w.waitTag("v2", but(w.nodes(), "node-6"))
-		r.wantHistory(t, []string{"node-6"}, "v1")
+		files = map[string]string{"daemonset.yaml": equipped("v3", "new"), "account.yaml": account("new"), "config.yaml": plainConfig("config", "2")}
+		w.waitProven(w.deliverFiles(files), 2*time.Minute)
+		w.waitTag("v3", but(w.nodes(), "node-6"))
 		w.waitRollout("node-6 is still held", time.Minute, func(n *v1alpha1.NodeRollout) bool {
 			return n.Status.Phase == v1alpha1.PhaseProven && n.Status.Nodes.Held == 1
 		})
 		w.waitSync("the GitSync does not claim node-6", time.Minute, func(gs *v1alpha1.GitSync) bool {
 			return strings.Contains(readyCondition(gs).Message, "is proven on every eligible node of 1 DaemonSets but for 1 held out by the label rollcall.dev/hold")
 		})
+		w.wantKept(copies, "AwaitingPods", "1 pods of DaemonSet.apps default/"+agent, "held out")
+		w.blinded(func() { w.wantKept(copies, "controller revisions could not be listed") })
+		r.wantHistory(t, []string{"node-6"}, "v2")
 		w.patchNode("node-6", `{"metadata":{"labels":{"rollcall.dev/hold":null}}}`)
-		w.waitTag("v2", w.nodes())
-		r.wantHistory(t, []string{"node-6"}, "v1", "v2")
+		w.waitTag("v3", w.nodes())
+		r.wantHistory(t, []string{"node-6"}, "v2", "v3")
 		w.wantComplete(8)
+		w.until("the account that nobody needs is gone", time.Minute, func() (bool, string) {
+			_, err := w.cluster.Client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(t.Context(), "old", metav1.GetOptions{})
+			return apierrors.IsNotFound(err), "it is there"
+		})
 	})
+}
+
+// equipped is the tutorial's DaemonSet with an account and a config of its own.
+func equipped(tag, account string) string {
+	return manifest(tag) + "      serviceAccountName: " + account + "\n      volumes: [{name: config, configMap: {name: config}}]\n"
+}
+
+func account(name string) string {
+	return "apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: " + name + "\n"
+}
+
+// pinned are the names of the pinned copies.
+func (w *world) pinned() []string {
+	w.t.Helper()
+	list, err := w.cluster.Client.CoreV1().ConfigMaps(metav1.NamespaceDefault).List(w.t.Context(), metav1.ListOptions{LabelSelector: v1alpha1.LabelPinnedFrom})
+	w.must(err, "list ConfigMaps")
+	var out []string
+	for _, cm := range list.Items {
+		out = append(out, cm.Name)
+	}
+	return out
+}
+
+// wantKept waits until passes say the words, and fails when one has taken away
+// the account old or one of the copies, which a pod still needs.
+func (w *world) wantKept(copies []string, words ...string) {
+	w.t.Helper()
+	w.poke()
+	w.waitSync(fmt.Sprintf("the poke is answered with %q", words), time.Minute, func(gs *v1alpha1.GitSync) bool {
+		unsaid := slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(readyCondition(gs).Message, word) })
+		return gs.Status.LastHandledReconcileAt == gs.Annotations[v1alpha1.AnnotationReconcileAt] && !unsaid
+	})
+	if _, err := w.cluster.Client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(w.t.Context(), "old", metav1.GetOptions{}); err != nil {
+		w.t.Errorf("a pod still runs as the ServiceAccount old: %v", err)
+	}
+	if gone := but(copies, w.pinned()...); len(gone) > 0 {
+		w.t.Errorf("a pod still reads the copies %v, and they are gone", gone)
+	}
+}
+
+// blinded starts rollcall anew while it may not list controller revisions.
+func (w *world) blinded(act func()) {
+	w.t.Helper()
+	roles := w.cluster.Client.RbacV1().ClusterRoles()
+	role, err := roles.Get(w.t.Context(), release, metav1.GetOptions{})
+	w.must(err, "get ClusterRole")
+	all := role.Rules
+	restart := func(rules []rbacv1.PolicyRule, allowed bool) {
+		w.must(w.control.Stop(), "stop rollcall")
+		role.Rules = rules
+		role, err = roles.Update(w.t.Context(), role, metav1.UpdateOptions{})
+		w.must(err, "update ClusterRole")
+		w.eventually("the role has changed", 30*time.Second, func() (bool, error) {
+			review, err := w.cluster.Client.AuthorizationV1().SubjectAccessReviews().Create(w.t.Context(), &authorizationv1.SubjectAccessReview{
+				Spec: authorizationv1.SubjectAccessReviewSpec{
+					User:               "system:serviceaccount:" + releaseNamespace + ":" + release,
+					ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: "list", Group: "apps", Resource: "controllerrevisions"},
+				},
+			}, metav1.CreateOptions{})
+			return err == nil && review.Status.Allowed == allowed, err
+		})
+		w.startController()
+	}
+	restart(slices.DeleteFunc(slices.Clone(all), func(r rbacv1.PolicyRule) bool { return slices.Contains(r.Resources, "controllerrevisions") }), false)
+	act()
+	restart(all, true)
 }
 
 // wantAbsent waits until the one absent node is that one, for that reason, in

@@ -186,6 +186,14 @@ func (w *world) deliver(tag string) string {
 	return commit
 }
 
+// deliverFiles pushes files and asks for a pass.
+func (w *world) deliverFiles(files map[string]string) string {
+	w.t.Helper()
+	commit := w.push("files", files)
+	w.poke()
+	return commit
+}
+
 // policy makes the RolloutPolicy "default".
 func (w *world) policy(spec v1alpha1.RolloutPolicySpec) {
 	w.t.Helper()

@@ -40,6 +40,11 @@ type Controller struct {
 	memory map[types.NamespacedName]*memory
 }
 
+// fleetPatience is how long the first passes wait for the fleet to be listed. A
+// pass knows what it lacks then: without it, it neither calls a commit proven nor
+// prunes, and says so.
+const fleetPatience = 10 * time.Second
+
 // Run watches GitSyncs and NodeRollouts until ctx is done.
 func (c *Controller) Run(ctx context.Context) error {
 	syncs, rollouts := c.Kinds.GitSyncInformer(), c.Kinds.NodeRolloutInformer()
@@ -55,9 +60,16 @@ func (c *Controller) Run(ctx context.Context) error {
 		if !cache.WaitForCacheSync(ctx.Done(), syncs.HasSynced, rollouts.HasSynced) {
 			return nil // ctx is done
 		}
+		c.awaitFleet(ctx)
 		return loop.Run(ctx)
 	})
 	return g.Wait()
+}
+
+func (c *Controller) awaitFleet(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, fleetPatience)
+	defer cancel()
+	c.Rollouts.Fleet.WaitForSync(ctx)
 }
 
 // onGitSync runs a pass when what is asked for changes, not when a pass wrote

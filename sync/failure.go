@@ -20,6 +20,7 @@ const (
 	ReasonProven         = "Proven"
 	ReasonRolling        = "Rolling"
 	ReasonRolloutStopped = "RolloutStopped"
+	ReasonStragglers     = "Stragglers"
 	ReasonSuspended      = "Suspended"
 	ReasonSecretNotFound = "SecretNotFound"
 	ReasonSecretInvalid  = "SecretInvalid"

@@ -96,8 +96,8 @@ func (m *Metrics) passed(gs *v1alpha1.GitSync, o *outcome) {
 		return // this pass did not get so far; what the last one said stays true
 	}
 	m.pruneBlocked.DeletePartialMatch(prometheus.Labels{"namespace": ns, "name": name})
-	for _, reason := range o.withheld {
-		m.pruneBlocked.WithLabelValues(ns, name, reason).Inc()
+	for _, c := range o.withheld {
+		m.pruneBlocked.WithLabelValues(ns, name, c.Reason).Inc()
 	}
 }
 

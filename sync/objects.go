@@ -41,16 +41,9 @@ func (s observed) brings(namespace string) bool {
 	})
 }
 
-// kept are the reasons of all objects that Git declares no more and that the
-// plan keeps.
-func (s observed) kept() []string {
-	out := []string{}
-	for _, c := range s.plan.Of(diff.Keep) {
-		if !c.Declared {
-			out = append(out, c.Reason)
-		}
-	}
-	return out
+// kept are all objects that Git declares no more and that the plan keeps.
+func (s observed) kept() []diff.Change {
+	return slices.DeleteFunc(s.plan.Of(diff.Keep), func(c diff.Change) bool { return c.Declared })
 }
 
 // observe asks the API server what it has and what it would make of the commit.
@@ -140,24 +133,48 @@ func joined(list []*apply.Error) error {
 	return errors.Join(errs...)
 }
 
-// prune deletes what Git declares no more, after proof: it is asked with what
-// the rollouts say now.
+// prune deletes what Git declares no more, after proof, and while nothing needs
+// it.
 func (c *Controller) prune(ctx context.Context, gs *v1alpha1.GitSync, s observed, o *outcome) error {
 	if len(s.input.Former) == 0 {
 		return c.endRollouts(ctx, s.set)
 	}
-	used, err := c.Rollouts.InUse(ctx, s.set.Owner)
-	if err != nil {
+	s.input.Unproven = o.proven == ""
+	if err := c.spare(ctx, &s); err != nil {
 		return err
 	}
-	s.input.InUse, s.input.Unproven = used, o.proven == ""
-	s.plan = diff.Calculate(s.input)
 	results := c.Objects.Prune(ctx, s.set.Owner, s.plan)
 	o.inventory, o.withheld = apply.Inventory(s.set, s.plan, results), s.kept()
 	for _, r := range results.Of(apply.Deleted) {
 		c.Logger.Info("pruned", "gitsync", gs.Namespace+"/"+gs.Name, "object", r.ID.String())
 	}
 	return errors.Join(joined(results.Errors()), c.endRollouts(ctx, s.set))
+}
+
+// spare plans anew with what the rollouts say now and, as long as the plan
+// deletes anything, with what is needed still: first what versions refer to,
+// then, which is a question about every pod, what the pods do.
+func (c *Controller) spare(ctx context.Context, s *observed) error {
+	s.plan = diff.Calculate(s.input)
+	if len(s.plan.Of(diff.Delete)) == 0 {
+		return nil
+	}
+	used, err := c.Rollouts.InUse(ctx, s.set.Owner)
+	if err != nil {
+		return err
+	}
+	s.input.InUse = used
+	s.plan = diff.Calculate(s.input)
+	if len(s.plan.Of(diff.Delete)) == 0 {
+		return nil
+	}
+	pods, err := c.Rollouts.Pods(ctx, s.set)
+	if err != nil {
+		return err
+	}
+	s.input.Behind, s.input.InUse = pods.Behind, slices.Concat(used, pods.Read)
+	s.plan = diff.Calculate(s.input)
+	return nil
 }
 
 // endRollouts removes the NodeRollouts of DaemonSets that Git declares no more

@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -34,9 +35,12 @@ type outcome struct {
 	// that are kept out of rollouts.
 	absent, held int32
 	inventory    *v1alpha1.Inventory
-	// withheld has the reason of every object that Git declares no more and that
-	// is kept; nil where this pass did not look.
-	withheld []string
+	// stragglers says which nodes a proven version has not reached; empty when
+	// there are none.
+	stragglers string
+	// withheld are the objects that Git declares no more and that are kept; nil
+	// where this pass did not look.
+	withheld []diff.Change
 }
 
 func newOutcome(gs *v1alpha1.GitSync) *outcome {
@@ -63,6 +67,7 @@ func (o *outcome) conflicts() []string {
 //	Git declares nothing any more ..... Ready=False, Stalled: that prunes nothing
 //	a rollout rejected or held ........ Ready=False, Stalled
 //	a rollout on its way .............. Ready=False, Reconciling
+//	proven, but not on every node ..... Ready=False, Reconciling
 //	every rollout proven .............. Ready=True
 func (o *outcome) condition() apply.Condition {
 	if o.failure != nil {
@@ -82,6 +87,10 @@ func (o *outcome) condition() apply.Condition {
 	if r, moving := o.first(func(p v1alpha1.Phase) bool { return p != v1alpha1.PhaseProven }); moving {
 		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: ReasonRolling,
 			Message: fmt.Sprintf("commit %s is applied; DaemonSet %s/%s is %s (%s)%s", short(o.commit()), r.Namespace, r.Name, r.Phase, r.Reason, o.kept())}
+	}
+	if o.stragglers != "" {
+		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: ReasonStragglers,
+			Message: fmt.Sprintf("commit %s is applied; %s%s", short(o.commit()), o.stragglers, o.kept())}
 	}
 	proven := "declares no DaemonSet"
 	if len(o.rollouts) > 0 {
@@ -108,24 +117,29 @@ func (o *outcome) exceptions() string {
 
 // emptied is whether Git declared something once and declares nothing now.
 func (o *outcome) emptied() bool {
-	return slices.Contains(o.withheld, diff.ReasonEmptyRender)
+	return slices.ContainsFunc(o.withheld, func(c diff.Change) bool { return c.Reason == diff.ReasonEmptyRender })
 }
 
-// kept counts by reason what Git declares no more and is not pruned now; empty
-// when there is nothing of that.
+// kept counts by reason what Git declares no more and is not pruned now, each
+// reason with what it means for the first such object; empty when there is
+// nothing of that.
 func (o *outcome) kept() string {
-	if len(o.withheld) == 0 {
-		return ""
-	}
-	reasons := slices.Sorted(slices.Values(o.withheld))
-	var parts []string
-	for len(reasons) > 0 {
-		n := 1
-		for n < len(reasons) && reasons[n] == reasons[0] {
-			n++
+	counts, first := map[string]int{}, map[string]string{}
+	for _, c := range o.withheld {
+		if counts[c.Reason]++; counts[c.Reason] == 1 {
+			first[c.Reason] = c.Message
 		}
-		parts = append(parts, fmt.Sprintf("%d %s", n, reasons[0]))
-		reasons = reasons[n:]
+	}
+	var parts []string
+	for _, reason := range slices.Sorted(maps.Keys(counts)) {
+		part := fmt.Sprintf("%d %s", counts[reason], reason)
+		if first[reason] != "" {
+			part += " (" + first[reason] + ")"
+		}
+		parts = append(parts, part)
+	}
+	if len(parts) == 0 {
+		return ""
 	}
 	return "; not pruned: " + strings.Join(parts, ", ")
 }

@@ -34,7 +34,7 @@ func outcomeOf(change func(*outcome)) *outcome {
 		},
 	})
 	o.fetched, o.declared, o.applied, o.proven = &v1alpha1.Commit{Commit: newCommit}, newCommit, newCommit, newCommit
-	o.rollouts, o.withheld = rollouts(v1alpha1.PhaseProven, "Proven"), []string{}
+	o.rollouts, o.withheld = rollouts(v1alpha1.PhaseProven, "Proven"), kept()
 	change(o)
 	return o
 }
@@ -49,6 +49,15 @@ func rollouts(phase v1alpha1.Phase, reason string) []v1alpha1.RolloutSummary {
 		{Namespace: "kube-system", Name: "fine", Phase: v1alpha1.PhaseProven, Reason: "Proven"},
 		{Namespace: "kube-system", Name: "agent", Phase: phase, Reason: reason},
 	}
+}
+
+// kept are objects that Git dropped and that are kept for the reasons.
+func kept(reasons ...string) []diff.Change {
+	out := []diff.Change{}
+	for _, r := range reasons {
+		out = append(out, diff.Change{Operation: diff.Keep, Reason: r})
+	}
+	return out
 }
 
 func TestCondition(t *testing.T) {
@@ -68,13 +77,20 @@ func TestCondition(t *testing.T) {
 		},
 		"what is kept is counted": {
 			func(o *outcome) {
-				o.withheld = []string{diff.ReasonInUse, diff.ReasonPruneDisabled, diff.ReasonInUse}
+				o.withheld = kept(diff.ReasonInUse, diff.ReasonPruneDisabled, diff.ReasonInUse)
+				o.withheld[0].Message, o.withheld[2].Message = "a pod reads it", "another one does"
 			},
-			apply.Condition{Ready: "True", Reason: "Proven", Message: "commit 89abcdef is applied and is proven on every eligible node of 2 DaemonSets; not pruned: 2 InUse, 1 PruneDisabled"},
+			apply.Condition{Ready: "True", Reason: "Proven", Message: "commit 89abcdef is applied and is proven on every eligible node of 2 DaemonSets; not pruned: 2 InUse (a pod reads it), 1 PruneDisabled"},
+		},
+		"proven, but not on every node": {
+			func(o *outcome) {
+				o.proven, o.stragglers, o.withheld = "", "DaemonSet kube-system/agent: 1 of 3 nodes", kept(diff.ReasonAwaitingProof)
+			},
+			apply.Condition{Ready: "False", Extra: "Reconciling", Reason: "Stragglers", Message: "commit 89abcdef is applied; DaemonSet kube-system/agent: 1 of 3 nodes; not pruned: 1 AwaitingProof"},
 		},
 		"a failure beats everything": {
 			func(o *outcome) {
-				o.gs.Spec.Suspend, o.rollouts, o.withheld = true, rollouts(v1alpha1.PhaseHeld, "Paused"), []string{diff.ReasonEmptyRender}
+				o.gs.Spec.Suspend, o.rollouts, o.withheld = true, rollouts(v1alpha1.PhaseHeld, "Paused"), kept(diff.ReasonEmptyRender)
 				o.fail(&apply.Error{Reason: apply.ReasonForbidden, Object: "Service a/b (b.yaml)", Message: "may not"})
 			},
 			apply.Condition{Ready: "False", Extra: "Reconciling", Reason: "Forbidden", Message: "Service a/b (b.yaml): Forbidden: may not"},
@@ -97,7 +113,7 @@ func TestCondition(t *testing.T) {
 		},
 		"an empty commit prunes nothing and waits for a person": {
 			func(o *outcome) {
-				o.applied, o.proven, o.rollouts, o.withheld = "", "", nil, []string{diff.ReasonEmptyRender, diff.ReasonEmptyRender}
+				o.applied, o.proven, o.rollouts, o.withheld = "", "", nil, kept(diff.ReasonEmptyRender, diff.ReasonEmptyRender)
 			},
 			apply.Condition{Ready: "False", Extra: "Stalled", Reason: "PruneBlocked", Message: "commit 89abcdef declares no object at all, so that all 2 objects are kept: " +
 				"push a commit that declares some, correct spec.source.path, or delete the GitSync and its objects by hand"},
@@ -108,7 +124,7 @@ func TestCondition(t *testing.T) {
 		},
 		"a held rollout keeps what Git dropped": {
 			func(o *outcome) {
-				o.rollouts, o.withheld = rollouts(v1alpha1.PhaseHeld, "Paused"), []string{diff.ReasonAwaitingProof}
+				o.rollouts, o.withheld = rollouts(v1alpha1.PhaseHeld, "Paused"), kept(diff.ReasonAwaitingProof)
 			},
 			apply.Condition{Ready: "False", Extra: "Stalled", Reason: "RolloutStopped", Message: "DaemonSet kube-system/agent is Held (Paused): see its NodeRollout; not pruned: 1 AwaitingProof"},
 		},

@@ -125,10 +125,11 @@ func name(gs *v1alpha1.GitSync) types.NamespacedName {
 }
 
 // summarise reads how far the rollouts are. The commit is proven when it is
-// applied and every DaemonSet runs, as its proven version, what it declares.
+// applied and every DaemonSet runs, as its proven version, what it declares, on
+// every eligible node that is not held out.
 func (c *Controller) summarise(ctx context.Context, declared *render.Declared, o *outcome) error {
-	o.rollouts = nil
-	proven := o.applied != ""
+	var rows []v1alpha1.RolloutSummary
+	proven, stragglers := o.applied != "", ""
 	for _, ds := range declared.DaemonSets {
 		if native(ds) {
 			continue
@@ -137,13 +138,30 @@ func (c *Controller) summarise(ctx context.Context, declared *render.Declared, o
 		if err != nil {
 			return err
 		}
+		rows = append(rows, row)
 		proven = proven && here
-		o.rollouts = append(o.rollouts, row)
+		if !here || stragglers != "" {
+			continue
+		}
+		if stragglers, err = c.stragglersOf(ctx, row); err != nil {
+			return err
+		}
 	}
-	if proven {
+	o.rollouts, o.stragglers = rows, stragglers
+	if proven && stragglers == "" {
 		o.proven = o.applied
 	}
 	return nil
+}
+
+// stragglersOf says which nodes the proven version of a DaemonSet has not
+// reached; empty when it has reached all.
+func (c *Controller) stragglersOf(ctx context.Context, row v1alpha1.RolloutSummary) (string, error) {
+	late, err := c.Rollouts.Stragglers(ctx, types.NamespacedName{Namespace: row.Namespace, Name: row.Name})
+	if late == "" || err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("DaemonSet %s/%s: %s", row.Namespace, row.Name, late), nil
 }
 
 // rolloutOf reads how far one rollout is, and whether what is declared is what

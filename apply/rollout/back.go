@@ -26,16 +26,7 @@ func (p *pass) goBack() {
 // come first and do not wait: a proven agent can only help. The others go as the
 // budget allows beside those that the candidate broke.
 func (p *pass) giveProven(nodes []*health.Node) {
-	for _, n := range nodes {
-		a, f := n.Agent(), p.inFlight(n)
-		if n.Present() {
-			continue
-		}
-		if f == nil || f.PodUID != a.UID {
-			p.take(n, a)
-		}
-		p.do(deletion(n, a, p.whyBack(n)))
-	}
+	p.giveUnserved(nodes)
 	free := p.budget() - p.owed()
 	for _, n := range nodes {
 		a, f := n.Agent(), p.inFlight(n)
@@ -51,6 +42,20 @@ func (p *pass) giveProven(nodes []*health.Node) {
 			continue
 		default:
 			free--
+			p.take(n, a)
+		}
+		p.do(deletion(n, a, p.whyBack(n)))
+	}
+}
+
+// giveUnserved replaces the agents that serve nobody.
+func (p *pass) giveUnserved(nodes []*health.Node) {
+	for _, n := range nodes {
+		a, f := n.Agent(), p.inFlight(n)
+		if n.Present() {
+			continue
+		}
+		if f == nil || f.PodUID != a.UID {
 			p.take(n, a)
 		}
 		p.do(deletion(n, a, p.whyBack(n)))

@@ -31,6 +31,7 @@ func TestBrokenRulesAreCaught(t *testing.T) {
 		"P3: failures are not counted":                               {"P3", countsNoFailures},
 		"P4: the gated template stays":                               {"P4", leavesGate},
 		"P5: a rejection is forgotten":                               {"P5", forgetsRejections},
+		"P9: nobody looks at the calendar":                           {"P9", isAlwaysOpen},
 		"P9: a decision says nothing":                                {"P9", isSilent},
 		"liveness: nobody asks to be woken":                          {"liveness", sleeps},
 		"liveness: nodes in flight stay so though they have arrived": {"liveness", neverLands},
@@ -157,6 +158,11 @@ func forgetsRejections(in rollout.Input) rollout.Decision {
 		d.Next.Records = slices.DeleteFunc(slices.Clone(d.Next.Records), func(r rollout.Record) bool { return r.Failed != "" })
 	}
 	return d
+}
+
+func isAlwaysOpen(in rollout.Input) rollout.Decision {
+	in.Policy.Calendar = rollout.Calendar{}
+	return rollout.Decide(in)
 }
 
 func isSilent(in rollout.Input) rollout.Decision {

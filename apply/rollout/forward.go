@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -27,13 +28,14 @@ func (p *pass) advance() {
 // forward replaces what the budget allows, and passes the wave when every node
 // of it has soaked.
 func (p *pass) forward() {
-	started := p.in.Block == nil && p.startWave()
+	b := cmp.Or(p.in.Block, p.in.Policy.Calendar.Closed(p.in.Now))
+	started := b == nil && p.startWave()
 	if p.returnHurt() {
 		return
 	}
-	if b := p.in.Block; b != nil {
+	if b != nil {
 		p.withdraw(anything)
-		p.say(Held, b.Reason, b.Message)
+		p.sayBlock(b)
 		return
 	}
 	over := len(p.unavailable()) > p.budget()
@@ -44,6 +46,16 @@ func (p *pass) forward() {
 	for started && p.passWave() {
 		started = p.startWave()
 	}
+}
+
+// sayBlock says what the rollout waits for: time, or a person.
+func (p *pass) sayBlock(b *Block) {
+	phase := Held
+	if !b.Until.IsZero() {
+		phase = Waiting
+		p.wakeAt(b.Until)
+	}
+	p.say(phase, b.Reason, b.Message)
 }
 
 // passWave takes the next step of the wave, and says whether the wave after it
@@ -126,7 +138,21 @@ func (p *pass) install() {
 		return
 	}
 	waiting := p.replaceEarlierInstall()
-	healthy, missing, moving := 0, 0, 0
+	healthy, missing, moving := p.installProgress()
+	p.say(Replacing, ReasonInstalling, fmt.Sprintf("first install: %d of %d reachable nodes healthy", healthy, healthy+missing))
+	switch {
+	case healthy > 0 && missing-p.failedRecords() <= 0 && len(p.d.Steps) == 0:
+		p.promote()
+	case waiting > 0 && waiting == moving:
+		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("first install: %d nodes wait with an earlier version because maxUnavailable (%d) is used up by nodes without an available agent; they have to recover or leave", waiting, p.budget()))
+	case healthy+moving == 0:
+		p.say(Held, ReasonNoEvidence, fmt.Sprintf("first install: none of %d reachable nodes is healthy; one that is proves it", missing))
+	}
+}
+
+// installProgress counts the reachable nodes on which the first version is
+// healthy, and those on which it is not, and may still become so.
+func (p *pass) installProgress() (healthy, missing, moving int) {
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
 		switch {
@@ -140,15 +166,7 @@ func (p *pass) install() {
 			moving++
 		}
 	}
-	p.say(Replacing, ReasonInstalling, fmt.Sprintf("first install: %d of %d reachable nodes healthy", healthy, healthy+missing))
-	switch {
-	case healthy > 0 && missing-p.failedRecords() <= 0 && len(p.d.Steps) == 0:
-		p.promote()
-	case waiting > 0 && waiting == moving:
-		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("first install: %d nodes wait with an earlier version because maxUnavailable (%d) is used up by nodes without an available agent; they have to recover or leave", waiting, p.budget()))
-	case healthy+moving == 0:
-		p.say(Held, ReasonNoEvidence, fmt.Sprintf("first install: none of %d reachable nodes is healthy; one that is proves it", missing))
-	}
+	return healthy, missing, moving
 }
 
 func (p *pass) failedRecords() int {

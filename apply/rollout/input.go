@@ -29,6 +29,8 @@ type Input struct {
 type Block struct {
 	Reason  string
 	Message string
+	// Until is when it ends by itself; zero if somebody has to act.
+	Until time.Time
 }
 
 // Live is the DaemonSet as the API server has it now.

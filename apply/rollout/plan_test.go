@@ -51,6 +51,10 @@ func drawPolicy(t *rapid.T) rollout.Policy {
 		HoldOnFailure: rapid.IntRange(0, 4).Draw(t, "hold") == 4,
 		Grace:         seconds("grace", 0, 5),
 	}
+	if rapid.IntRange(0, 3).Draw(t, "freeze") == 3 {
+		from := begin().Add(seconds("from", 0, 100))
+		p.Calendar.Freezes = []rollout.Freeze{{Start: from, End: from.Add(seconds("for", 1, 200)), Reason: "a story"}}
+	}
 	ladder := rapid.SampledFrom([][]string{{"1", "100%"}, {"100%"}, {"1", "50%", "100%"}, {"2", "3", "100%"}, {"1", "10%", "60%", "100%"}}).Draw(t, "waves")
 	for i, upTo := range ladder {
 		p.Waves = append(p.Waves, rollout.Wave{Name: fmt.Sprintf("wave-%d", i+1), UpTo: intstr.Parse(upTo), Soak: seconds("soak", 0, 15)})

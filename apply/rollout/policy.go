@@ -20,6 +20,7 @@ type Policy struct {
 	FailureBudget int
 	// HoldOnFailure leaves touched nodes as they are after a rejection.
 	HoldOnFailure bool
+	Calendar      Calendar
 	// Grace is the longest termination grace period of the versions at hand; a
 	// pulse waits that long and a little more for its old pods to go.
 	Grace time.Duration

@@ -37,6 +37,9 @@ func (p plan) String() string {
 	for _, w := range o.Policy.Waves {
 		fmt.Fprintf(&b, "wave name=%s upTo=%s soak=%s\n", w.Name, w.UpTo.String(), w.Soak)
 	}
+	for _, f := range o.Policy.Calendar.Freezes {
+		fmt.Fprintf(&b, "freeze from=%s to=%s\n", f.Start.Sub(begin()), f.End.Sub(begin()))
+	}
 	for _, l := range p.script {
 		fmt.Fprintf(&b, "+%d %s\n", l.after, l.command)
 	}
@@ -77,6 +80,7 @@ func parsePlan(text string) (plan, error) {
 
 func (p *plan) set(subject string, fields []string) error {
 	o, w := &p.options, rollout.Wave{}
+	var from, to time.Duration
 	policy := &o.Policy
 	targets := map[string]map[string]any{
 		"fleet": {"nodes": &o.Nodes, "groups": &o.Groups, "proven": &o.Proven, "readyAfter": &o.ReadyAfter, "controllerLag": &o.ControllerLag,
@@ -84,7 +88,8 @@ func (p *plan) set(subject string, fields []string) error {
 		"policy": {"maxUnavailable": &policy.MaxUnavailable, "readyFor": &policy.Health.ReadyFor, "deadline": &policy.Health.Deadline,
 			"maxRestarts": &policy.Health.MaxRestarts, "node": &policy.Health.Node, "failureBudget": &policy.FailureBudget,
 			"hold": &policy.HoldOnFailure, "grace": &policy.Grace},
-		"wave": {"name": &w.Name, "upTo": &w.UpTo, "soak": &w.Soak},
+		"wave":   {"name": &w.Name, "upTo": &w.UpTo, "soak": &w.Soak},
+		"freeze": {"from": &from, "to": &to},
 	}[subject]
 	for _, f := range fields {
 		key, value, _ := strings.Cut(f, "=")
@@ -92,11 +97,17 @@ func (p *plan) set(subject string, fields []string) error {
 			return fmt.Errorf("%s: %w", key, err)
 		}
 	}
-	if subject == "wave" {
+	switch subject {
+	case "wave":
 		policy.Waves = append(policy.Waves, w)
+	case "freeze":
+		policy.Calendar.Freezes = append(policy.Calendar.Freezes, rollout.Freeze{Start: begin().Add(from), End: begin().Add(to), Reason: "a story"})
 	}
 	return nil
 }
+
+// begin is the time at which every story begins.
+func begin() time.Time { return time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 func assign(target any, value string) (err error) {
 	switch t := target.(type) {

@@ -202,7 +202,7 @@ func (w *witness) seeDecision(in *rollout.Input, d rollout.Decision) {
 	if !slices.Contains(phases(), d.Phase) || d.Reason == "" || d.Message == "" {
 		w.accuse("P9", "a decision does not speak: %q %q %q", d.Phase, d.Reason, d.Message)
 	}
-	w.seeSteps(d)
+	w.seeSteps(in, d)
 	w.seeLosses(in, d)
 	w.seeEvidence(in, d)
 }
@@ -227,7 +227,7 @@ func phases() []rollout.Phase {
 	return []rollout.Phase{rollout.Proven, rollout.Waiting, rollout.Replacing, rollout.Soaking, rollout.Returning, rollout.Rejected, rollout.Held}
 }
 
-func (w *witness) seeSteps(d rollout.Decision) {
+func (w *witness) seeSteps(in *rollout.Input, d rollout.Decision) {
 	inFlight := func(node string) bool {
 		return slices.ContainsFunc(d.Next.InFlight, func(f rollout.InFlight) bool { return f.Node == node })
 	}
@@ -238,6 +238,8 @@ func (w *witness) seeSteps(d rollout.Decision) {
 		case s.Action == rollout.DeletePod && s.Why != rollout.ForStray && !inFlight(s.Node):
 			w.accuse("P2", "the pod on %s is deleted for %s though that is not recorded", s.Node, s.Why)
 		case s.Action != rollout.WriteTemplate:
+		case s.Gated && in.Policy.Calendar.Closed(in.Now) != nil:
+			w.accuse("P9", "a pulse is opened in a freeze")
 		case s.Gated && (len(d.Next.InFlight) == 0 || d.Next.Candidate == nil || s.Digest != d.Next.Candidate.Digest):
 			w.accuse("P4", "a pulse with %s is opened for nobody", s.Digest)
 		case !s.Gated && s.Digest != rest(d.Next):

@@ -175,7 +175,20 @@ func (p *planner) waves(ctx context.Context, ds render.DaemonSet, f *forecast) e
 	}
 	f.Waves = wavesOf(policy.Spec.Waves, f.Nodes)
 	f.limit(ds, policy)
+	f.wait(policy, time.Now())
 	return nil
+}
+
+// wait says that a rollout would not begin at once.
+func (f *forecast) wait(policy *v1alpha1.RolloutPolicy, now time.Time) {
+	calendar, err := apply.NewCalendar(policy.Spec)
+	if err != nil {
+		f.Verdict, f.Message = wouldBeHeld, fmt.Sprintf("%s: RolloutPolicy %q: %v", apply.ReasonPolicyInvalid, f.Policy, err)
+		return
+	}
+	if b := calendar.Closed(now); b != nil && f.Verdict == willRoll {
+		f.Message = b.Reason + ": " + b.Message
+	}
 }
 
 // limit resolves how many nodes may be without their agent: the DaemonSet's own

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // policies name time zones, and images have no database of them
 
 	"github.com/spf13/cobra"
 )

@@ -19,13 +19,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/uuid"
-	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/discovery/cached/memory"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/client-go/tools/record"
@@ -63,7 +59,7 @@ func (p *process) build() error {
 	if err != nil {
 		return err
 	}
-	objects, err := newApplier(p.config, p.logger)
+	objects, err := apply.NewApplier(p.config, p.logger)
 	if err != nil {
 		return err
 	}
@@ -208,18 +204,4 @@ func (p *process) act(ctx, leading context.Context) error {
 	leaving, cancel := context.WithTimeout(leading, grace)
 	defer cancel()
 	return errors.Join(err, p.syncs.Rollouts.Leave(leaving))
-}
-
-// newApplier makes what applies objects of every kind that the cluster serves.
-func newApplier(config *rest.Config, logger *slog.Logger) (*apply.Applier, error) {
-	client, err := dynamic.NewForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("make client: %w", err)
-	}
-	kinds, err := discovery.NewDiscoveryClientForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("make client: %w", err)
-	}
-	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(kinds))
-	return &apply.Applier{Dynamic: client, Mapper: mapper, Logger: logger}, nil
 }

@@ -62,6 +62,12 @@ func (f *Fleet) WaitForSync(ctx context.Context) bool {
 	return cache.WaitForCacheSync(ctx.Done(), f.nodes.HasSynced, f.pods.HasSynced, f.revisions.HasSynced, f.daemonSet.HasSynced)
 }
 
+// Synced is whether every informer has listed once. Before that, what is missing
+// here may well exist.
+func (f *Fleet) Synced() bool {
+	return f.nodes.HasSynced() && f.pods.HasSynced() && f.revisions.HasSynced() && f.daemonSet.HasSynced()
+}
+
 // Notify calls changed with the namespace and name of a DaemonSet whenever one
 // of its pods, its revisions or itself changes, and with two empty strings when
 // a node changes in a way that matters to every DaemonSet. Gated is whether what

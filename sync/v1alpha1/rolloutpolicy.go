@@ -59,6 +59,21 @@ type RolloutPolicySpec struct {
 	// +optional
 	Health HealthSpec `json:"health,omitempty"`
 
+	// Windows are the times at which nodes may be given the candidate; at any
+	// time without them. Nodes that have begun end outside of them too, soaks go
+	// on, and what failed goes back at any time.
+	// +kubebuilder:validation:MaxItems=20
+	// +listType=atomic
+	// +optional
+	Windows []Window `json:"windows,omitempty"`
+
+	// Freezes are times at which no node is given the candidate. A freeze beats a
+	// window.
+	// +kubebuilder:validation:MaxItems=50
+	// +listType=atomic
+	// +optional
+	Freezes []Freeze `json:"freezes,omitempty"`
+
 	// OnFailure says what happens to touched nodes when the candidate is
 	// rejected: return gives them the proven template again, hold leaves them
 	// for a person to look at.
@@ -88,6 +103,42 @@ type Wave struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,9})?(ms|s|m|h))+$') && duration(self) <= duration('168h')",message="soak must be a duration between 0s and 168h, such as 5m"
 	// +optional
 	Soak metav1.Duration `json:"soak,omitempty"`
+}
+
+// Window opens by a schedule.
+type Window struct {
+	// Schedule is when it opens: five fields of cron, such as "0 9 * * MON-THU".
+	// An opening that the clock skips when summer time begins does not take
+	// place.
+	// +kubebuilder:validation:MaxLength=100
+	// +kubebuilder:validation:XValidation:rule="self.matches('^ *[^ @=]+( +[^ =]+){4} *$')",message="schedule must have the five fields of cron: minute, hour, day of month, month, day of week"
+	Schedule string `json:"schedule"`
+
+	// Duration is how long it stays open. From 1m to 168h.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,9})?(ms|s|m|h))+$') && duration(self) >= duration('1m') && duration(self) <= duration('168h')",message="duration must be a duration between 1m and 168h, such as 8h"
+	Duration metav1.Duration `json:"duration"`
+
+	// TimeZone of the schedule, by its name in the IANA database.
+	// +kubebuilder:default="UTC"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +optional
+	TimeZone string `json:"timeZone,omitempty"`
+}
+
+// Freeze is one span of time.
+//
+// +kubebuilder:validation:XValidation:rule="self.start < self.end",message="end must be later than start"
+type Freeze struct {
+	Start metav1.Time `json:"start"`
+	// End does not belong to it.
+	End metav1.Time `json:"end"`
+	// Reason is shown to whoever waits.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=200
+	Reason string `json:"reason"`
 }
 
 // HealthSpec is what a node must show after its agent was replaced.
