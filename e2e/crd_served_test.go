@@ -138,7 +138,7 @@ func testColumns(t *testing.T, c *cluster.Cluster) {
 		"namespaces/default/noderollouts": {
 			"Name=agent", "Phase=Held", "Reason=Paused", "Wave=early", "Eligible=9", "Present=8", "Candidate=2", "Healthy=1", "Failed=1", "Since=60m", "Message (wide)=paused with 2 of 9",
 		},
-		"rolloutpolicies": {"Name=default", "Waves=canary rest", "Max-Unavailable=3", "On-Failure=return"},
+		"rolloutpolicies": {"Name=default", "First-Wave=canary", "Max-Unavailable=3", "On-Failure=return"},
 	} {
 		if d := cmp.Diff(want, columns(t, c, plural)); d != "" {
 			t.Errorf("%s (-want +got):\n%s", plural, d)

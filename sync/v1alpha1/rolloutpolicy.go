@@ -9,7 +9,7 @@ import (
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,shortName=rpol,path=rolloutpolicies,categories=rollcall
-// +kubebuilder:printcolumn:name="Waves",type=string,JSONPath=`.spec.waves[*].name`
+// +kubebuilder:printcolumn:name="First-Wave",type=string,JSONPath=`.spec.waves[0].name`
 // +kubebuilder:printcolumn:name="Max-Unavailable",type=string,JSONPath=`.spec.maxUnavailable`
 // +kubebuilder:printcolumn:name="On-Failure",type=string,JSONPath=`.spec.onFailure`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
