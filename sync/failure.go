@@ -98,8 +98,10 @@ func newFailure(err error) *Failure {
 	var fromApply *apply.Error
 	rendered := render.List(err)
 	switch {
-	case errors.As(err, &failure):
+	case errors.As(err, &failure) && len(each(err)) == 1:
 		return failure
+	case failure != nil:
+		out.Reason = failure.Reason
 	case errors.As(err, &fromGit):
 		out.Reason = string(fromGit.Reason)
 	case len(rendered) > 0:

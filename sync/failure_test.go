@@ -26,14 +26,15 @@ func TestNewFailure(t *testing.T) {
 		err  error
 		want said
 	}{
-		"of git":                    {fromGit, said{"GitUnreachable", "https://git.example.com/a.git refs/heads/main: no"}},
-		"of git, wrapped":           {fmt.Errorf("fetch: %w", fromGit), said{"GitUnreachable", "fetch: https://git.example.com/a.git refs/heads/main: no"}},
-		"of render":                 {fromRender, said{"InvalidYAML", "a.yaml:3: no"}},
-		"of render, several":        {render.Errors{fromRender, {Reason: render.DuplicateObject, File: "b.yaml", Message: "twice"}}, said{"InvalidYAML", "a.yaml:3: no; b.yaml: twice"}},
-		"of apply":                  {fromApply, said{"Forbidden", "Service a/b (b.yaml): Forbidden: no"}},
-		"of apply, several":         {errors.Join(fromApply, &apply.Error{Reason: apply.ReasonConflict, Object: "x", Message: "y"}), said{"Forbidden", "Service a/b (b.yaml): Forbidden: no; x: Conflict: y"}},
-		"of git and then of apply":  {errors.Join(fromGit, fromApply), said{"GitUnreachable", "https://git.example.com/a.git refs/heads/main: no; Service a/b (b.yaml): Forbidden: no"}},
-		"with a reason of its own":  {fmt.Errorf("read: %w", &Failure{Reason: ReasonSecretNotFound, Message: "no Secret"}), said{"SecretNotFound", "no Secret"}},
+		"of git":                   {fromGit, said{"GitUnreachable", "https://git.example.com/a.git refs/heads/main: no"}},
+		"of git, wrapped":          {fmt.Errorf("fetch: %w", fromGit), said{"GitUnreachable", "fetch: https://git.example.com/a.git refs/heads/main: no"}},
+		"of render":                {fromRender, said{"InvalidYAML", "a.yaml:3: no"}},
+		"of render, several":       {render.Errors{fromRender, {Reason: render.DuplicateObject, File: "b.yaml", Message: "twice"}}, said{"InvalidYAML", "a.yaml:3: no; b.yaml: twice"}},
+		"of apply":                 {fromApply, said{"Forbidden", "Service a/b (b.yaml): Forbidden: no"}},
+		"of apply, several":        {errors.Join(fromApply, &apply.Error{Reason: apply.ReasonConflict, Object: "x", Message: "y"}), said{"Forbidden", "Service a/b (b.yaml): Forbidden: no; x: Conflict: y"}},
+		"of git and then of apply": {errors.Join(fromGit, fromApply), said{"GitUnreachable", "https://git.example.com/a.git refs/heads/main: no; Service a/b (b.yaml): Forbidden: no"}},
+		"with a reason of its own": {fmt.Errorf("read: %w", &Failure{Reason: ReasonSecretNotFound, Message: "no Secret"}), said{"SecretNotFound", "no Secret"}},
+		"with a reason of its own, and then of apply": {errors.Join(&Failure{Reason: ReasonSecretNotFound, Message: "no Secret"}, fromApply), said{"SecretNotFound", "no Secret; Service a/b (b.yaml): Forbidden: no"}},
 		"of a deadline":             {fmt.Errorf("get: %w", context.DeadlineExceeded), said{"Unavailable", "get: context deadline exceeded"}},
 		"of something else":         {errors.New("boom"), said{"Failed", "boom"}},
 		"of git because of a limit": {&git.Error{Reason: git.LimitExceeded, Message: "big"}, said{"LimitExceeded", "big"}},
