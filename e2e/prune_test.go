@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -68,6 +69,14 @@ func prunedAfterProof(n *tenant) {
 	if message := readyCondition(gs).Message; strings.Contains(message, "not pruned") {
 		n.t.Errorf("everything is pruned, and the message is %q", message)
 	}
+	n.eventually("rollcall_prune_blocked is over", func(context.Context) (string, error) {
+		for _, s := range n.w.samples(n.t)["rollcall_prune_blocked"] {
+			if s.labels["namespace"] == n.namespace {
+				return fmt.Sprint(s), nil
+			}
+		}
+		return "", nil
+	})
 }
 
 // lists is whether the inventory has a ConfigMap of that name.

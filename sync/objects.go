@@ -41,9 +41,16 @@ func (s observed) brings(namespace string) bool {
 	})
 }
 
-// kept are all objects that Git declares no more and that the plan keeps.
+// kept are all objects that Git declares no more and that the plan keeps; never
+// nil, for that is a pass that did not look.
 func (s observed) kept() []diff.Change {
-	return slices.DeleteFunc(s.plan.Of(diff.Keep), func(c diff.Change) bool { return c.Declared })
+	out := []diff.Change{}
+	for _, c := range s.plan.Of(diff.Keep) {
+		if !c.Declared {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 // observe asks the API server what it has and what it would make of the commit.
