@@ -66,6 +66,16 @@ func secretProblem(o *unstructured.Unstructured) *diff.Problem {
 	return nil
 }
 
+// reservedProblem refuses the ConfigMaps that rollcall keeps its own state in: a
+// repository that writes them could call any version proven.
+func reservedProblem(o *unstructured.Unstructured) *diff.Problem {
+	own := strings.HasSuffix(o.GetName(), stateSuffix) || strings.HasSuffix(o.GetName(), declaredSuffix)
+	if !own || o.GroupVersionKind().GroupKind() != (schema.GroupKind{Kind: "ConfigMap"}) {
+		return nil
+	}
+	return &diff.Problem{Reason: ReasonInvalid, Message: fmt.Sprintf("rollcall keeps its own state in ConfigMaps named *%s and *%s: give it another name", stateSuffix, declaredSuffix)}
+}
+
 func isSecret(o *unstructured.Unstructured) bool {
 	return o.GroupVersionKind().GroupKind() == schema.GroupKind{Kind: "Secret"}
 }
@@ -117,7 +127,7 @@ func (a *Applier) locate(set Set) []located {
 		switch {
 		case err == nil:
 			l.object = prepared(o.Unstructured, set, l.namespaced())
-			l.problem = cmp.Or(l.misplaced(l.namespaced()), secretProblem(l.object))
+			l.problem = cmp.Or(l.misplaced(l.namespaced()), reservedProblem(l.object), secretProblem(l.object))
 		case meta.IsNoMatchError(err) && defined:
 			l.object = prepared(o.Unstructured, set, namespaced)
 			l.problem = l.misplaced(namespaced)
