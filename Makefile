@@ -12,6 +12,9 @@ SHELL := bash
 
 # How many runs each property gets in `make test`.
 RAPID_CHECKS ?= 10000
+# Where each property begins to draw, so that one commit has one verdict. 0 draws
+# others each time: make properties RAPID_SEED=0
+RAPID_SEED ?= 1
 # Keep the cluster of `make demo` until Ctrl-C: make demo KEEP=1
 KEEP ?=
 # What `make bench` and `make e2e` run.
@@ -71,7 +74,7 @@ unit: ## Run the tests of the root module, with the race detector where there is
 
 .PHONY: properties
 properties: ## Run each property RAPID_CHECKS times
-	go test -count=1 -timeout 60m $(PROPERTIES) -rapid.checks=$(RAPID_CHECKS)
+	go test -count=1 -timeout 60m $(PROPERTIES) -rapid.checks=$(RAPID_CHECKS) -rapid.seed=$(RAPID_SEED)
 
 .PHONY: alerts
 alerts: bin/promtool ## Prove that every alert of the chart fires and clears
