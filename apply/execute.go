@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,22 +17,32 @@ import (
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
-// execute takes the steps of a recorded decision, in their order. It stops at
-// the first error, and when the decision is no longer fresh: the next decision
-// repeats what is left. A process that was stopped and goes on must not do what
-// another leader has taken back meanwhile, which waits for longer than that.
+// execute takes the steps of a recorded decision, in their order. One that is
+// refused keeps no other one waiting; the next decision repeats what is left. It
+// stops when the decision is no longer fresh: a process that was stopped and goes
+// on must not do what another leader has taken back meanwhile, which waits for
+// longer than that.
 func (r *Rollouts) execute(ctx context.Context, v *view, d rollout.Decision) error {
+	var errs []error
+	var conflict error
 	for _, s := range d.Steps {
 		if age := time.Since(v.input.Now); age > rollout.Fresh {
 			r.Logger.Info("decide again", "daemonset", v.key.String(), "age", age.String())
-			return nil
+			break
 		}
-		if err := r.step(ctx, v, s); err != nil {
-			return err
+		switch err := r.step(ctx, v, s); {
+		case err == nil:
+			r.Metrics.stepped(v.key, s)
+		case apierrors.IsConflict(err):
+			conflict = err // somebody else wrote: look again, and say nothing of it
+		default:
+			errs = append(errs, err)
 		}
-		r.Metrics.stepped(v.key, s)
 	}
-	return nil
+	if len(errs) == 0 {
+		return conflict
+	}
+	return errors.Join(errs...)
 }
 
 func (r *Rollouts) step(ctx context.Context, v *view, s rollout.Step) error {

@@ -29,6 +29,9 @@ func newAgent(p *corev1.Pod) health.Agent {
 			a.Ready, a.ReadySince = c.Status == corev1.ConditionTrue, c.LastTransitionTime.Time
 		}
 	}
+	if a.ReadySince.Before(a.Created) {
+		a.ReadySince = a.Created // the node's clock is behind: no pod is Ready before it exists
+	}
 	for _, c := range statuses(p) {
 		a.Restarts += c.RestartCount
 	}
