@@ -45,35 +45,75 @@ func BuiltInPolicy() v1alpha1.RolloutPolicySpec {
 	}
 }
 
-// policy is a policy with the keys that its waves are spread over.
-type policy struct {
-	rollout.Policy
-	groupBy []string
+// builtIn is the name of BuiltInPolicy, which no object can have.
+const builtIn = "built-in policy"
+
+// chosen is the policy that a rollout goes by, as it is recorded while one is
+// under way: with the waves that the rollout started with.
+type chosen struct {
+	Name string                     `json:"name"`
+	Spec v1alpha1.RolloutPolicySpec `json:"spec"`
 }
 
-// policyFor finds the policy of a declared version. A named policy that does
-// not exist is a block, with the built-in one to hold by, and so is one that
-// cannot be read.
-func (r *Rollouts) policyFor(ctx context.Context, want *declared) (policy, *rollout.Block, error) {
+// waves are those that the rollout started with; nil when none is under way.
+func (c *chosen) waves() []rollout.Wave {
+	if c == nil {
+		return nil
+	}
+	return wavesOf(c.Spec)
+}
+
+// keep is what to record of the policy for a rollout with these waves.
+func (c chosen) keep(waves []rollout.Wave) *chosen {
+	if waves == nil {
+		return nil
+	}
+	c.Spec.Waves = nil
+	for _, w := range waves {
+		c.Spec.Waves = append(c.Spec.Waves, v1alpha1.Wave{Name: w.Name, UpTo: w.UpTo, Soak: metav1.Duration{Duration: w.Soak}})
+	}
+	return &c
+}
+
+// policyFor finds the policy of a declared version:
+//
+//	it exists ................................. as it is now
+//	the rollout under way went by it .......... block, and as it was last
+//	it is named ............................... block, and the built-in one to hold by
+//	it is not ................................. the built-in one
+//
+// started is what is recorded of the rollout under way; nil if there is none.
+func (r *Rollouts) policyFor(ctx context.Context, want *declared, started *chosen) (chosen, *rollout.Block, error) {
 	name, named := DefaultPolicyName, false
 	if want != nil && want.Policy != "" {
 		name, named = want.Policy, true
 	}
 	found, err := r.Kinds.RolloutPolicies().Get(ctx, name, metav1.GetOptions{})
 	switch {
-	case apierrors.IsNotFound(err) && named:
-		return newPolicy("built-in", BuiltInPolicy(), want), &rollout.Block{Reason: ReasonPolicyNotFound,
+	case err == nil:
+		return chosen{name, found.Spec}, nil, nil
+	case !apierrors.IsNotFound(err):
+		return chosen{}, nil, fmt.Errorf("get rolloutpolicy %s: %w", name, err)
+	case started != nil && started.Name == name:
+		return *started, &rollout.Block{Reason: ReasonPolicyNotFound,
+			Message: fmt.Sprintf("RolloutPolicy %q, by which the rollout under way goes, does not exist any more: create it again, or push another commit; returns go on", name)}, nil
+	case named:
+		return chosen{builtIn, BuiltInPolicy()}, &rollout.Block{Reason: ReasonPolicyNotFound,
 			Message: fmt.Sprintf("RolloutPolicy %q does not exist: create it, or name another in the annotation %s or in the GitSync's spec.policy", name, v1alpha1.AnnotationPolicy)}, nil
-	case apierrors.IsNotFound(err):
-		return newPolicy("built-in", BuiltInPolicy(), want), nil, nil
-	case err != nil:
-		return policy{}, nil, fmt.Errorf("get rolloutpolicy %s: %w", name, err)
+	default:
+		return chosen{builtIn, BuiltInPolicy()}, nil, nil
 	}
-	p := newPolicy(name, found.Spec, want)
-	if p.Calendar, err = NewCalendar(found.Spec); err != nil {
-		return p, &rollout.Block{Reason: ReasonPolicyInvalid, Message: fmt.Sprintf("RolloutPolicy %q: %v: correct it; nothing moves forward until then, returns go on", name, err)}, nil
+}
+
+// read turns the policy into what Decide goes by. What the API server could not
+// check of it, and is wrong, is a block.
+func (c chosen) read(want *declared) (rollout.Policy, *rollout.Block) {
+	p := newPolicy(c.Name, c.Spec, want)
+	var err error
+	if p.Calendar, err = NewCalendar(c.Spec); err != nil {
+		return p, &rollout.Block{Reason: ReasonPolicyInvalid, Message: fmt.Sprintf("RolloutPolicy %q: %v: correct it; nothing moves forward until then, returns go on", c.Name, err)}
 	}
-	return p, nil, nil
+	return p, nil
 }
 
 // surgeBlock holds a DaemonSet whose own maxUnavailable is zero: a node is without
@@ -86,9 +126,10 @@ func surgeBlock(want *declared) *rollout.Block {
 		Message: "the DaemonSet's own maxUnavailable is 0: no node may be without its agent, and this version of rollcall cannot surge; set updateStrategy.rollingUpdate.maxUnavailable to 1 or more in Git, take it out, or leave the DaemonSet to Kubernetes by the annotation " + v1alpha1.AnnotationRollout + ": " + v1alpha1.RolloutNative}
 }
 
-func newPolicy(name string, spec v1alpha1.RolloutPolicySpec, want *declared) policy {
-	out := policy{groupBy: spec.GroupBy, Policy: rollout.Policy{
+func newPolicy(name string, spec v1alpha1.RolloutPolicySpec, want *declared) rollout.Policy {
+	out := rollout.Policy{
 		Name:           name,
+		Waves:          wavesOf(spec),
 		MaxUnavailable: intstr.FromInt32(1),
 		FailureBudget:  int(spec.Health.FailureBudget),
 		HoldOnFailure:  spec.OnFailure == v1alpha1.OnFailureHold,
@@ -98,15 +139,20 @@ func newPolicy(name string, spec v1alpha1.RolloutPolicySpec, want *declared) pol
 			MaxRestarts: spec.Health.MaxRestarts,
 			Node:        spec.Health.Node == nil || *spec.Health.Node,
 		},
-	}}
+	}
 	if spec.MaxUnavailable != nil {
 		out.MaxUnavailable = *spec.MaxUnavailable
 	}
-	for _, w := range spec.Waves {
-		out.Waves = append(out.Waves, rollout.Wave{Name: w.Name, UpTo: w.UpTo, Soak: w.Soak.Duration})
-	}
 	if want != nil && want.MaxUnavailable != "" {
 		out.MaxUnavailable = intstr.Parse(want.MaxUnavailable)
+	}
+	return out
+}
+
+func wavesOf(spec v1alpha1.RolloutPolicySpec) []rollout.Wave {
+	out := make([]rollout.Wave, 0, len(spec.Waves))
+	for _, w := range spec.Waves {
+		out = append(out, rollout.Wave{Name: w.Name, UpTo: w.UpTo, Soak: w.Soak.Duration})
 	}
 	return out
 }

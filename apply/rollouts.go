@@ -65,6 +65,7 @@ type view struct {
 	stateMap  *corev1.ConfigMap
 	book      book
 	revisions revisions
+	policy    chosen
 	input     rollout.Input
 	// untaken is why the last steps could not be taken; zero when they were.
 	untaken problem
@@ -179,17 +180,18 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 	if v.revisions, err = newRevisions(r.Fleet.Revisions(v.live.UID), &v.live.Spec.Template, v.digestOf); err != nil {
 		return err
 	}
-	p, block, err := r.policyFor(ctx, v.want)
-	if err != nil {
+	var gone *rollout.Block
+	if v.policy, gone, err = r.policyFor(ctx, v.want, v.recorded.Policy); err != nil {
 		return err
 	}
+	p, invalid := v.policy.read(v.want)
 	p.Grace = v.book.templates.grace()
 	rest := v.live.Spec.Template
 	if proven := v.rollout.Status.Proven; proven != nil {
 		rest = v.book.templates[proven.Digest]
 	}
 	placement := watch.NewPlacement(&rest)
-	block = cmp.Or(block, surgeBlock(v.want))
+	block := cmp.Or(gone, invalid, surgeBlock(v.want))
 	if block == nil && v.want != nil {
 		block = r.placementBlock(placement, v.want)
 	}
@@ -198,7 +200,7 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 		want, block = fromVersion(v.rollout.Status.Candidate), handedOver(v.live)
 	}
 	v.input = rollout.Input{
-		Policy: p.Policy,
+		Policy: p,
 		State:  state,
 		Want:   want,
 		Paused: v.rollout.Spec.Paused,
@@ -211,7 +213,7 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 			Observed: v.live.Status.ObservedGeneration >= v.live.Generation,
 			Revision: v.revisions.live,
 		},
-		Fleet: r.Written.overlay(r.Fleet.Nodes(v.live.UID, placement, p.groupBy, v.digest)),
+		Fleet: r.Written.overlay(r.Fleet.Nodes(v.live.UID, placement, v.policy.Spec.GroupBy, v.digest)),
 		Now:   now,
 	}
 	return nil

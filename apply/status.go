@@ -35,7 +35,7 @@ func (r *Rollouts) record(ctx context.Context, v *view, d rollout.Decision, stat
 // and that of the version which the status still calls proven: after a crash
 // before the status is written, that is the one to hold.
 func (v *view) nextRecorded(d rollout.Decision) recorded {
-	out := recorded{Templates: templates{}, Records: d.Next.Records, Owed: d.Next.Owed, Candidate: d.Next.About}
+	out := recorded{Templates: templates{}, Records: d.Next.Records, Owed: d.Next.Owed, Candidate: d.Next.About, Policy: v.policy.keep(d.Next.Waves)}
 	for _, version := range []*rollout.Version{d.Next.Proven, d.Next.Candidate, fromVersion(v.rollout.Status.Proven)} {
 		if version == nil {
 			continue
@@ -53,7 +53,7 @@ func stateOf(n *v1alpha1.NodeRollout, rec recorded) rollout.State {
 	s := n.Status
 	out := rollout.State{
 		HandledRetry: s.HandledRetry, Proven: fromVersion(s.Proven), Candidate: fromVersion(s.Candidate),
-		Records: rec.Records, About: rec.Candidate, Owed: rec.Owed,
+		Records: rec.Records, About: rec.Candidate, Owed: rec.Owed, Waves: rec.Policy.waves(),
 	}
 	if s.Wave != nil {
 		out.Wave, out.WaveStarted = int(s.Wave.Index)-1, s.Wave.StartedAt.Time
@@ -76,7 +76,7 @@ func (v *view) status(d rollout.Decision) v1alpha1.NodeRolloutStatus {
 		Reason:             d.Reason,
 		Message:            d.Message,
 		Since:              old.Since,
-		Wave:               v.wave(d),
+		Wave:               wave(d),
 		Nodes:              counts(d.Counts),
 		Proven:             v.version(d.Next.Proven),
 		Candidate:          v.version(d.Next.Candidate),
@@ -101,13 +101,11 @@ func (v *view) status(d rollout.Decision) v1alpha1.NodeRolloutStatus {
 	return out
 }
 
-func (v *view) wave(d rollout.Decision) *v1alpha1.WaveStatus {
-	if d.Next.Candidate == nil || d.Next.Proven == nil {
+func wave(d rollout.Decision) *v1alpha1.WaveStatus {
+	if d.Waves == 0 {
 		return nil
 	}
-	waves := v.input.Policy.Waves
-	i := min(d.Next.Wave, len(waves)-1)
-	out := &v1alpha1.WaveStatus{Name: waves[i].Name, Index: int32(i + 1), Of: int32(len(waves))} //nolint:gosec // at most 20 waves
+	out := &v1alpha1.WaveStatus{Name: d.Wave.Name, Index: int32(d.Next.Wave + 1), Of: int32(d.Waves)} //nolint:gosec // at most 20 waves
 	if !d.Next.WaveStarted.IsZero() {
 		out.StartedAt = metav1.NewTime(d.Next.WaveStarted).Rfc3339Copy()
 	}

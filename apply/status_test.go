@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/rollcall-dev/rollcall/apply/rollout"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
@@ -19,8 +20,8 @@ func TestStateSurvivesItsRecording(t *testing.T) {
 	t.Parallel()
 	var state rollout.State
 	fill(reflect.ValueOf(&state).Elem(), time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC))
-	v := &view{rollout: &v1alpha1.NodeRollout{}, input: rollout.Input{Policy: rollout.Policy{Waves: make([]rollout.Wave, 9)}}}
-	d := rollout.Decision{Phase: rollout.Replacing, Next: state}
+	v := &view{rollout: &v1alpha1.NodeRollout{}}
+	d := rollout.Decision{Phase: rollout.Replacing, Next: state, Waves: 9}
 	next := v.nextRecorded(d)
 	read := recorded{Candidate: next.Candidate}
 	for i, p := range next.parts() {
@@ -50,8 +51,12 @@ func fill(v reflect.Value, at time.Time) {
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 		fill(v.Index(0), at)
 	case reflect.Struct:
-		if v.Type() == reflect.TypeFor[time.Time]() {
+		switch v.Type() {
+		case reflect.TypeFor[time.Time]():
 			v.Set(reflect.ValueOf(at))
+			return
+		case reflect.TypeFor[intstr.IntOrString]():
+			v.Set(reflect.ValueOf(intstr.FromString("30%")))
 			return
 		}
 		for i := range v.NumField() {
@@ -61,7 +66,7 @@ func fill(v reflect.Value, at time.Time) {
 		v.SetString("sha256:" + v.Type().Name())
 	case reflect.Bool:
 		v.SetBool(true)
-	case reflect.Int:
+	case reflect.Int, reflect.Int64:
 		v.SetInt(3)
 	default:
 		panic("a kind that states have not had so far: " + v.Kind().String())

@@ -28,6 +28,7 @@ const (
 	keySpellings = "spellings.json"
 	keyRecords   = "records.json"
 	keyOwed      = "owed.json"
+	keyPolicy    = "policy.json"
 	keyCandidate = "candidate"
 	keyDeclared  = "declared.json"
 )
@@ -51,6 +52,8 @@ type recorded struct {
 	Spellings []spelling
 	Records   []rollout.Record
 	Owed      []rollout.Owed
+	// Policy is the one by which the rollout goes; nil while none is under way.
+	Policy *chosen
 	// Candidate is the digest that the records are about.
 	Candidate string
 }
@@ -62,7 +65,7 @@ type part struct {
 }
 
 func (r *recorded) parts() []part {
-	return []part{{keyTemplates, &r.Templates}, {keySpellings, &r.Spellings}, {keyRecords, &r.Records}, {keyOwed, &r.Owed}}
+	return []part{{keyTemplates, &r.Templates}, {keySpellings, &r.Spellings}, {keyRecords, &r.Records}, {keyOwed, &r.Owed}, {keyPolicy, &r.Policy}}
 }
 
 // store reads and writes the ConfigMaps of one NodeRollout.
@@ -104,6 +107,9 @@ func (s store) recorded(ctx context.Context) (recorded, *corev1.ConfigMap, error
 	}
 	out := recorded{Templates: templates{}, Candidate: cm.Data[keyCandidate]}
 	for _, p := range out.parts() {
+		if _, known := cm.Data[p.key]; !known && p.key == keyPolicy {
+			continue // written by a version that did not record it
+		}
 		if err := json.Unmarshal([]byte(cm.Data[p.key]), p.value); err != nil {
 			return recorded{}, nil, fmt.Errorf("decode configmap %s/%s key %s: %w", cm.Namespace, cm.Name, p.key, err)
 		}

@@ -153,7 +153,7 @@ func (p *pass) sayBack(left int) {
 func (p *pass) atRest() {
 	if p.goal == goalRest && len(p.next.InFlight) == 0 {
 		p.owe()
-		p.next.Records = slices.DeleteFunc(p.next.Records, func(r Record) bool { return !r.KeptOut })
+		p.forgetWaves()
 	}
 	revision := p.in.Live.Revision
 	if revision == "" {

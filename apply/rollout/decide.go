@@ -124,7 +124,7 @@ func (p *pass) answerRetry() {
 // restart begins the waves anew.
 func (p *pass) restart() {
 	p.owe()
-	p.next.Wave, p.next.WaveStarted, p.next.Records = 0, time.Time{}, nil
+	p.next.Waves, p.next.Wave, p.next.WaveStarted, p.next.Records = nil, 0, time.Time{}, nil
 }
 
 // owe remembers of waves that are about to be forgotten on which nodes their

@@ -54,6 +54,10 @@ type Decision struct {
 	Reason  string
 	Message string
 	Counts  Counts
+	// Wave is the one in progress, the zero one when there is none, and Waves is of
+	// how many.
+	Wave  Wave
+	Waves int
 	// Failing are failed nodes first, then those of the roll call, by name.
 	Failing []health.Problem
 	// Wake is when to decide again without an event; zero for never.

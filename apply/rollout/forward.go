@@ -204,7 +204,7 @@ func (p *pass) replaceEarlierInstall() (waiting int) {
 }
 
 func (p *pass) waveName() string {
-	return p.in.Policy.Waves[min(p.next.Wave, len(p.in.Policy.Waves)-1)].Name
+	return p.waves()[p.next.Wave].Name
 }
 
 // short names a version for a message.

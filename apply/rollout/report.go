@@ -14,6 +14,10 @@ const maxFailing = 20
 func (p *pass) report() {
 	p.count()
 	p.listFailing()
+	if p.next.Candidate != nil && p.next.Proven != nil {
+		waves := p.waves()
+		p.d.Wave, p.d.Waves = waves[p.next.Wave], len(waves)
+	}
 	if p.d.Phase == "" {
 		p.sayDefault()
 	}

@@ -1,6 +1,7 @@
 package rollout_test
 
 import (
+	stdcmp "cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -71,11 +72,8 @@ func (n *narrator) hear(f sim.Fact) {
 }
 
 func (n *narrator) decision(f sim.Fact) {
-	d, c, waves := f.Decision, f.Decision.Counts, f.Input.Policy.Waves
-	wave := "-"
-	if d.Next.Candidate != nil && d.Next.Proven != nil {
-		wave = waves[min(d.Next.Wave, len(waves)-1)].Name
-	}
+	d, c := f.Decision, f.Decision.Counts
+	wave := stdcmp.Or(d.Wave.Name, "-")
 	counts := fmt.Sprintf("%d/%d new, %d healthy, %d failed, %d down", c.Candidate, c.Eligible, c.Healthy, c.Failed, c.Unavailable)
 	line := strings.TrimRight(fmt.Sprintf("%-9s %-17s %-7s %-43s %s", d.Phase, d.Reason, wave, counts, steps(d.Steps)), " ")
 	if line == n.line {

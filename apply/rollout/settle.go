@@ -12,9 +12,11 @@ import (
 func (p *pass) settle() {
 	if p.next.About != p.candidate() {
 		p.owe()
-		p.next.Records = slices.DeleteFunc(p.next.Records, func(r Record) bool { return !r.KeptOut })
+		p.forgetWaves()
 	}
-	p.fitWaves()
+	if p.next.Candidate != nil && p.next.Wave >= len(p.waves()) {
+		p.restart() // of what waves there were is not recorded
+	}
 	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, p.arrived)
 	p.next.Records = slices.DeleteFunc(p.next.Records, p.over)
 	p.next.Owed = slices.DeleteFunc(p.next.Owed, p.paid)
@@ -29,20 +31,11 @@ func (p *pass) settle() {
 	}
 }
 
-// fitWaves takes what was recorded of waves that the policy has no more, since
-// somebody edited it, for parts of its last wave: what was seen there counts.
-func (p *pass) fitWaves() {
-	last := len(p.in.Policy.Waves) - 1
-	if p.next.Wave > last {
-		p.next.Wave = last
-		if p.next.WaveStarted.IsZero() {
-			p.next.WaveStarted = p.in.Now
-		}
-	}
-	for i := range p.next.Records {
-		r := &p.next.Records[i]
-		r.Wave = min(r.Wave, last)
-	}
+// forgetWaves drops what is recorded of waves, but for the nodes that are kept
+// out.
+func (p *pass) forgetWaves() {
+	p.next.Waves = nil
+	p.next.Records = slices.DeleteFunc(p.next.Records, func(r Record) bool { return !r.KeptOut })
 }
 
 // over is whether a record says nothing any more: its node left as announced,

@@ -17,6 +17,9 @@ type State struct {
 	// Rejected are the versions that failed, newest first.
 	Rejected     []Rejection
 	HandledRetry string
+	// Waves are those of the policy when the rollout of the candidate started its
+	// first one; nil before. An edit of the policy makes no wave in progress larger.
+	Waves []Wave
 	// Wave is the index of the wave in progress.
 	Wave int
 	// WaveStarted is zero until the wave's nodes are picked.
@@ -102,6 +105,7 @@ type InFlight struct {
 
 func (s State) clone() State {
 	s.Rejected = slices.Clone(s.Rejected)
+	s.Waves = slices.Clone(s.Waves)
 	s.Records = slices.Clone(s.Records)
 	s.Owed = slices.Clone(s.Owed)
 	s.InFlight = slices.Clone(s.InFlight)

@@ -11,13 +11,28 @@ import (
 	"github.com/rollcall-dev/rollcall/health"
 )
 
+// waves are those that the rollout started with. Each soaks as long as the policy
+// now says of the wave of that name.
+func (p *pass) waves() []Wave {
+	if p.next.Waves == nil {
+		return p.in.Policy.Waves
+	}
+	out := slices.Clone(p.next.Waves)
+	for i := range out {
+		if j := slices.IndexFunc(p.in.Policy.Waves, func(w Wave) bool { return w.Name == out[i].Name }); j >= 0 {
+			out[i].Soak = p.in.Policy.Waves[j].Soak
+		}
+	}
+	return out
+}
+
 // startWave picks the nodes of the next wave that has any, if none is in
 // progress, and takes late nodes into the last one. It returns false when the
 // wave cannot start.
 func (p *pass) startWave() bool {
 	p.repickEmptyWave()
 	for p.next.WaveStarted.IsZero() {
-		need := Resolve(p.in.Policy.Waves[p.next.Wave].UpTo, p.eligible) - p.members()
+		need := Resolve(p.waves()[p.next.Wave].UpTo, p.eligible) - p.members()
 		if p.lastWave() {
 			need = len(p.in.Fleet)
 		}
@@ -29,6 +44,9 @@ func (p *pass) startWave() bool {
 		case len(picked) == 0 && !p.lastWave():
 			p.next.Wave++ // everything it asks for is done already
 			continue
+		}
+		if p.next.Waves == nil {
+			p.next.Waves = slices.Clone(p.in.Policy.Waves)
 		}
 		p.addRecords(picked)
 		p.next.WaveStarted = p.in.Now
@@ -44,7 +62,7 @@ func (p *pass) startWave() bool {
 // goes back to the start when no node of any wave is there.
 func (p *pass) repickEmptyWave() {
 	if p.members() == 0 {
-		p.next.Wave, p.next.WaveStarted = 0, time.Time{}
+		p.next.Waves, p.next.Wave, p.next.WaveStarted = nil, 0, time.Time{}
 		return
 	}
 	if p.next.WaveStarted.IsZero() || p.lastWave() {
@@ -60,7 +78,7 @@ func (p *pass) repickEmptyWave() {
 }
 
 func (p *pass) lastWave() bool {
-	return p.next.Wave >= len(p.in.Policy.Waves)-1
+	return p.next.Wave >= len(p.waves())-1
 }
 
 // members counts the nodes of all waves so far that still exist.
@@ -173,6 +191,7 @@ func (p *pass) standing(r *Record) standing {
 // earlier wave can be lost again.
 func (p *pass) waveProgress() progress {
 	var g progress
+	waves := p.waves()
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
 		switch p.standing(r) {
@@ -184,8 +203,7 @@ func (p *pass) waveProgress() progress {
 			if r.Wave == p.next.Wave {
 				g.evidence++
 			}
-			soak := p.in.Policy.Waves[min(r.Wave, len(p.in.Policy.Waves)-1)].Soak
-			if end := p.verdicts[r.UID].Since.Add(soak); end.After(g.until) {
+			if end := p.verdicts[r.UID].Since.Add(waves[r.Wave].Soak); end.After(g.until) {
 				g.until = end
 			}
 		}

@@ -23,11 +23,12 @@ func (w *witness) seeEvidence(in *rollout.Input, d rollout.Decision) {
 	if !promoted && !advanced {
 		return
 	}
+	waves := w.wavesOf(before.Candidate.Digest, in)
 	passed, records := after.Wave, after.Records
 	if promoted {
-		passed, records = len(in.Policy.Waves), before.Records
+		passed, records = len(waves), before.Records
 		w.seePromotion(in, before.Candidate.Digest)
-		w.seeLastWave(in, records, after.Records)
+		w.seeLastWave(in, records, after.Records, len(waves)-1)
 	}
 	for _, r := range records {
 		n := find(in.Fleet, r.UID)
@@ -40,8 +41,7 @@ func (w *witness) seeEvidence(in *rollout.Input, d rollout.Decision) {
 		if promoted && !r.Ran && (!n.Ready || !n.Schedulable || n.Agent() == nil) {
 			continue // it was never reached, and belongs to the tail
 		}
-		soak := in.Policy.Waves[r.Wave].Soak
-		if !healthySince(n, before.Candidate.Digest, in, soak) {
+		if !healthySince(n, before.Candidate.Digest, in, waves[r.Wave].Soak) {
 			w.accuse("P3", "wave %d passed without evidence from %s: %+v", r.Wave, n.Name, n.Agents)
 		}
 	}
@@ -67,8 +67,8 @@ func (w *witness) seePromotion(in *rollout.Input, digest string) {
 
 // seeLastWave wants a healthy node of the last wave, unless no node is left for
 // it, or all of them failed within the budget.
-func (w *witness) seeLastWave(in *rollout.Input, records, after []rollout.Record) {
-	last, healthy, left := len(in.Policy.Waves)-1, 0, 0
+func (w *witness) seeLastWave(in *rollout.Input, records, after []rollout.Record, last int) {
+	healthy, left := 0, 0
 	for i := range in.Fleet {
 		n := &in.Fleet[i]
 		j := slices.IndexFunc(records, func(r rollout.Record) bool { return r.UID == n.UID })

@@ -47,6 +47,8 @@ type witness struct {
 
 // reach is how far one attempt at a digest has come.
 type reach struct {
+	// waves are those of the policy when the first one started.
+	waves []rollout.Wave
 	limit int
 	nodes map[types.UID]bool
 	// rejected are the nodes that were touched when the digest was rejected;
@@ -289,12 +291,19 @@ func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 	digest := s.Candidate.Digest
 	again := w.last.Candidate == nil || w.last.Candidate.Digest != digest || w.last.HandledRetry != s.HandledRetry
 	if w.reach[digest] == nil || again {
-		w.reach[digest] = &reach{nodes: map[types.UID]bool{}}
+		fresh := &reach{nodes: map[types.UID]bool{}}
+		if old := w.reach[digest]; old != nil && !s.WaveStarted.IsZero() && s.WaveStarted.Equal(w.last.WaveStarted) {
+			fresh.waves = old.waves // it goes on in the wave that it was in
+		}
+		w.reach[digest] = fresh
 	}
 	r := w.reach[digest]
 	if !s.WaveStarted.IsZero() {
-		limit := share(in.Policy.Waves[s.Wave].UpTo, w.eligible[len(w.eligible)-1])
-		if s.Wave == len(in.Policy.Waves)-1 {
+		if r.waves == nil || noneLeft(in) {
+			r.waves = in.Policy.Waves
+		}
+		limit := share(r.waves[s.Wave].UpTo, w.eligible[len(w.eligible)-1])
+		if s.Wave == len(r.waves)-1 {
 			limit = 1 << 30
 		}
 		r.limit = max(r.limit, limit)
@@ -306,6 +315,28 @@ func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 		}
 	}
 	w.last = s
+}
+
+// noneLeft is whether no node of any wave is there, so that the waves begin anew.
+func noneLeft(in *rollout.Input) bool {
+	return !slices.ContainsFunc(in.State.Records, func(r rollout.Record) bool { return find(in.Fleet, r.UID) != nil })
+}
+
+// wavesOf are the waves that the attempt at a digest started with, each with the
+// soak that the policy has for it now.
+func (w *witness) wavesOf(digest string, in *rollout.Input) []rollout.Wave {
+	if w.reach[digest] == nil || w.reach[digest].waves == nil {
+		return in.Policy.Waves
+	}
+	out := slices.Clone(w.reach[digest].waves)
+	for i := range out {
+		for _, now := range in.Policy.Waves {
+			if now.Name == out[i].Name {
+				out[i].Soak = now.Soak
+			}
+		}
+	}
+	return out
 }
 
 // seeTick holds P4 between pulses.
