@@ -25,11 +25,13 @@ func TestBrokenRulesAreCaught(t *testing.T) {
 	}{
 		"P1: strays are opened instead of deleted":                   {"P1", opensStrays},
 		"P1: the candidate is written without its gate":              {"P", writesUngated},
+		"P1: the wave in progress is that of the policy now":         {"P1", followsEdits},
 		"P2: the budget is the whole fleet":                          {"P2", ignoresBudget},
 		"P2: pods are deleted that are not recorded":                 {"P2", actsBeforeItRecords},
 		"P3: nobody soaks":                                           {"P3", skipsSoak},
 		"P3: failures are not counted":                               {"P3", countsNoFailures},
 		"P4: the gated template stays":                               {"P4", leavesGate},
+		"P4: a pulse waits however long it takes":                    {"P4", isPatient},
 		"P5: a rejection is forgotten":                               {"P5", forgetsRejections},
 		"P9: nobody looks at the calendar":                           {"P9", isAlwaysOpen},
 		"P9: a decision says nothing":                                {"P9", isSilent},
@@ -101,6 +103,11 @@ func writesUngated(in rollout.Input) rollout.Decision {
 	return d
 }
 
+func followsEdits(in rollout.Input) rollout.Decision {
+	in.State.Waves = nil
+	return rollout.Decide(in)
+}
+
 func ignoresBudget(in rollout.Input) rollout.Decision {
 	in.Policy.MaxUnavailable = intstr.FromString("100%")
 	return rollout.Decide(in)
@@ -137,6 +144,14 @@ func countsNoFailures(in rollout.Input) rollout.Decision {
 		}
 	}
 	return rollout.Decide(in)
+}
+
+func isPatient(in rollout.Input) rollout.Decision {
+	d := rollout.Decide(in)
+	if in.Live.Gated && !in.Live.Observed {
+		d.Steps = nil
+	}
+	return d
 }
 
 func leavesGate(in rollout.Input) rollout.Decision {

@@ -68,6 +68,7 @@ func newPass(in Input) *pass {
 func (p *pass) chooseGoal() {
 	want := p.in.Want
 	switch {
+	case want == nil && p.next.Proven == nil: // what was declared first is all there is
 	case want == nil || p.next.Proven != nil && want.Digest == p.next.Proven.Digest:
 		p.next.Candidate = nil
 		p.next.Wave, p.next.WaveStarted = 0, time.Time{}

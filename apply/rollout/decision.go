@@ -36,6 +36,8 @@ const (
 	ReasonNoCanary        = "NoCanary"
 	ReasonNoEvidence      = "NoEvidence"
 	ReasonNeverReplaced   = "NeverReplaced"
+	ReasonPulseTimedOut   = "PulseTimedOut"
+	ReasonNoPod           = health.ReasonNoPod
 	ReasonBudgetSpent     = "BudgetSpent"
 	ReasonUnreachable     = "Unreachable"
 	ReasonNoEligibleNodes = "NoEligibleNodes"
@@ -102,7 +104,8 @@ const (
 	ForStraggler Why = "Straggler"
 )
 
-// Step is one effect.
+// Step is one effect. A gated WriteTemplate names a pod of the pulse that it
+// opens: unless the API server would delete that, it must not be written.
 type Step struct {
 	Action Action
 	Digest string

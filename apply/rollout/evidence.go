@@ -80,8 +80,8 @@ func (p *pass) verdictOn(r *Record, n *health.Node) health.Verdict {
 //
 //	NotReady ......................................................... if it ever ran there
 //	the pod that has to go is still there, or the next one is gated .. no: it does not run yet
-//	no pod, and it is not rollcall that deleted it ................... no
-//	no pod, or none that is scheduled, and the node is tainted ....... no
+//	no pod ........................................................... no: none ran that could show anything
+//	none that is scheduled, and the node is tainted .................. no
 //	a pod of another version ......................................... no: it fell back
 func (p *pass) judgeable(r *Record, n *health.Node) bool {
 	a, f := n.Agent(), p.inFlight(n)
@@ -91,7 +91,7 @@ func (p *pass) judgeable(r *Record, n *health.Node) bool {
 	case f != nil && n.Pod(f.PodUID) != nil, a != nil && a.Gated:
 		return false
 	case a == nil:
-		return f != nil && n.Schedulable
+		return false
 	default:
 		return a.Digest == p.candidate() && (n.Schedulable || a.Trouble.Reason != health.ReasonUnschedulable)
 	}

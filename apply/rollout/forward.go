@@ -73,7 +73,7 @@ func (p *pass) passWave() bool {
 	case g.evidence == 0 && p.unreached() > 0:
 		p.say(Held, ReasonUnreachable, fmt.Sprintf("wave %s: none of its %d nodes can be reached (NotReady, tainted or without a pod); one has to come back, or all have to leave or be held out by label", p.waveName(), p.unreached()))
 	case p.in.Now.Before(g.until):
-		p.say(Soaking, ReasonSoaking, fmt.Sprintf("wave %s: %d nodes healthy, soaking until %s", p.waveName(), g.evidence, g.until.UTC().Format(time.TimeOnly+"Z")))
+		p.say(Soaking, ReasonSoaking, fmt.Sprintf("wave %s: %d nodes healthy, soaking until %s", p.waveName(), g.evidence, timeOfDay(g.until)))
 		p.wakeAt(g.until)
 	case p.lastWave():
 		p.promote()
@@ -205,6 +205,11 @@ func (p *pass) replaceEarlierInstall() (waiting int) {
 
 func (p *pass) waveName() string {
 	return p.waves()[p.next.Wave].Name
+}
+
+// timeOfDay is a time for a message.
+func timeOfDay(t time.Time) string {
+	return t.UTC().Format(time.TimeOnly + "Z")
 }
 
 // short names a version for a message.

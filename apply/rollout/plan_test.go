@@ -73,7 +73,7 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 	verb := rapid.SampledFrom([]string{
 		"evict", "evict", "evict", "commit", "commit", "revert", "crash", "crash", "stall", "stall", "second", "join", "leave", "announce", "rejoin",
 		"down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "drain", "fail", "unready", "set-image", "rolling-update",
-		"lag", "controller", "pause", "resume", "retry", "block", "unblock", "policy", "waves",
+		"lag", "controller", "forbid", "forbid", "allow", "pause", "resume", "retry", "block", "unblock", "policy", "waves",
 	}).Draw(t, "verb")
 	switch verb {
 	case "evict", "leave", "announce", "rejoin", "down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "fail":
@@ -92,6 +92,8 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 		return fmt.Sprintf("lag %d", few("ticks", 4))
 	case "controller":
 		return fmt.Sprintf("controller %d", few("ticks", 30))
+	case "forbid":
+		return "forbid " + rapid.SampledFrom([]string{"delete", "open", "pods", "revisions"}).Draw(t, "what")
 	case "block":
 		return "block Frozen"
 	case "policy", "waves":

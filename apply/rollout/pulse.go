@@ -15,22 +15,22 @@ const pulseSlack = 15 * time.Second
 // and says whether the DaemonSet has to settle before anything else:
 //
 //	strategy is not OnDelete ....... set it: nothing else is safe before
-//	template not observed .......... wait: a delete now would recreate the old pod
 //	pulse open, going forward ...... delete its pods, wait for the new ones, close it
 //	template is not the rest one ... write the rest one
+//	template not observed .......... wait: a delete now would recreate the old pod
 //	gated pods ..................... open those in flight, delete the strays
 func (p *pass) finishStarted() bool {
 	live, rest := p.in.Live, p.rest()
 	switch {
 	case !live.OnDelete:
 		p.do(Step{Action: SetOnDelete})
-	case !live.Observed:
-		return true
 	case p.pulseOpen():
 		p.runPulse()
 		return true
 	case rest != "" && (live.Digest != rest || live.Gated):
 		p.do(Step{Action: WriteTemplate, Digest: rest})
+	case !live.Observed:
+		return true
 	default:
 		p.closeGates()
 	}
@@ -41,28 +41,55 @@ func (p *pass) pulseOpen() bool {
 	return p.goal == goalForward && p.in.Live.Gated && p.in.Live.Digest == p.candidate()
 }
 
+// pulsePause is how long no pulse is opened after one in which a pod was to be
+// deleted and was not. Whatever made it fail, the template is the proven one for
+// most of the time.
+const pulsePause = 45 * time.Second
+
 // runPulse deletes the pods in flight, and closes the pulse when each node has
-// its next pod, or when one of them takes too long.
+// its next pod, or when that takes too long, whatever the reason.
 func (p *pass) runPulse() {
 	waiting := 0
-	var opened time.Time
+	var limit time.Time
 	for _, f := range p.next.InFlight {
-		if f.At.After(opened) {
-			opened = f.At
+		if end := p.pulseEnd(f); end.After(limit) {
+			limit = end
 		}
 		if n := p.nodes[f.NodeUID]; n.Agent() == nil && reachable(n) {
 			waiting++
 		}
 	}
-	if p.deletePending() {
-		return
-	}
-	limit := opened.Add(p.in.Policy.Grace + pulseSlack)
-	if waiting > 0 && p.in.Now.Before(limit) {
+	inTime := p.in.Now.Before(limit)
+	switch {
+	case inTime && !p.in.Live.Observed: // a delete now would recreate the old pod
 		p.wakeAt(limit)
-		return
+	case inTime && p.deletePending():
+	case inTime && waiting > 0:
+		p.wakeAt(limit)
+	default:
+		p.do(Step{Action: WriteTemplate, Digest: p.rest()})
 	}
-	p.do(Step{Action: WriteTemplate, Digest: p.rest()})
+}
+
+// pulseEnd is until when the pulse waits that was opened for the node.
+func (p *pass) pulseEnd(f InFlight) time.Time {
+	return f.At.Add(p.in.Policy.Grace + pulseSlack)
+}
+
+// late counts the nodes that a pulse was opened for in vain, and says until when
+// no other one is.
+func (p *pass) late() (count int, until time.Time) {
+	for _, f := range p.next.InFlight {
+		end := p.pulseEnd(f)
+		if p.in.Now.Before(end) || p.pending(f) == nil || !reachable(p.nodes[f.NodeUID]) {
+			continue
+		}
+		count++
+		if end = end.Add(pulsePause); end.After(until) {
+			until = end
+		}
+	}
+	return count, until
 }
 
 // deletePending deletes the recorded pods that are still there. It leaves those
@@ -88,18 +115,9 @@ func (p *pass) deletePending() bool {
 				r.SickBefore = false
 			}
 		}
-		p.beginLate(f, n)
 		p.do(deletion(n, old, ForReplace))
 	}
 	return len(p.d.Steps) > 0
-}
-
-// beginLate lets the pulse of the node begin now if rollcall was away since it
-// was recorded: else its time would be over before it began.
-func (p *pass) beginLate(f *InFlight, n *health.Node) {
-	if r := p.record(n); r != nil && p.in.Now.Sub(f.At) > pulseSlack {
-		f.At, r.Touched = p.in.Now, p.in.Now
-	}
 }
 
 // closeGates opens the gates of pods that a pulse made on nodes in flight. Any
@@ -125,13 +143,15 @@ func (p *pass) closeGates() {
 
 // mayOpen is whether the gated pod may start: it is the candidate's, and its
 // node is in flight to it. A pause lets started nodes finish, a rejection does
-// not.
+// not. A gate that could not be opened until the deadline never will be: the node
+// gets its proven agent instead.
 func (p *pass) mayOpen(n *health.Node, a *health.Agent) bool {
 	c, f, r := p.next.Candidate, p.inFlight(n), p.record(n)
 	if c == nil || p.next.Proven == nil || f == nil || r == nil {
 		return false
 	}
-	return a.Digest == c.Digest && a.UID != f.PodUID && !r.Touched.IsZero() && r.Failed == "" && p.next.rejection(c.Digest) == nil
+	return a.Digest == c.Digest && a.UID != f.PodUID && !r.Touched.IsZero() && r.Failed == "" && p.next.rejection(c.Digest) == nil &&
+		p.in.Now.Before(a.Created.Add(p.in.Policy.Health.Deadline))
 }
 
 // Fresh is for how long after its observation a decision may be carried out.

@@ -21,6 +21,10 @@ func (p *pass) replace() bool {
 	if len(batch) == 0 {
 		return false
 	}
+	if _, until := p.late(); p.in.Now.Before(until) {
+		p.wakeAt(until)
+		return false
+	}
 	if until := p.awaitedPods(); p.in.Now.Before(until) {
 		p.wakeAt(until)
 		return true
@@ -39,7 +43,8 @@ func (p *pass) replace() bool {
 		delete(p.verdicts, r.UID)
 		p.take(n, a)
 	}
-	p.do(Step{Action: WriteTemplate, Digest: p.candidate(), Gated: true})
+	first := p.nodes[batch[0].UID].Agent()
+	p.do(Step{Action: WriteTemplate, Digest: p.candidate(), Gated: true, Pod: first.Name, PodUID: first.UID})
 	return true
 }
 
@@ -76,7 +81,7 @@ func (p *pass) affordable(batch []*Record) []*Record {
 func (p *pass) awaitedPods() (until time.Time) {
 	for _, f := range p.next.InFlight {
 		n := p.nodes[f.NodeUID]
-		if end := f.At.Add(p.in.Policy.Grace + pulseSlack); n != nil && reachable(n) && n.Agent() == nil && end.After(until) {
+		if end := p.pulseEnd(f); n != nil && reachable(n) && n.Agent() == nil && end.After(until) {
 			until = end
 		}
 	}
@@ -137,7 +142,7 @@ func (p *pass) urgency(r *Record) int {
 
 // blocked counts why nodes of the waves so far are not done.
 type blocked struct {
-	tried, waiting, away int
+	tried, waiting, podless, away int
 	// moving nodes are on their way, with a deadline.
 	moving int
 }
@@ -157,6 +162,8 @@ func (p *pass) countBlocked() (b blocked) {
 			b.waiting++
 		case !reachable(p.nodes[r.UID]):
 			b.away++
+		case p.nodes[r.UID].Agent() == nil && p.inFlight(p.nodes[r.UID]) != nil:
+			b.podless++
 		default:
 			b.moving++
 		}
@@ -167,11 +174,17 @@ func (p *pass) countBlocked() (b blocked) {
 // sayBlocked explains a wave in which nothing moves and nothing is awaited.
 func (p *pass) sayBlocked() {
 	b := p.countBlocked()
+	late, until := p.late()
 	wave := "wave " + p.waveName()
 	switch {
 	case b.moving > 0, p.flying() > 0:
+	case late > 0:
+		p.say(Held, ReasonPulseTimedOut, fmt.Sprintf("%s: %d nodes kept their pods for %s after they were to be replaced: the DaemonSet controller does not take up the template (is kube-controller-manager running, is there a quota on controllerrevisions?), or nobody may delete their pods; the proven template is back until the next try at %s", wave, late, p.in.Policy.Grace+pulseSlack, timeOfDay(until)))
+		p.wakeAt(until)
+	case b.podless > 0:
+		p.say(Held, ReasonNoPod, fmt.Sprintf("%s: %d nodes have had no pod for %s, of neither version: look for quota or admission errors in the DaemonSet's events", wave, b.podless, p.in.Policy.Health.Deadline))
 	case b.tried > 0:
-		p.say(Held, ReasonNeverReplaced, fmt.Sprintf("%s: %d nodes were replaced %d times and fell back to the proven version each time: their pods outlast the grace period by more than %s, or somebody deletes the new ones; see to that and retry the digest, or label the nodes to hold them out", wave, b.tried, maxTries, pulseSlack))
+		p.say(Held, ReasonNeverReplaced, fmt.Sprintf("%s: %d nodes were replaced %d times and have the proven version again each time: pods of the candidate are refused (see the DaemonSet's events) or their gates cannot be opened, the old pods outlast their grace period by more than %s, or somebody deletes the new ones; see to that and retry the digest, or label the nodes to hold them out", wave, b.tried, maxTries, pulseSlack))
 	case b.waiting > 0:
 		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("%s: %d nodes wait because maxUnavailable (%d) is used up by touched nodes without an available agent; they have to recover or leave", wave, b.waiting, p.budget()))
 	default:

@@ -41,7 +41,8 @@ type witness struct {
 	// eligible are the counts of the last decisions, budgets what they were
 	// allowed to take away.
 	eligible, budgets []int
-	// unrest is for how many ticks the template has not been the rest one.
+	// unrest is for how many ticks the template has not been the rest one while a
+	// process was at work.
 	unrest int
 }
 
@@ -290,12 +291,9 @@ func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 	}
 	digest := s.Candidate.Digest
 	again := w.last.Candidate == nil || w.last.Candidate.Digest != digest || w.last.HandledRetry != s.HandledRetry
-	if w.reach[digest] == nil || again {
-		fresh := &reach{nodes: map[types.UID]bool{}}
-		if old := w.reach[digest]; old != nil && !s.WaveStarted.IsZero() && s.WaveStarted.Equal(w.last.WaveStarted) {
-			fresh.waves = old.waves // it goes on in the wave that it was in
-		}
-		w.reach[digest] = fresh
+	goesOn := !s.WaveStarted.IsZero() && s.WaveStarted.Equal(w.last.WaveStarted)
+	if w.reach[digest] == nil || again && !goesOn {
+		w.reach[digest] = &reach{nodes: map[types.UID]bool{}}
 	}
 	r := w.reach[digest]
 	if !s.WaveStarted.IsZero() {
@@ -312,6 +310,11 @@ func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 		r.rejected = map[types.UID]bool{}
 		for _, x := range s.Records {
 			r.rejected[x.UID] = !x.Touched.IsZero()
+		}
+		// A node that fails between its gate and its pod's start looks like one that the pod broke.
+		ofAgents := s.Rejected[0].Reason != health.ReasonNodeVanished && s.Rejected[0].Reason != health.ReasonNodeNotReady
+		if s.Proven != nil && len(r.nodes) == 0 && s.Rejected[0].At.Equal(in.Now) && ofAgents {
+			w.accuse("P3", "%s is rejected though it ran nowhere: %+v", digest, s.Rejected[0])
 		}
 	}
 	w.last = s
@@ -339,14 +342,21 @@ func (w *witness) wavesOf(digest string, in *rollout.Input) []rollout.Wave {
 	return out
 }
 
+// maxUnrest is for how many ticks a process at work may leave another template
+// than the rest one: a pulse with the longest grace period of the stories, and
+// what it takes to get there.
+const maxUnrest = 40
+
 // seeTick holds P4 between pulses.
 func (w *witness) seeTick() {
 	s, live := w.cluster.State(), w.cluster.Live()
-	w.unrest++
-	if !live.Gated && live.Digest == rest(s) {
+	switch {
+	case !live.Gated && live.Digest == rest(s):
 		w.unrest = 0
+	case w.cluster.Led():
+		w.unrest++
 	}
-	if w.unrest > 150 {
+	if w.unrest > maxUnrest {
 		w.accuse("P4", "for %d seconds the template has been %s, gated %t, instead of %s", w.unrest, live.Digest, live.Gated, rest(s))
 	}
 }

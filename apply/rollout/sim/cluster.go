@@ -50,6 +50,9 @@ type Cluster struct {
 	store      store
 	asked      asked
 	leaders    []*leader
+	// forbidden is what the API server refuses: to delete pods, to open gates, or
+	// the DaemonSet controller new pods or revisions.
+	forbidden map[string]bool
 }
 
 // asked is what Git and people want.
@@ -69,7 +72,7 @@ func New(o Options) *Cluster {
 	if o.Trace == nil {
 		o.Trace = func(Fact) {}
 	}
-	c := &Cluster{opts: o}
+	c := &Cluster{opts: o, forbidden: map[string]bool{}}
 	c.daemonSet.spec.onDelete = !o.RollingUpdate
 	c.daemonSet.spec.template.digest = o.Proven
 	c.daemonSet.exists, c.daemonSet.generation, c.daemonSet.written = o.Proven != "", 1, -settled
@@ -145,6 +148,11 @@ func (c *Cluster) Now() int { return c.tick }
 
 // Last is the decision that was made last by any leader.
 func (c *Cluster) Last() rollout.Decision { return c.store.last }
+
+// Led is whether a process is at work.
+func (c *Cluster) Led() bool {
+	return slices.ContainsFunc(c.leaders, func(l *leader) bool { return c.tick >= l.resumes })
+}
 
 // State is what is recorded.
 func (c *Cluster) State() rollout.State { return c.store.state() }

@@ -37,7 +37,8 @@ import (
 //	controller TICKS       kube-controller-manager has no leader
 //	crash AFTER TICKS      the first leader dies after so many calls; 0 ticks: for good
 //	stall AFTER TICKS      the same, but it goes on where it was
-//	calm                   every node is up, released and included, every cache fresh
+//	forbid WHAT, allow     the API server refuses all delete, open, pods or revisions
+//	calm                   every node is up, released and included, every cache fresh, all allowed
 //	quit                   every process is gone
 //	second                 a second process believes to be the leader
 //
@@ -155,6 +156,11 @@ func (c *Cluster) doFleet(verb, arg, group string) bool {
 			c.setReady(n, true)
 		}
 		c.opts.CacheLag = 0
+		clear(c.forbidden)
+	case "forbid":
+		c.forbidden[arg] = true
+	case "allow":
+		clear(c.forbidden)
 	case "set-image":
 		next.template = template{digest: arg}
 		c.write(next, Fact{By: Adversary})

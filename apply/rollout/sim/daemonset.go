@@ -83,6 +83,9 @@ func (c *Cluster) runController() {
 		return // it does not know the DaemonSet yet
 	}
 	if r := k.seen.template.revision(); !slices.Contains(k.revisions, r) {
+		if c.forbidden["revisions"] {
+			return // it does not get to the pods, or to its status
+		}
 		k.revisions = append(k.revisions, r)
 		c.changed()
 	}
@@ -104,7 +107,7 @@ func (c *Cluster) runController() {
 // update strategy (pkg/controller/daemon podsShouldBeOnNode).
 func (c *Cluster) manage(n *node) {
 	if len(n.pods) == 0 {
-		if c.schedulable(n) {
+		if c.schedulable(n) && !c.forbidden["pods"] {
 			c.create(n)
 		}
 		return

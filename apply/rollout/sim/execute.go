@@ -8,7 +8,7 @@ import (
 )
 
 // execute takes one step. It returns false where the API server would answer
-// with a conflict that ends the pass.
+// with a conflict that ends the pass; a refusal keeps no other step waiting.
 func (l *leader) execute(p *pass, s rollout.Step) bool {
 	c := l.c
 	next := c.daemonSet.spec
@@ -20,12 +20,17 @@ func (l *leader) execute(p *pass, s rollout.Step) bool {
 		if !l.known(p)[s.Digest] {
 			return false // nobody knows its template any more
 		}
+		if s.Gated && c.forbidden["delete"] {
+			return true // refused in a dry run
+		}
 		next.template = template{digest: s.Digest, gated: s.Gated}
 		return l.writeDaemonSet(p, next, Fact{By: Rollcall})
 	case rollout.DeletePod:
-		return l.delete(s)
+		return c.forbidden["delete"] || l.delete(s)
 	case rollout.OpenGate:
-		l.open(s)
+		if !c.forbidden["open"] {
+			l.open(s)
+		}
 	case rollout.Relabel:
 		if _, agent := c.pod(s.PodUID); agent != nil && agent.revision != s.Revision {
 			agent.revision = s.Revision
