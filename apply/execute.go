@@ -68,11 +68,14 @@ func (r *Rollouts) writeTemplate(ctx context.Context, v *view, s rollout.Step) e
 	if !known {
 		return fmt.Errorf("daemonset %s: the template of %s is not recorded", v.key, s.Digest)
 	}
-	r.Logger.Info("write template", "daemonset", v.key.String(), "digest", s.Digest, "gated", s.Gated)
 	template := &t
 	if s.Gated {
+		if err := r.tryDelete(ctx, v.key.Namespace, s); err != nil {
+			return err
+		}
 		template = withGate(&t)
 	}
+	r.Logger.Info("write template", "daemonset", v.key.String(), "digest", s.Digest, "gated", s.Gated)
 	written, err := r.patchDaemonSet(ctx, v.live, "/spec/template", template)
 	if err != nil {
 		return err
@@ -113,6 +116,19 @@ func (r *Rollouts) deletePod(ctx context.Context, namespace string, s rollout.St
 		return fmt.Errorf("delete pod %s/%s: %w", namespace, s.Pod, err)
 	}
 	r.Written.note(s.PodUID, func(w *write) { w.deleted = true })
+	return nil
+}
+
+// tryDelete asks whether the API server would delete the pod that a pulse is
+// for. While a webhook or a policy refuses that, an open pulse would only keep
+// the proven template away.
+func (r *Rollouts) tryDelete(ctx context.Context, namespace string, s rollout.Step) error {
+	err := r.Kube.CoreV1().Pods(namespace).Delete(ctx, s.Pod, metav1.DeleteOptions{
+		DryRun: []string{metav1.DryRunAll}, Preconditions: metav1.NewUIDPreconditions(string(s.PodUID)),
+	})
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		return fmt.Errorf("delete pod %s/%s in a dry run, before the pulse: %w", namespace, s.Pod, err)
+	}
 	return nil
 }
 

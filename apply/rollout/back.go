@@ -13,6 +13,9 @@ const maxRelabels = 20
 
 // goBack gives the proven version to every node that runs another one.
 func (p *pass) goBack() {
+	if p.next.Proven == nil {
+		return // there is nothing to go back to
+	}
 	strangers := p.strangers()
 	p.giveProven(strangers)
 	p.withdrawProven()

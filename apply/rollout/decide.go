@@ -32,7 +32,9 @@ type pass struct {
 	// verdicts of touched nodes that exist, by node UID.
 	verdicts map[types.UID]health.Verdict
 	eligible int
-	d        Decision
+	// tailWaits is whether nothing is begun on late nodes.
+	tailWaits bool
+	d         Decision
 }
 
 // Decide says what to record and what to do next. The order of its rules is

@@ -61,19 +61,20 @@ func (p *pass) sayBlock(b *Block) {
 // passWave takes the next step of the wave, and says whether the wave after it
 // may begin.
 func (p *pass) passWave() bool {
+	g := p.waveProgress()
+	p.tailWaits = g.tailWaits()
 	if p.replace() {
 		return false
 	}
-	g := p.waveProgress()
 	switch {
-	case g.unfinished > 0:
+	case g.unfinished > 0, g.tail > 0 && !p.tailWaits:
 		p.sayBlocked()
 	case g.evidence == 0 && (!p.lastWave() || g.any == 0):
 		p.say(Held, ReasonNoEvidence, fmt.Sprintf("wave %s has no healthy node to prove the candidate: its nodes were sick before, or failed within the budget", p.waveName()))
 	case g.evidence == 0 && p.unreached() > 0:
 		p.say(Held, ReasonUnreachable, fmt.Sprintf("wave %s: none of its %d nodes can be reached (NotReady, tainted or without a pod); one has to come back, or all have to leave or be held out by label", p.waveName(), p.unreached()))
 	case p.in.Now.Before(g.until):
-		p.say(Soaking, ReasonSoaking, fmt.Sprintf("wave %s: %d nodes healthy, soaking until %s", p.waveName(), g.evidence, timeOfDay(g.until)))
+		p.say(Soaking, ReasonSoaking, fmt.Sprintf("wave %s: %d nodes healthy, soaking until %s%s", p.waveName(), g.evidence, timeOfDay(g.until), g.followers()))
 		p.wakeAt(g.until)
 	case p.lastWave():
 		p.promote()

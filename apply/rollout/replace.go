@@ -93,7 +93,7 @@ func (p *pass) awaitedPods() (until time.Time) {
 func (p *pass) batch() []*Record {
 	var out [3][]*Record
 	for i := range p.next.Records {
-		if r := &p.next.Records[i]; p.waits(r) && !p.givenUp(r) {
+		if r := &p.next.Records[i]; p.waits(r) && !p.givenUp(r) && !(p.tailWaits && r.Late && r.Touched.IsZero()) {
 			u := p.urgency(r)
 			out[u] = append(out[u], r)
 		}

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/rollcall-dev/rollcall/health"
 )
@@ -108,17 +109,47 @@ func (p *pass) sayDefault() {
 	}
 }
 
-// outdated counts the eligible nodes with an agent that is not of the rest
-// version.
-func (p *pass) outdated() int {
-	count := 0
-	for i := range p.in.Fleet {
-		n := &p.in.Fleet[i]
-		if a := n.Agent(); n.Eligible && a != nil && !a.Gated && a.Digest != p.rest() {
-			count++
+// outdated counts eligible nodes with an agent that is not of the rest version, by
+// why that stays so.
+type outdated struct {
+	held, failed, away, other int
+}
+
+func (o outdated) sum() int { return o.held + o.failed + o.away + o.other }
+
+func (o outdated) String() string {
+	var parts []string
+	for _, p := range []struct {
+		count int
+		why   string
+	}{
+		{o.held, "held out by label"}, {o.failed, "failed within the budget"}, {o.away, "not to be reached (NotReady or tainted)"}, {o.other, "about to be given the proven one"},
+	} {
+		if p.count > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.count, p.why))
 		}
 	}
-	return count
+	return strings.Join(parts, ", ")
+}
+
+func (p *pass) outdated() (out outdated) {
+	for i := range p.in.Fleet {
+		n := &p.in.Fleet[i]
+		if a := n.Agent(); !n.Eligible || a == nil || a.Gated || a.Digest == p.rest() {
+			continue
+		}
+		switch r := p.record(n); {
+		case n.Held:
+			out.held++
+		case r != nil && r.KeptOut:
+			out.failed++
+		case !reachable(n):
+			out.away++
+		default:
+			out.other++
+		}
+	}
+	return out
 }
 
 func (p *pass) stillTouched() bool {
@@ -158,8 +189,8 @@ func (p *pass) sayRest() {
 		p.say(Waiting, ReasonProven, "nothing is declared yet")
 	case c.Absent > 0:
 		p.say(Proven, ReasonAgentsAbsent, fmt.Sprintf("%s is proven; %d of %d eligible nodes have no Ready agent", short(*p.next.Proven), c.Absent, c.Eligible))
-	case p.outdated() > 0:
-		p.say(Proven, ReasonNodesOutdated, fmt.Sprintf("%s is proven; %d of %d eligible nodes run another version: they are held out by label, or failed within the budget", short(*p.next.Proven), p.outdated(), c.Eligible))
+	case p.outdated().sum() > 0:
+		p.say(Proven, ReasonNodesOutdated, fmt.Sprintf("%s is proven; of %d eligible nodes %d run another version: %s", short(*p.next.Proven), c.Eligible, p.outdated().sum(), p.outdated()))
 	default:
 		p.say(Proven, ReasonProven, fmt.Sprintf("%s runs on all %d eligible nodes", short(*p.next.Proven), c.Eligible))
 	}

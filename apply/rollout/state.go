@@ -81,6 +81,9 @@ type Record struct {
 	// judged, and Breaks counts how often it was so and then no longer.
 	Well   bool `json:"h,omitempty"`
 	Breaks int  `json:"b,omitempty"`
+	// Late nodes could be given the candidate only after the last wave had started,
+	// most of them because they joined then: they do not put off the proof.
+	Late bool `json:"a,omitempty"`
 	// KeptOut nodes failed the version that is proven now, within the failure
 	// budget: they are not tried again by themselves.
 	KeptOut bool `json:"k,omitempty"`

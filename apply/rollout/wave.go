@@ -48,11 +48,11 @@ func (p *pass) startWave() bool {
 		if p.next.Waves == nil {
 			p.next.Waves = slices.Clone(p.in.Policy.Waves)
 		}
-		p.addRecords(picked)
+		p.addRecords(picked, false)
 		p.next.WaveStarted = p.in.Now
 	}
 	if p.lastWave() {
-		p.addRecords(p.pick(len(p.in.Fleet)))
+		p.addRecords(p.pick(len(p.in.Fleet)), true)
 	}
 	return true
 }
@@ -92,16 +92,23 @@ func (p *pass) members() int {
 	return count
 }
 
+// canaryAge is how old a node should be to be a canary: on a new one other things
+// than the candidate may still be on their way. A fleet without older ones has
+// young canaries.
+const canaryAge = 10 * time.Minute
+
 // pick chooses up to count nodes that are in no wave yet, evenly over their
 // groups. Nodes that already lost the proven version to a superseded candidate
 // come first, so that the radius does not grow; the first wave wants canaries.
 func (p *pass) pick(count int) []*health.Node {
-	var touched, well, sick []*health.Node
+	var touched, well, young, sick []*health.Node
 	for _, n := range p.pickable() {
 		switch {
 		case n.Agent().Digest != p.rest():
 			touched = append(touched, n)
 		case p.next.Wave == 0 && (n.Cordoned || n.Leaving):
+		case p.next.Wave == 0 && n.Present() && p.in.Now.Before(n.Created.Add(canaryAge)):
+			young = append(young, n)
 		case n.Present():
 			well = append(well, n)
 		default:
@@ -109,7 +116,7 @@ func (p *pass) pick(count int) []*health.Node {
 		}
 	}
 	seed := p.candidate()
-	ordered := slices.Concat(spread(touched, seed), spread(well, seed), spread(sick, seed))
+	ordered := slices.Concat(spread(touched, seed), spread(well, seed), spread(young, seed), spread(sick, seed))
 	return ordered[:max(0, min(count, len(ordered)))]
 }
 
@@ -129,9 +136,9 @@ func (p *pass) pickable() []*health.Node {
 	return out
 }
 
-func (p *pass) addRecords(nodes []*health.Node) {
+func (p *pass) addRecords(nodes []*health.Node, late bool) {
 	for _, n := range nodes {
-		r := Record{Node: n.Name, UID: n.UID, Wave: p.next.Wave}
+		r := Record{Node: n.Name, UID: n.UID, Wave: p.next.Wave, Late: late}
 		if p.runsCandidate(n) {
 			p.accept(&r, n)
 		}
@@ -155,12 +162,21 @@ func (p *pass) accept(r *Record, n *health.Node) {
 
 // progress is how far the waves so far have come.
 type progress struct {
-	// unfinished nodes block the wave.
-	unfinished int
+	// unfinished nodes block the wave, and some of them are late.
+	unfinished, late int
+	// tail are late nodes that nothing was begun on.
+	tail int
 	// evidence counts healthy nodes of this wave; any counts those of all.
 	evidence, any int
-	// until is when the last soak ends.
+	// until is when the last soak ends, but for those of late nodes.
 	until time.Time
+}
+
+// tailWaits is whether only late nodes are left, and there is evidence without
+// them: they get the candidate when it is proven, or it never would be in a fleet
+// that nodes keep joining.
+func (g progress) tailWaits() bool {
+	return g.unfinished == g.late && g.evidence > 0
 }
 
 // standing is what a record means for the progress of its wave. The set is
@@ -197,18 +213,39 @@ func (p *pass) waveProgress() progress {
 		switch p.standing(r) {
 		case standingOut:
 		case standingBlocked:
-			g.unfinished++
+			g.block(r)
 		case standingDone:
 			g.any++
 			if r.Wave == p.next.Wave {
 				g.evidence++
 			}
-			if end := p.verdicts[r.UID].Since.Add(waves[r.Wave].Soak); end.After(g.until) {
+			if end := p.verdicts[r.UID].Since.Add(waves[r.Wave].Soak); !r.Late && end.After(g.until) {
 				g.until = end
 			}
 		}
 	}
 	return g
+}
+
+// followers says that late nodes come after the proof; empty when there are none.
+func (g progress) followers() string {
+	if g.tail == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d nodes that joined since then follow after it", g.tail)
+}
+
+// block counts a node that is not done.
+func (g *progress) block(r *Record) {
+	switch {
+	case r.Late && r.Touched.IsZero():
+		g.tail++
+	case r.Late:
+		g.late++
+		g.unfinished++
+	default:
+		g.unfinished++
+	}
 }
 
 func (p *pass) runsCandidate(n *health.Node) bool {

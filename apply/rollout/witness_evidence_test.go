@@ -41,7 +41,14 @@ func (w *witness) seeEvidence(in *rollout.Input, d rollout.Decision) {
 		if promoted && !r.Ran && (!n.Ready || !n.Schedulable || n.Agent() == nil) {
 			continue // it was never reached, and belongs to the tail
 		}
-		if !healthySince(n, before.Candidate.Digest, in, waves[r.Wave].Soak) {
+		soak := waves[r.Wave].Soak
+		if r.Late { // it joined in the middle of the last wave, and does not put off the proof
+			if r.Touched.IsZero() {
+				continue
+			}
+			soak = 0
+		}
+		if !healthySince(n, before.Candidate.Digest, in, soak) {
 			w.accuse("P3", "wave %d passed without evidence from %s: %+v", r.Wave, n.Name, n.Agents)
 		}
 	}

@@ -98,6 +98,7 @@ func (c *Cluster) wakeUp() {
 	}
 	c.tick = 0
 	for _, n := range c.nodes {
+		n.created = -settled
 		for _, p := range n.pods {
 			p.created, p.opened, p.started, p.readySince = -settled, -settled, -settled, -settled
 		}
