@@ -2,6 +2,7 @@ package watch
 
 import (
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -25,10 +26,21 @@ func trimPod(o any) (any, error) {
 		return &corev1.Pod{ObjectMeta: keep}, nil
 	}
 	keep.OwnerReferences, keep.Labels = p.OwnerReferences, p.Labels
+	noLater(p.Status.Conditions, time.Now())
 	p.Status.HostIPs, p.Status.PodIPs, p.Status.EphemeralContainerStatuses = nil, nil, nil
 	return &corev1.Pod{ObjectMeta: keep, Status: p.Status, Spec: corev1.PodSpec{
 		NodeName: p.Spec.NodeName, Affinity: p.Spec.Affinity, SchedulingGates: p.Spec.SchedulingGates,
 	}}, nil
+}
+
+// noLater takes times that are yet to come, by a node's clock that is ahead, for
+// those at which they were seen: what waits for them would wait for hours.
+func noLater(conditions []corev1.PodCondition, seen time.Time) {
+	for i := range conditions {
+		if c := &conditions[i]; c.LastTransitionTime.After(seen) {
+			c.LastTransitionTime = metav1.NewTime(seen)
+		}
+	}
 }
 
 func trimNode(o any) (any, error) {
