@@ -48,8 +48,8 @@ type Rollouts struct {
 
 	loop *Loop
 	// unrecorded is why a rollout could not be read or recorded, and untaken why
-	// its last steps could not be taken.
-	unrecorded, untaken trouble
+	// its last steps could not be taken. lagging is why a wave could not pass yet.
+	unrecorded, untaken, lagging trouble
 	// learned is what the API server makes of templates.
 	learned learned
 }
@@ -95,6 +95,13 @@ func (r *Rollouts) Reconcile(ctx context.Context, key types.NamespacedName) (tim
 		return 0, nil
 	}
 	d := rollout.Decide(v.input)
+	err = r.confirm(ctx, v, d)
+	if p := r.lagging.note(key, err, now); err != nil {
+		if now.Sub(p.since) < maxLag {
+			return settlePoll, nil
+		}
+		return 0, r.stuck(ctx, n, err, now)
+	}
 	next := v.status(d)
 	if err := r.record(ctx, v, d, next); err != nil {
 		return 0, r.stuck(ctx, n, err, now)
