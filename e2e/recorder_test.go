@@ -179,6 +179,19 @@ func (r *recorder) history(node string) []string {
 	return tags
 }
 
+// count counts the pods of the tag that were bound to these nodes.
+func (r *recorder) count(nodes []string, tag string) int {
+	count := 0
+	for _, n := range nodes {
+		for _, ran := range r.history(n) {
+			if ran == tag {
+				count++
+			}
+		}
+	}
+	return count
+}
+
 // wantHistory fails when another sequence of tags was on a node.
 func (r *recorder) wantHistory(t *testing.T, nodes []string, tags ...string) {
 	t.Helper()
