@@ -66,8 +66,8 @@ func newPass(in Input) *pass {
 	return p
 }
 
-// chooseGoal compares what Git asks for with what is recorded.
-func (p *pass) chooseGoal() {
+// takeWanted makes what Git asks for the candidate, unless it is proven.
+func (p *pass) takeWanted() {
 	want := p.in.Want
 	switch {
 	case want == nil && p.next.Proven == nil: // what was declared first is all there is
@@ -78,6 +78,11 @@ func (p *pass) chooseGoal() {
 		p.next.Candidate = &Version{Digest: want.Digest, Commit: want.Commit}
 		p.restart()
 	}
+}
+
+// chooseGoal compares what Git asks for with what is recorded.
+func (p *pass) chooseGoal() {
+	p.takeWanted()
 	p.answerRetry()
 	c := p.next.Candidate
 	switch {

@@ -82,12 +82,8 @@ func (c *Cluster) runController() {
 	if k.seenGeneration == 0 {
 		return // it does not know the DaemonSet yet
 	}
-	if r := k.seen.template.revision(); !slices.Contains(k.revisions, r) {
-		if c.forbidden["revisions"] {
-			return // it does not get to the pods, or to its status
-		}
-		k.revisions = append(k.revisions, r)
-		c.changed()
+	if !c.makeRevision(k.seen.template.revision()) {
+		return // it does not get to the pods, or to its status
 	}
 	for _, n := range c.nodes {
 		c.manage(n)
@@ -101,6 +97,21 @@ func (c *Cluster) runController() {
 		c.changed()
 	}
 	k.synced = c.version
+}
+
+// makeRevision makes the ControllerRevision if it is not there, and says whether
+// it is.
+func (c *Cluster) makeRevision(r string) bool {
+	k := &c.controller
+	if slices.Contains(k.revisions, r) {
+		return true
+	}
+	if c.forbidden["revisions"] {
+		return false
+	}
+	k.revisions = append(k.revisions, r)
+	c.changed()
+	return true
 }
 
 // manage is what the controller does on one node before and regardless of the

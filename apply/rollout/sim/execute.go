@@ -17,14 +17,7 @@ func (l *leader) execute(p *pass, s rollout.Step) bool {
 		next.onDelete = true
 		return l.writeDaemonSet(p, next, Fact{By: Rollcall})
 	case rollout.WriteTemplate:
-		if !l.known(p)[s.Digest] {
-			return false // nobody knows its template any more
-		}
-		if s.Gated && c.forbidden["delete"] {
-			return true // refused in a dry run
-		}
-		next.template = template{digest: s.Digest, gated: s.Gated}
-		return l.writeDaemonSet(p, next, Fact{By: Rollcall})
+		return l.writeTemplate(p, s)
 	case rollout.DeletePod:
 		return c.forbidden["delete"] || l.delete(s)
 	case rollout.OpenGate:
@@ -41,6 +34,20 @@ func (l *leader) execute(p *pass, s rollout.Step) bool {
 		panic("sim: unknown action " + string(s.Action))
 	}
 	return true
+}
+
+// writeTemplate fails as writeDaemonSet does, and when nobody knows the template
+// any more. A pulse whose pod may not be deleted is refused in a dry run.
+func (l *leader) writeTemplate(p *pass, s rollout.Step) bool {
+	if !l.known(p)[s.Digest] {
+		return false
+	}
+	if s.Gated && l.c.forbidden["delete"] {
+		return true
+	}
+	next := l.c.daemonSet.spec
+	next.template = template{digest: s.Digest, gated: s.Gated}
+	return l.writeDaemonSet(p, next, Fact{By: Rollcall})
 }
 
 // writeDaemonSet fails when somebody wrote the DaemonSet since it was read.
