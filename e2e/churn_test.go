@@ -13,27 +13,6 @@ import (
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
-// A candidate that kills its node 20 s after it became Ready passes every check
-// of its pod, so that only a longer soak tells.
-func TestKillerStopsAtItsCanariesAndTheNodesRecover(t *testing.T) {
-	t.Parallel()
-	w := settled(t, 9, quick(soak(0, 40)))
-	r := record(t, w.cluster.Client)
-
-	commit := w.deliver("killer")
-	n := w.waitRejected(commit, 2*time.Minute)
-
-	r.wantRadius(t, "killer")
-	w.waitTag("v1", w.nodes())
-	r.wantWorst(t, 3)
-	if got := n.Status.Rejected[0].Reason; got != "NodeNotReady" {
-		t.Errorf("rejected for %s, want NodeNotReady", got)
-	}
-	if got := n.Status.Nodes; got.Unreachable != 0 {
-		t.Errorf("%d nodes are NotReady after the return", got.Unreachable)
-	}
-}
-
 // A node that fails within the failure budget is given the proven version again
 // and kept out of the rollout; the others go on.
 func TestFailureBudgetLetsTheRolloutGoOn(t *testing.T) {
