@@ -26,10 +26,10 @@ func selecting(key, value string) func(*corev1.PodSpec) {
 	return func(s *corev1.PodSpec) { s.NodeSelector = map[string]string{key: value} }
 }
 
-func requiring(key string, op corev1.NodeSelectorOperator, values ...string) func(*corev1.PodSpec) {
+func requiringZone(op corev1.NodeSelectorOperator, values ...string) func(*corev1.PodSpec) {
 	return func(s *corev1.PodSpec) {
 		s.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
-			NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: key, Operator: op, Values: values}}}},
+			NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "zone", Operator: op, Values: values}}}},
 		}}}
 	}
 }
@@ -58,10 +58,10 @@ func TestPlacement(t *testing.T) {
 		"a node without taints":                      {placed(), node("n1"), true, true, ""},
 		"a selector that matches":                    {placed(selecting("zone", "a")), node("n1"), true, true, ""},
 		"a selector that does not":                   {placed(selecting("zone", "b")), node("n1"), false, false, ""},
-		"required affinity that matches":             {placed(requiring("zone", corev1.NodeSelectorOpIn, "a", "b")), node("n1"), true, true, ""},
-		"required affinity that does not":            {placed(requiring("zone", corev1.NodeSelectorOpNotIn, "a")), node("n1"), false, false, ""},
-		"a selector and affinity have both to":       {placed(selecting("arch", "amd64"), requiring("zone", corev1.NodeSelectorOpIn, "a")), node("n1"), false, false, ""},
-		"affinity that cannot be read":               {placed(requiring("zone", corev1.NodeSelectorOpGt, "a")), node("n1"), false, false, ""},
+		"required affinity that matches":             {placed(requiringZone(corev1.NodeSelectorOpIn, "a", "b")), node("n1"), true, true, ""},
+		"required affinity that does not":            {placed(requiringZone(corev1.NodeSelectorOpNotIn, "a")), node("n1"), false, false, ""},
+		"a selector and affinity have both to":       {placed(selecting("arch", "amd64"), requiringZone(corev1.NodeSelectorOpIn, "a")), node("n1"), false, false, ""},
+		"affinity that cannot be read":               {placed(requiringZone(corev1.NodeSelectorOpGt, "a")), node("n1"), false, false, ""},
 		"preferred affinity keeps no node out":       {placed(preferring), node("n1"), true, true, ""},
 		"a selector that does not, and a taint":      {placed(selecting("zone", "b")), gpu, false, false, ""},
 		"NoSchedule":                                 {placed(), gpu, false, false, "dedicated=gpu:NoSchedule"},
