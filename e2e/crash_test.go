@@ -46,8 +46,8 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	bad := w.deliver("flaky")
 	w.waitCandidate(bad)
 	// Those that come after the return hit a rejection, which stays one.
-	if hit := w.killTimes(chance, 12, bad, 300*time.Millisecond); hit < 4 {
-		t.Errorf("%d of 12 kills hit the rollout before its end, want 4 or more", hit)
+	if hit := w.killTimes(chance, 16, bad, 300*time.Millisecond); hit < 4 {
+		t.Errorf("%d of 16 kills hit the rollout before its end, want 4 or more", hit)
 	}
 	w.waitRejected(bad, 2*time.Minute)
 	r.wantRadius(t, "flaky")
