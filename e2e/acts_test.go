@@ -174,10 +174,15 @@ func (w *world) evictPods(nodes ...string) {
 	w.t.Helper()
 	agents := w.agents()
 	for _, n := range nodes {
-		w.must(w.cluster.Client.PolicyV1().Evictions(metav1.NamespaceDefault).Evict(w.t.Context(), &policyv1.Eviction{
-			ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: agents[n].Name},
-		}), "evict pod of "+n)
+		w.evict(agents[n].Name)
 	}
+}
+
+func (w *world) evict(pod string) {
+	w.t.Helper()
+	w.must(w.cluster.Client.PolicyV1().Evictions(metav1.NamespaceDefault).Evict(w.t.Context(), &policyv1.Eviction{
+		ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: pod},
+	}), "evict pod "+pod)
 }
 
 // patchDaemonSet patches the agent's DaemonSet as a person with that field

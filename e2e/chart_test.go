@@ -27,6 +27,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/yaml"
@@ -301,6 +302,142 @@ func TestChartAlerts(t *testing.T) {
 		return
 	}
 	t.Error("no PrometheusRule was rendered")
+}
+
+// The kinds of prometheus-operator (monitoring.coreos.com/v1) in part: every
+// field that the chart may set, so that a slip in a name is found. Its API server
+// drops a field that it does not know, and nothing is scraped.
+type (
+	serviceMonitor struct {
+		metav1.TypeMeta   `json:",inline"`
+		metav1.ObjectMeta `json:"metadata"`
+		Spec              struct {
+			Selector  metav1.LabelSelector `json:"selector"`
+			Endpoints []struct {
+				Port          string `json:"port"`
+				Path          string `json:"path"`
+				Interval      string `json:"interval"`
+				ScrapeTimeout string `json:"scrapeTimeout"`
+				HonorLabels   bool   `json:"honorLabels"`
+			} `json:"endpoints"`
+		} `json:"spec"`
+	}
+	prometheusRule struct {
+		metav1.TypeMeta   `json:",inline"`
+		metav1.ObjectMeta `json:"metadata"`
+		Spec              struct {
+			Groups []struct {
+				Name  string `json:"name"`
+				Rules []struct {
+					Alert       string            `json:"alert"`
+					Expr        string            `json:"expr"`
+					For         string            `json:"for"`
+					Labels      map[string]string `json:"labels"`
+					Annotations map[string]string `json:"annotations"`
+				} `json:"rules"`
+			} `json:"groups"`
+		} `json:"spec"`
+	}
+)
+
+// TestChartMonitoring shows that prometheus-operator would understand what the
+// chart renders for it, and that it leads to a port that rollcall serves.
+func TestChartMonitoring(t *testing.T) {
+	t.Parallel()
+	for name, values := range map[string]string{
+		"as little as there is": "{serviceMonitor: {enabled: true}, prometheusRule: {enabled: true}}",
+		"everything on":         everything,
+		"under other names":     "{nameOverride: roll, fullnameOverride: call, port: 9090, serviceMonitor: {enabled: true, interval: 1m, scrapeTimeout: 30s}, prometheusRule: {enabled: true}}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			var monitor serviceMonitor
+			var service corev1.Service
+			var rule prometheusRule
+			read := map[string]any{"ServiceMonitor": &monitor, "Service": &service, "PrometheusRule": &rule}
+			for _, object := range chartObjects(t, values) {
+				if into, wanted := read[object.GetKind()]; wanted {
+					if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, into, true); err != nil {
+						t.Errorf("%s: %v", object.GetKind(), err)
+					}
+					delete(read, object.GetKind())
+				}
+			}
+			if len(read) > 0 {
+				t.Fatalf("not rendered: %v", slices.Sorted(maps.Keys(read)))
+			}
+			wantScraped(t, &monitor, &service, deployment(t, values))
+			for _, m := range []metav1.TypeMeta{monitor.TypeMeta, rule.TypeMeta} {
+				if m.APIVersion != "monitoring.coreos.com/v1" {
+					t.Errorf("%s is %s, want monitoring.coreos.com/v1", m.Kind, m.APIVersion)
+				}
+			}
+			wantEvaluated(t, &rule)
+		})
+	}
+}
+
+// wantScraped follows the way from the monitor by the Service to the container.
+func wantScraped(t *testing.T, monitor *serviceMonitor, service *corev1.Service, d *appsv1.Deployment) {
+	t.Helper()
+	selector, err := metav1.LabelSelectorAsSelector(&monitor.Spec.Selector)
+	if err != nil || selector.Empty() || !selector.Matches(labels.Set(service.Labels)) {
+		t.Errorf("the monitor selects %v (%v), and the Service has %v", selector, err, service.Labels)
+	}
+	if monitor.Namespace != service.Namespace || monitor.Namespace == "" {
+		t.Errorf("the monitor is in %q and looks only there, the Service is in %q", monitor.Namespace, service.Namespace)
+	}
+	if chosen := labels.SelectorFromSet(service.Spec.Selector); chosen.Empty() || !chosen.Matches(labels.Set(d.Spec.Template.Labels)) {
+		t.Errorf("the Service selects %v, and the pods have %v", chosen, d.Spec.Template.Labels)
+	}
+	if len(monitor.Spec.Endpoints) != 1 {
+		t.Fatalf("endpoints: %+v, want one", monitor.Spec.Endpoints)
+	}
+	e := monitor.Spec.Endpoints[0]
+	interval, err := time.ParseDuration(e.Interval)
+	timeout, bad := time.ParseDuration(e.ScrapeTimeout)
+	if err != nil || bad != nil || timeout <= 0 || timeout > interval {
+		t.Errorf("a scrape every %q may take %q, want no longer than until the next", e.Interval, e.ScrapeTimeout)
+	}
+	if e.Path != "/metrics" || !e.HonorLabels {
+		t.Errorf("endpoint %+v, want /metrics with its own labels kept", e)
+	}
+	port := slices.IndexFunc(service.Spec.Ports, func(p corev1.ServicePort) bool { return p.Name == e.Port })
+	if port < 0 {
+		t.Fatalf("the Service has no port %q: %+v", e.Port, service.Spec.Ports)
+	}
+	container, target := d.Spec.Template.Spec.Containers[0], service.Spec.Ports[port].TargetPort
+	served := slices.IndexFunc(container.Ports, func(p corev1.ContainerPort) bool {
+		return p.Name == target.StrVal || target.IntVal != 0 && p.ContainerPort == target.IntVal
+	})
+	if served < 0 {
+		t.Fatalf("the container has no port %s: %+v", target.String(), container.Ports)
+	}
+	if address := fmt.Sprintf("--metrics-bind-address=:%d", container.Ports[served].ContainerPort); !slices.Contains(container.Args, address) {
+		t.Errorf("the arguments %v lack %s", container.Args, address)
+	}
+}
+
+// wantEvaluated fails when Prometheus would not take a rule.
+func wantEvaluated(t *testing.T, rule *prometheusRule) {
+	t.Helper()
+	names := map[string]bool{}
+	for _, g := range rule.Spec.Groups {
+		if g.Name == "" || names[g.Name] || len(g.Rules) == 0 {
+			t.Errorf("group %q has no name of its own or no rules", g.Name)
+		}
+		names[g.Name] = true
+		for _, r := range g.Rules {
+			if pause, err := time.ParseDuration(r.For); r.For != "" && (err != nil || pause <= 0) {
+				t.Errorf("%s waits for %q", r.Alert, r.For)
+			}
+			if r.Alert == "" || r.Expr == "" || r.Labels["severity"] == "" {
+				t.Errorf("rule %+v, want a name, an expression and a severity", r)
+			}
+		}
+	}
+	if len(names) == 0 {
+		t.Error("there are no rules")
+	}
 }
 
 // metricNames are the names of metrics in the source of the controller.

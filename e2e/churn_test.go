@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -11,27 +12,6 @@ import (
 
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
-
-// A candidate that kills its node 20 s after it became Ready passes every check
-// of its pod, so that only a longer soak tells.
-func TestKillerStopsAtItsCanariesAndTheNodesRecover(t *testing.T) {
-	t.Parallel()
-	w := settled(t, 9, quick(soak(0, 40)))
-	r := record(t, w.cluster.Client)
-
-	commit := w.deliver("killer")
-	n := w.waitRejected(commit, 2*time.Minute)
-
-	r.wantRadius(t, "killer")
-	w.waitTag("v1", w.nodes())
-	r.wantWorst(t, 3)
-	if got := n.Status.Rejected[0].Reason; got != "NodeNotReady" {
-		t.Errorf("rejected for %s, want NodeNotReady", got)
-	}
-	if got := n.Status.Nodes; got.Unreachable != 0 {
-		t.Errorf("%d nodes are NotReady after the return", got.Unreachable)
-	}
-}
 
 // A node that fails within the failure budget is given the proven version again
 // and kept out of the rollout; the others go on.
@@ -63,57 +43,96 @@ func TestFailureBudgetLetsTheRolloutGoOn(t *testing.T) {
 	w.waitProven(second, time.Minute)
 }
 
-// Pods disappear in the middle of the first pulse; ten more do and ten nodes
-// appear while the canaries soak: all of them get the proven version, and the
-// candidate later, in its wave.
-func TestChurnDuringTheSoakGetsTheProvenVersion(t *testing.T) {
+// Ten agents are evicted in one rollout, three of them in the middle of its
+// first pulse, and three more deleted and ten nodes added while the canaries
+// soak: all of them get the proven version, whatever the candidate is.
+func TestChurnGetsTheProvenVersion(t *testing.T) {
 	t.Parallel()
 	p := quick(soak(0, 15))
 	w := settled(t, 20, p)
-	r := record(t, w.cluster.Client)
 	old := w.nodes()
 
-	var second string
-	var strays []string
-	w.onGate(func() { second = w.deliver("v2") }, func() {
-		// What is deleted now comes back from the gated candidate.
-		strays = but(old, w.inFlight()...)[:3]
-		r.excuse(strays...)
-		w.deletePods(strays...)
+	w.act(t, "while a good candidate soaks", func(t *testing.T) {
+		r := record(t, w.cluster.Client)
+		second, strays, _ := w.deliverAndEvict(r, "v2")
+		canaries := w.waitSoaking(r, "canary", "v2")
+		w.waitTag("v1", strays)
+		r.blame(strays...)
+		victim, bystanders := canaries[0], but(old, append(slices.Clone(canaries), strays...)...)[:9]
+		r.excuse(victim)
+		r.excuse(bystanders...)
+		w.evictPods(append(slices.Clone(bystanders[:6]), victim)...)
+		w.deletePods(bystanders[6:]...)
+		joined, err := w.cluster.AddNodes(t.Context(), 10)
+		w.must(err, "add nodes")
+		w.waitTag("v1", append(joined, bystanders...))
+		r.blame(bystanders...)
+
+		w.waitTag("v2", []string{victim})
+		again := w.agents()[victim]
+		r.blame(victim)
+		w.waitProven(second, 3*time.Minute)
+
+		w.waitTag("v2", w.nodes())
+		if got := len(w.nodes()); got != 30 {
+			t.Fatalf("%d nodes, want 30", got)
+		}
+		r.wantHistory(t, []string{victim}, "v1", "v2", "v1", "v2")
+		restarted := append(slices.Clone(bystanders), strays...)
+		r.wantHistory(t, restarted, "v1", "v1", "v2")
+		r.wantHistory(t, but(w.nodes(), append(restarted, victim)...), "v1", "v2")
+		r.wantWorst(t, 3)
+		// Times of the API are whole seconds, rounded down.
+		healthy := readySince(&again).Add(p.Health.ReadyFor.Duration + p.Waves[0].Soak.Duration)
+		if first := r.firstBeyond("v2", canaries); first.Before(healthy) {
+			t.Errorf("the next wave began at %s, before the evicted canary had soaked anew at %s", first, healthy)
+		}
+		w.waitUpdated(30)
 	})
-	canaries := w.waitSoaking(r, "canary", "v2")
-	w.waitTag("v1", strays)
-	r.blame(strays...)
-	victim, bystanders := canaries[0], but(old, append(slices.Clone(canaries), strays...)...)[:9]
-	r.excuse(victim)
-	r.excuse(bystanders...)
-	w.evictPods(append(slices.Clone(bystanders[:4]), victim)...)
-	w.deletePods(bystanders[4:]...)
-	joined, err := w.cluster.AddNodes(t.Context(), 10)
-	w.must(err, "add nodes")
-	w.waitTag("v1", append(joined, bystanders...))
-	r.blame(bystanders...)
+	w.act(t, "while a bad candidate is on its canaries", func(t *testing.T) {
+		r := record(t, w.cluster.Client)
+		bad, strays, canaries := w.deliverAndEvict(r, "stuck")
+		w.until("both canaries run the candidate", time.Minute, func() (bool, string) { return len(r.nodesOf("stuck")) == 2, fmt.Sprint(r.nodesOf("stuck")) })
+		bystanders := but(w.nodes(), append(slices.Clone(canaries), strays...)...)[:6]
+		r.excuse(bystanders...)
+		w.evictPods(bystanders...)
+		w.evict(w.podOn(canaries[0], "stuck"))
+		n := w.waitRollout("it is under way", time.Minute, func(n *v1alpha1.NodeRollout) bool { return n.Status.Candidate != nil })
+		if s := n.Status; s.Candidate.Commit != bad || s.Phase == v1alpha1.PhaseReturning || s.Phase == v1alpha1.PhaseRejected {
+			t.Fatalf("the evictions came too late: %s", describe(n))
+		}
+		w.waitTag("v2", append(bystanders, strays...))
+		r.blame(append(bystanders, strays...)...)
 
-	w.waitTag("v2", []string{victim})
-	again := w.agents()[victim]
-	r.blame(victim)
-	w.waitProven(second, 3*time.Minute)
+		n = w.waitRejected(bad, time.Minute)
+		if got := n.Status.Rejected[0].Reason; got != "DeadlineExceeded" {
+			t.Errorf("rejected for %s, want DeadlineExceeded", got)
+		}
+		w.waitTag("v2", w.nodes())
+		if got := r.nodesOf("stuck"); !slices.Equal(got, canaries) {
+			t.Errorf("the candidate ran on %v, want the canaries %v", got, canaries)
+		}
+		restarted := append(bystanders, strays...)
+		r.wantHistory(t, restarted, "v2", "v2")
+		r.wantHistory(t, canaries[1:], "v2", "stuck", "v2")
+		r.wantHistory(t, but(w.nodes(), append(restarted, canaries...)...), "v2")
+		r.wantWorst(t, 3)
+	})
+}
 
-	w.waitTag("v2", w.nodes())
-	if got := len(w.nodes()); got != 30 {
-		t.Fatalf("%d nodes, want 30", got)
-	}
-	r.wantHistory(t, []string{victim}, "v1", "v2", "v1", "v2")
-	restarted := append(slices.Clone(bystanders), strays...)
-	r.wantHistory(t, restarted, "v1", "v1", "v2")
-	r.wantHistory(t, but(w.nodes(), append(restarted, victim)...), "v1", "v2")
-	r.wantWorst(t, 3)
-	// Times of the API are whole seconds, rounded down.
-	healthy := readySince(&again).Add(p.Health.ReadyFor.Duration + p.Waves[0].Soak.Duration)
-	if first := r.firstBeyond("v2", canaries); first.Before(healthy) {
-		t.Errorf("the next wave began at %s, before the evicted canary had soaked anew at %s", first, healthy)
-	}
-	w.waitUpdated(30)
+// deliverAndEvict delivers a tag and evicts three agents in the first pulse of
+// its rollout: their next pods are made from the gated candidate. It returns the
+// commit, the nodes of the three, who are excused, and those of the first wave,
+// sorted.
+func (w *world) deliverAndEvict(r *recorder, tag string) (commit string, strays, wave []string) {
+	w.t.Helper()
+	w.onGate(func() { commit = w.deliver(tag) }, func() {
+		wave = slices.Sorted(slices.Values(w.inFlight()))
+		strays = but(w.nodes(), wave...)[:3]
+		r.excuse(strays...)
+		w.evictPods(strays...)
+	})
+	return commit, strays, wave
 }
 
 // A touched node that vanishes is evidence, unless it was announced.
@@ -167,6 +186,18 @@ func (w *world) inFlight() []string {
 		out = append(out, f.Node)
 	}
 	return out
+}
+
+// podOn is the node's pod of the tag that is not on its way out.
+func (w *world) podOn(node, tagged string) string {
+	w.t.Helper()
+	for _, p := range w.pods() {
+		if p.Spec.NodeName == node && tag(&p) == tagged && p.DeletionTimestamp == nil {
+			return p.Name
+		}
+	}
+	w.t.Fatalf("%s has no pod of %s", node, tagged)
+	return ""
 }
 
 // waitInFlight waits until a node runs the tag and is not Ready yet, and

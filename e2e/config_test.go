@@ -35,6 +35,8 @@ func TestConfig(t *testing.T) {
 		"shared config":   sharedConfig,
 		"adopted config":  adoptedConfig,
 		"lost rollout":    lostRollout,
+		"planned":         planned,
+		"planned afresh":  plannedAfresh,
 	})
 }
 

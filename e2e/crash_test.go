@@ -33,7 +33,9 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	r := record(t, w.cluster.Client)
 	good := w.deliver("v2")
 	w.waitCandidate(good)
-	w.killTimes(chance, 20)
+	if hit := w.killTimes(chance, 20, good, time.Second); hit < 20 {
+		t.Errorf("%d of 20 kills hit the rollout before its end", hit)
+	}
 	w.waitProven(good, 3*time.Minute)
 	w.waitTag("v2", w.nodes())
 	r.wantHistory(t, w.nodes(), "v1", "v2")
@@ -43,7 +45,10 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	r = record(t, w.cluster.Client)
 	bad := w.deliver("flaky")
 	w.waitCandidate(bad)
-	w.killTimes(chance, 8)
+	// Those that come after the return hit a rejection, which stays one.
+	if hit := w.killTimes(chance, 16, bad, 300*time.Millisecond); hit < 4 {
+		t.Errorf("%d of 16 kills hit the rollout before its end, want 4 or more", hit)
+	}
 	w.waitRejected(bad, 2*time.Minute)
 	r.wantRadius(t, "flaky")
 	w.waitTag("v2", w.nodes())
@@ -78,18 +83,19 @@ func (w *world) waitCandidate(commit string) {
 
 // killTimes kills the controller so many times and starts it again: each time
 // after a few more changes of the DaemonSet and its pods, or after a while
-// without any.
-func (w *world) killTimes(chance *rand.Rand, times int) {
+// without any. Each time the commit has to be the candidate. It returns how many
+// kills hit before its rollout was over.
+func (w *world) killTimes(chance *rand.Rand, times int, commit string, patience time.Duration) (hit int) {
 	w.t.Helper()
 	changes := w.changes()
 	for i := range times {
-		after, patience := 1+chance.IntN(15), time.After(time.Second+time.Duration(chance.Int64N(int64(time.Second))))
+		after, enough := 1+chance.IntN(8), time.After(patience+time.Duration(chance.Int64N(int64(patience))))
 		seen := 0
 		for waiting := true; waiting && seen < after; {
 			select {
 			case <-changes:
 				seen++
-			case <-patience:
+			case <-enough:
 				waiting = false
 			}
 		}
@@ -98,8 +104,15 @@ func (w *world) killTimes(chance *rand.Rand, times int) {
 		w.must(err, "get NodeRollout")
 		w.t.Logf("kill %d after %d of %d changes: %s %s, %d in flight, gated %t", i, seen, after, n.Status.Phase, n.Status.Reason,
 			len(n.Status.InFlight), len(w.daemonSet().Spec.Template.Spec.SchedulingGates) > 0)
+		if s := n.Status; s.Candidate == nil || s.Candidate.Commit != commit {
+			w.t.Fatalf("kill %d of %d hit no rollout of %.8s: %s", i, times, commit, describe(n))
+		}
+		if n.Status.Phase != v1alpha1.PhaseRejected && n.Status.Phase != v1alpha1.PhaseProven {
+			hit++
+		}
 		w.startController()
 	}
+	return hit
 }
 
 // changes tells whoever listens of every change of the DaemonSet and of its

@@ -41,6 +41,7 @@ func TestBadInput(t *testing.T) {
 		"missing kind":     missingKind,
 		"missing space":    missingNamespace,
 		"missing policy":   missingPolicy,
+		"other placement":  otherPlacement,
 		"owned config":     ownedConfigMap,
 		"owned agent":      ownedDaemonSet,
 		"contested agent":  contested,
@@ -70,11 +71,11 @@ func badCommits() []badCommit {
 	return []badCommit{
 		{
 			name: "invalid yaml", files: map[string]string{"broken.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n  - y\n"},
-			reason: "InvalidYAML", words: []string{"broken.yaml:", "not YAML"},
+			reason: "InvalidYAML", words: []string{"broken.yaml:3: ", "not YAML", "here or just below"},
 		},
 		{
 			name: "lost indentation", files: map[string]string{"daemonset.yaml": regexp.MustCompile(`(?m)^ +`).ReplaceAllString(manifest("v2"), "")},
-			reason: "InvalidYAML", words: []string{"daemonset.yaml:", "its indentation was lost", "take the raw file"},
+			reason: "InvalidYAML", words: []string{"daemonset.yaml:10: ", "its indentation was lost", "take the raw file"},
 		},
 		{
 			name: "unknown kind", files: map[string]string{"typo.yaml": "apiVersion: apps/v1\nkind: DeamonSet\nmetadata:\n  name: typo\n"},
@@ -118,7 +119,7 @@ func badCommitsInTurn(n *tenant) {
 	before := n.good()
 	for i, b := range badCommits() {
 		n.t.Log(b.name)
-		files, still := map[string]string{"daemonset.yaml": manifest("v2"), "extra.yaml": ""}, n.state()
+		files, still, inventory := map[string]string{"daemonset.yaml": manifest("v2"), "extra.yaml": ""}, n.state(), n.inventory()
 		maps.Copy(files, b.files)
 		bad := n.deliver("bad", files)
 		gs := n.waitHeld("fleet", b.reason, b.words...)
@@ -126,6 +127,9 @@ func badCommitsInTurn(n *tenant) {
 			n.t.Errorf("fetched %s and applied %s, want the bad commit %s fetched and not applied", gs.Status.Fetched.Commit, gs.Status.Applied, bad)
 		}
 		n.wantStill(still)
+		if d := cmp.Diff(inventory, n.inventory()); d != "" {
+			n.t.Errorf("%s changed the inventory (-before +after):\n%s", b.name, d)
+		}
 
 		fix := map[string]string{}
 		for name := range b.files {
@@ -135,6 +139,18 @@ func badCommitsInTurn(n *tenant) {
 		fix["fixed.yaml"] = plainConfig("fixed", strconv.Itoa(i))
 		n.waitRecovered(n.push("fix", fix), before)
 	}
+}
+
+// inventory is what the GitSync answers for, extra.yaml among it.
+func (n *tenant) inventory() []v1alpha1.InventoryEntry {
+	n.t.Helper()
+	gs, err := n.w.kinds.GitSyncs(n.namespace).Get(n.t.Context(), "fleet", metav1.GetOptions{})
+	n.must(err, "get GitSync")
+	if !lists(gs, "extra") {
+		n.t.Errorf("the inventory lacks ConfigMap extra: %+v", gs.Status.Inventory)
+		return nil
+	}
+	return gs.Status.Inventory.Entries
 }
 
 // waitRecovered waits without asking until a good commit is proven that leaves
@@ -375,6 +391,30 @@ func missingPolicy(n *tenant) {
 	if got := n.tags(); got["v2"] != 6 || len(got) != 1 {
 		n.t.Errorf("pods by tag: %v, want 6 of v2", got)
 	}
+}
+
+// otherPlacement is a commit that would take the agent from two of three zones
+// at once: it is held with its counts, and a revert is all that it takes.
+func otherPlacement(n *tenant) {
+	before := n.good()
+	inOneZone := strings.Replace(manifest("v1"), "    spec:\n", "    spec:\n      nodeSelector: {topology.kubernetes.io/zone: zone-a}\n", 1)
+	n.deliver("placement", map[string]string{"daemonset.yaml": inOneZone})
+	r := n.waitRollout("it is held for its placement", func(r *v1alpha1.NodeRollout) bool {
+		return r.Status.Phase == v1alpha1.PhaseHeld && r.Status.Reason == "PlacementChange"
+	})
+	for _, word := range []string{"nodeSelector", "lose 4 nodes", "win 0", "revert the placement"} {
+		if !strings.Contains(r.Status.Message, word) {
+			n.t.Errorf("the message is %q, want it to name %q", r.Status.Message, word)
+		}
+	}
+	n.waitHeld("fleet", "RolloutStopped", n.namespace+"/"+agent, "Held", "PlacementChange")
+	n.wantHeldGrows("PlacementChange")
+	n.wantStill(before)
+	n.waitRecovered(n.push("revert", map[string]string{"daemonset.yaml": manifest("v1"), "fixed.yaml": plainConfig("fixed", "1")}), before)
+	n.waitRollout("it is at rest", func(r *v1alpha1.NodeRollout) bool {
+		s := r.Status
+		return s.Phase == v1alpha1.PhaseProven && s.Candidate == nil && s.Nodes.Eligible == 6 && s.Nodes.Present == 6
+	})
 }
 
 // rival makes a second GitSync of the same repository, for the path b.

@@ -1,12 +1,16 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -69,15 +73,47 @@ func TestRollCallAtRest(t *testing.T) {
 		if got := n.Status.Failing[0]; got.Node != "node-5" || got.Reason != "Unwanted" {
 			t.Errorf("failing is %+v, want node-5 as Unwanted", got)
 		}
+		w.deletePods("node-5")
+		w.wantComplete(7) // a lasting taint makes an agent unwanted, not absent
 		w.patchNode("node-5", `{"spec":{"taints":null}}`)
+		w.wantComplete(8)
+	})
+	w.act(t, "a gated pod that cannot be taken away", func(t *testing.T) {
+		// With the taint Kubernetes makes no pod of its own beside it.
+		w.patchNode("node-7", `{"spec":{"taints":[{"key":"ToBeDeletedByClusterAutoscaler","value":"1","effect":"NoSchedule"}]}}`)
+		w.deletePods("node-7")
+		w.wantAbsent("node-7", "Tainted", "ToBeDeletedByClusterAutoscaler")
+		here := &tenant{t: t, w: w, namespace: metav1.NamespaceDefault}
+		lift := here.refuse("pods", admissionv1.Delete, "false")
+		here.eventually("deletion is refused", func(ctx context.Context) (string, error) {
+			return here.refused(w.cluster.Client.CoreV1().Pods(metav1.NamespaceDefault).Delete(ctx, w.agents()["node-0"].Name, metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}))
+		})
+		w.createGated("node-7", v1alpha1.WaveGate)
+		w.patchNode("node-7", `{"spec":{"taints":null}}`)
+		n := w.waitRollout("node-7 is absent for its gate", time.Minute, func(n *v1alpha1.NodeRollout) bool {
+			f := n.Status.Failing
+			return n.Status.Reason == "StepFailed" && len(f) == 1 && f[0].Node == "node-7" && f[0].Reason == "Gated"
+		})
+		if s := n.Status; s.Phase != v1alpha1.PhaseProven || s.Nodes.Absent != 1 || s.Failing[0].Message == "" || s.Failing[0].Since.IsZero() {
+			t.Errorf("the roll is %s, want it at rest with one node absent, with a message and a time", describe(n))
+		}
+		lift()
 		w.wantComplete(8)
 	})
 	w.act(t, "nodes that come and go", func(t *testing.T) {
 		joined, err := w.cluster.AddNodes(t.Context(), 1)
 		w.must(err, "add a node")
 		w.wantComplete(9)
+		gone := w.agents()[joined[0]].Name
 		w.must(w.cluster.DeleteNode(t.Context(), joined[0]), "delete node")
 		w.wantComplete(8)
+		// No kubelet ends it, and Kubernetes collects it after a minute: until
+		// then the next act would count it.
+		now := int64(0)
+		err = w.cluster.Client.CoreV1().Pods(metav1.NamespaceDefault).Delete(t.Context(), gone, metav1.DeleteOptions{GracePeriodSeconds: &now})
+		if !apierrors.IsNotFound(err) {
+			w.must(err, "delete the pod of the node that is gone")
+		}
 	})
 	w.act(t, "a node that is held out", func(t *testing.T) {
 		files := map[string]string{"daemonset.yaml": equipped("v2", "old"), "account.yaml": account("old"), "config.yaml": plainConfig("config", "1")}
@@ -179,11 +215,32 @@ func (w *world) blinded(act func()) {
 // words that say so.
 func (w *world) wantAbsent(node, reason, words string) {
 	w.t.Helper()
-	w.waitRollout(node+" is absent for "+reason, time.Minute, func(n *v1alpha1.NodeRollout) bool {
+	r := w.waitRollout(node+" is absent for "+reason, time.Minute, func(n *v1alpha1.NodeRollout) bool {
 		s := n.Status
 		return s.Phase == v1alpha1.PhaseProven && s.Reason == "AgentsAbsent" && s.Nodes.Absent == 1 && len(s.Failing) == 1 &&
 			s.Failing[0].Node == node && s.Failing[0].Reason == reason && strings.Contains(s.Failing[0].Message, words) && !s.Failing[0].Since.IsZero()
 	})
+	if since := r.Status.Failing[0].Since.Time; since.After(time.Now()) {
+		w.t.Errorf("%s is absent since %s, which is to come", node, since)
+	}
+}
+
+// createGated makes the node's agent by hand, with a scheduling gate.
+func (w *world) createGated(node, gate string) {
+	w.t.Helper()
+	ds := w.daemonSet()
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		GenerateName: agent + "-", Namespace: metav1.NamespaceDefault, Labels: maps.Clone(w.agents()["node-0"].Labels),
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(ds, appsv1.SchemeGroupVersion.WithKind("DaemonSet"))},
+	}, Spec: *ds.Spec.Template.Spec.DeepCopy()}
+	p.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: gate}}
+	p.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
+		NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchFields: []corev1.NodeSelectorRequirement{
+			{Key: metav1.ObjectNameField, Operator: corev1.NodeSelectorOpIn, Values: []string{node}},
+		}}},
+	}}}
+	_, err := w.cluster.Client.CoreV1().Pods(p.Namespace).Create(w.t.Context(), p, metav1.CreateOptions{})
+	w.must(err, "create a gated pod for "+node)
 }
 
 // wantComplete waits until so many nodes are eligible and each has its agent.

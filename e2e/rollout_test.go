@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -59,21 +60,62 @@ func TestGoodCommitReachesEveryNode(t *testing.T) {
 
 func TestBadCommitStopsAtItsCanaries(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 20)
-	w.policy(quick())
-	first := w.pushTag("v1")
-	w.follow()
-	w.waitProven(first, time.Minute)
-	for _, bad := range []string{"bad", "stuck", "flaky"} {
-		r := record(t, w.cluster.Client)
-		commit := w.deliver(bad)
-		n := w.waitRejected(commit, time.Minute)
-		if got := r.nodesOf(bad); len(got) == 0 || len(got) > 2 {
-			t.Errorf("%s ran on %v, want 1 or 2 nodes", bad, got)
-		}
-		if got := w.tags(); got["v1"] != 20 || len(got) != 1 {
-			t.Errorf("after %s, pods by tag: %v, want 20 of v1", bad, got)
-		}
-		t.Logf("%s: %s", bad, n.Status.Message)
+	w := settled(t, 20, quick())
+	for _, c := range []struct{ tag, reason string }{
+		{"bad", "CannotStart"}, {"stuck", "DeadlineExceeded"}, {"flaky", "CannotStart"},
+	} {
+		w.act(t, c.tag, func(t *testing.T) { w.wantStopped(t, c.tag, c.reason) })
 	}
+}
+
+// Candidates that fail long after they were Ready pass every check before, so
+// that only a longer soak tells: one crashes after 45 s, and one kills its node
+// after 20 s.
+func TestLateFailureStopsAtItsCanaries(t *testing.T) {
+	t.Parallel()
+	w := settled(t, 9, quick(soak(0, 60)))
+	w.act(t, "killer", func(t *testing.T) {
+		n := w.wantStopped(t, "killer", "NodeNotReady")
+		if got := n.Status.Nodes; got.Unreachable != 0 {
+			t.Errorf("%d nodes are NotReady after the return", got.Unreachable)
+		}
+	})
+	w.act(t, "late", func(t *testing.T) { w.wantStopped(t, "late", "CannotStart") })
+}
+
+// wantStopped delivers a tag that is rejected for that reason, on its canaries
+// and on them alone: the agents of all other nodes are the pods that they were.
+func (w *world) wantStopped(t *testing.T, tag, reason string) *v1alpha1.NodeRollout {
+	t.Helper()
+	r, before, nodes := record(t, w.cluster.Client), w.uids(), len(w.nodes())
+	if len(before) != nodes {
+		t.Fatalf("%d of %d nodes have an agent", len(before), nodes)
+	}
+
+	n := w.waitRejected(w.deliver(tag), 2*time.Minute)
+
+	t.Logf("%s: %s", tag, n.Status.Message)
+	r.wantRadius(t, tag)
+	if got := w.tags(); got["v1"] != nodes || len(got) != 1 {
+		t.Errorf("after %s, pods by tag: %v, want %d of v1", tag, got, nodes)
+	}
+	hurt := r.nodesOf(tag)
+	r.wantHistory(t, hurt, "v1", tag, "v1")
+	for _, node := range hurt {
+		delete(before, node)
+	}
+	w.wantSame(before)
+	r.wantWorst(t, 3)
+	if got := n.Status.Rejected[0].Reason; got != reason || n.Status.Reason != reason {
+		t.Errorf("rejected for %s, and the rollout says %s, want %s", got, n.Status.Reason, reason)
+	}
+	if len(n.Status.Failing) == 0 {
+		t.Error("no failing node is listed")
+	}
+	for _, f := range n.Status.Failing {
+		if f.Reason != reason || !slices.Contains(hurt, f.Node) || f.Message == "" || f.Since.IsZero() {
+			t.Errorf("failing is %+v, want one of %v for %s, with a message and a time", f, hurt, reason)
+		}
+	}
+	return n
 }

@@ -304,11 +304,17 @@ func (n *tenant) tags() map[string]int {
 	return out
 }
 
-// state is what runs and what is declared: pods, ConfigMaps and Secrets with
-// their content, each with its UID. What rollcall records for itself is left out.
+// state is what runs and what is declared: pods, templates of DaemonSets,
+// ConfigMaps and Secrets with their content, each with its UID. What rollcall
+// records for itself is left out.
 func (n *tenant) state() map[string]string {
 	n.t.Helper()
 	out := map[string]string{}
+	sets, err := n.w.cluster.Client.AppsV1().DaemonSets(n.namespace).List(n.t.Context(), metav1.ListOptions{})
+	n.must(err, "list DaemonSets")
+	for _, ds := range sets.Items {
+		out["daemonset "+ds.Name] = string(ds.UID) + " " + ds.Spec.Template.String()
+	}
 	for _, p := range n.pods() {
 		out["pod "+p.Name] = string(p.UID) + " " + tag(&p)
 	}

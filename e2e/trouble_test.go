@@ -63,7 +63,13 @@ func refusedStep(n *tenant) {
 	})
 	commit := n.deliver("next", map[string]string{"daemonset.yaml": manifest("v2")})
 	n.waitStuck(v1alpha1.PhaseReplacing, "delete pod", denial)
-	n.wantUnchanged(before)
+	running := n.state()
+	for _, s := range []map[string]string{before, running} {
+		delete(s, "daemonset "+agent) // the gated candidate, in turn with the proven one
+	}
+	if d := cmp.Diff(before, running); d != "" {
+		n.t.Errorf("what ran has changed (-before +after):\n%s", d)
+	}
 	lift()
 	n.waitProven(commit)
 }

@@ -4,34 +4,139 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
-// A node whose clock is ahead says that its agent will be Ready in an hour. The
-// cache has it Ready since it was seen, or a soak would last until then.
-func TestTimesToComeAreThoseOfTheirSight(t *testing.T) {
-	t.Parallel()
-	yes := true
-	p := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{Kind: "DaemonSet", Controller: &yes}}},
-		Status: corev1.PodStatus{Conditions: []corev1.PodCondition{
-			{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(time.Now().Add(time.Hour))},
-			{Type: corev1.PodInitialized, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(time.Now().Add(-time.Hour))},
-		}},
+// What the cache drops must be nothing that a decision reads.
+func TestATrimmedPodIsTheSameAgent(t *testing.T) {
+	inflated := func(p *corev1.Pod) {
+		p.Annotations = map[string]string{"example.com/a": "b"}
+		p.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubelet"}}
+		p.Spec.Volumes = []corev1.Volume{{Name: "host"}}
 	}
-	before := time.Now()
+	for sentence, p := range map[string]*corev1.Pod{
+		"one that runs well":                 pod(inflated),
+		"one that crashes":                   pod(inflated, containers(well("a", waits("CrashLoopBackOff"), endedBefore("Error"), restarts(3)))),
+		"one whose sidecar crashes":          pod(inflated, initContainers(well("proxy", waits("CrashLoopBackOff"), restarts(3)))),
+		"one that waits for its wave":        pod(inflated, gatedBy(v1alpha1.WaveGate), meant(field("metadata.name", corev1.NodeSelectorOpIn, "n2"))),
+		"one that no node takes":             pod(inflated, scheduled(corev1.ConditionFalse, "Unschedulable")),
+		"one on its way out that has failed": pod(inflated, deleted, failed),
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			agent, node := newAgent(p), nodeOf(p)
+			out, err := trimPod(p.DeepCopy())
+			if err != nil {
+				t.Fatal(err)
+			}
+			trimmed := out.(*corev1.Pod)
+			if d := cmp.Diff(agent, newAgent(trimmed)); d != "" {
+				t.Errorf("another agent (-whole +trimmed):\n%s", d)
+			}
+			if got := nodeOf(trimmed); got != node {
+				t.Errorf("on %q, want %q", got, node)
+			}
+			if ref := metav1.GetControllerOf(trimmed); ref == nil || ref.UID != "ds-1" {
+				t.Errorf("its owner is %v", ref)
+			}
+			if trimmed.Namespace != "kube-system" || trimmed.Annotations != nil || trimmed.ManagedFields != nil || trimmed.Spec.Containers != nil || trimmed.Spec.Volumes != nil {
+				t.Errorf("kept %+v", trimmed)
+			}
+		})
+	}
+}
 
-	out, err := trimPod(p)
+// A cluster has many more pods of others than agents.
+func TestAPodOfSomebodyElseIsANameOnly(t *testing.T) {
+	for sentence, orphan := range map[string]func(*corev1.Pod){
+		"of a ReplicaSet": func(p *corev1.Pod) { p.OwnerReferences[0].Kind = "ReplicaSet" },
+		"of nobody":       func(p *corev1.Pod) { p.OwnerReferences = nil },
+		"of a DaemonSet that does not control it": func(p *corev1.Pod) { p.OwnerReferences[0].Controller = nil },
+	} {
+		want := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "agent-1", Namespace: "kube-system", UID: "pod-1", ResourceVersion: "7", CreationTimestamp: metav1.NewTime(made)}}
+		got, err := trimPod(pod(orphan))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s (-want +got):\n%s", sentence, d)
+		}
+	}
+}
 
-	if err != nil {
-		t.Fatal(err)
+func TestATrimmedNodeIsTheSameNode(t *testing.T) {
+	inflated := func(n *corev1.Node) {
+		n.Annotations = map[string]string{"example.com/a": "b"}
+		n.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubelet"}}
+		n.Spec.ProviderID = "cloud://1"
+		n.Status.Images = []corev1.ContainerImage{{Names: []string{"agent:1"}}}
 	}
-	conditions := out.(*corev1.Pod).Status.Conditions
-	if at := conditions[0].LastTransitionTime.Time; at.Before(before) || at.After(time.Now()) {
-		t.Errorf("Ready since %s, want now (%s)", at, before)
+	picky := NewPlacement(&corev1.PodTemplateSpec{Spec: corev1.PodSpec{NodeSelector: map[string]string{"zone": "a"}}})
+	for sentence, n := range map[string]*corev1.Node{
+		"one that is well":     node("n1", inflated),
+		"one in another zone":  node("n1", inflated, labelled("zone", "b")),
+		"one that is held":     node("n1", inflated, labelled(v1alpha1.LabelHold, "true")),
+		"one that is cordoned": node("n1", inflated, cordoned),
+		"one that is going":    node("n1", inflated, goingAway),
+		"one with a taint":     node("n1", inflated, tainted("dedicated", "gpu", corev1.TaintEffectNoExecute)),
+		"one that is NotReady": node("n1", inflated, nodeReady(corev1.ConditionUnknown)),
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			whole := n.DeepCopy()
+			out, err := trimNode(n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			trimmed := out.(*corev1.Node)
+			if d := cmp.Diff(newNode(whole, picky, []string{"zone", "arch"}), newNode(trimmed, picky, []string{"zone", "arch"})); d != "" {
+				t.Errorf("another node (-whole +trimmed):\n%s", d)
+			}
+			if trimmed.Annotations != nil || trimmed.ManagedFields != nil || trimmed.Spec.ProviderID != "" || trimmed.Status.Images != nil || len(trimmed.Status.Conditions) != 1 {
+				t.Errorf("kept %+v", trimmed)
+			}
+			if d := cmp.Diff(whole, n); d != "" {
+				t.Errorf("the node was changed in place (-before +after):\n%s", d)
+			}
+		})
 	}
-	if at := conditions[1].LastTransitionTime.Time; time.Since(at) < time.Hour {
-		t.Errorf("Initialized since %s, want what the node says", at)
+}
+
+// An informer hands over what it no longer knows well in a wrapper.
+func TestWhatIsNeitherPodNorNodeIsLeftAlone(t *testing.T) {
+	gone := cache.DeletedFinalStateUnknown{Key: "kube-system/agent-1"}
+	for name, trim := range map[string]cache.TransformFunc{"trimPod": trimPod, "trimNode": trimNode} {
+		if got, err := trim(gone); err != nil || got != any(gone) {
+			t.Errorf("%s made %v of it, %v", name, got, err)
+		}
+	}
+}
+
+// Every node says every few seconds that it lives; only a change that matters
+// to a rollout may wake one.
+func TestNodeChanges(t *testing.T) {
+	for sentence, c := range map[string]struct {
+		change func(*corev1.Node)
+		want   bool
+	}{
+		"a heartbeat": {func(n *corev1.Node) {
+			n.ResourceVersion = "8"
+			n.Status.Conditions[1].LastHeartbeatTime = metav1.NewTime(later.Add(time.Minute))
+			n.Status.Images = []corev1.ContainerImage{{Names: []string{"agent:1"}}}
+		}, false},
+		"no longer Ready":            {nodeReady(corev1.ConditionUnknown), true},
+		"cordoned":                   {cordoned, true},
+		"a taint":                    {tainted("dedicated", "gpu", corev1.TaintEffectNoSchedule), true},
+		"held out":                   {labelled(v1alpha1.LabelHold, "true"), true},
+		"another label":              {labelled("zone", "b"), true},
+		"being deleted":              {goingAway, true},
+		"another node, of that name": {func(n *corev1.Node) { n.UID = "other" }, true},
+	} {
+		if got := nodeChanged(node("n1"), node("n1", c.change)); got != c.want {
+			t.Errorf("%s: %t, want %t", sentence, got, c.want)
+		}
 	}
 }
