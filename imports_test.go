@@ -47,8 +47,8 @@ type rule struct {
 	others []string
 	// everything allows all imports.
 	everything bool
-	// pure packages compute values: they get no clock, no context, no log, no
-	// network and no files.
+	// pure packages compute values: they get no clock, no chance, no context, no
+	// log, no network and no files.
 	pure bool
 }
 
@@ -118,14 +118,37 @@ func rules() map[string]rule {
 	}
 }
 
-// impureImports is what a pure package must not import of the standard library.
+// impureImports is what a pure package must not import; a path forbids what is
+// below it.
 func impureImports() []string {
-	return []string{"context", "log", "log/slog", "math/rand", "math/rand/v2", "net", "net/http", "os", "os/exec", "os/signal", "syscall"}
+	return []string{
+		"context", "io/ioutil", "log", "net", "os", "plugin", "syscall",
+		"crypto/rand", "crypto/tls", "math/rand", // chance and connections by other names
+		apimachinery + "/pkg/util/net",
+		apimachinery + "/pkg/util/rand",
+		apimachinery + "/pkg/util/runtime", // it logs
+		apimachinery + "/pkg/util/uuid",
+		apimachinery + "/pkg/util/wait",
+	}
 }
 
-// clock is what a pure package must not use of package time: time is an argument.
-func clock() []string {
-	return []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
+// impure are names of a package that is pure but for them.
+type impure struct {
+	// path is what is imported, and name what it is called there by itself.
+	path, name string
+	names      []string
+}
+
+// impureNames is what a pure package must not use: time is an argument, and so
+// are files.
+func impureNames() []impure {
+	return []impure{
+		{"time", "time", []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}},
+		{apimachinery + "/pkg/apis/meta/v1", "v1", []string{"Now", "NowMicro"}},
+		{"path/filepath", "filepath", []string{"Abs", "EvalSymlinks", "Glob", "Walk", "WalkDir"}},
+		{kustomize + "/kyaml/filesys", "filesys", []string{"MakeFsOnDisk"}},
+		{cron + "/v3", "cron", []string{"New"}}, // it runs by the clock; a parsed schedule does not
+	}
 }
 
 // TestImports holds every package to its rule.
@@ -190,24 +213,17 @@ func violations(t *testing.T, name, source string, r rule) []string {
 		t.Fatal(err)
 	}
 	var out []string
-	timeName := ""
 	for _, spec := range file.Imports {
 		path, err := strconv.Unquote(spec.Path.Value)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if path == "time" {
-			timeName = "time"
-			if spec.Name != nil {
-				timeName = spec.Name.Name
-			}
-		}
 		if !r.allows(path) {
 			out = append(out, fmt.Sprintf("%s: imports %s", files.Position(spec.Pos()), path))
 		}
-	}
-	if r.pure && timeName != "" {
-		out = append(out, clockUses(files, file, timeName)...)
+		if r.pure {
+			out = append(out, impureUses(files, file, spec, path)...)
+		}
 	}
 	return out
 }
@@ -220,26 +236,40 @@ func (r rule) allows(path string) bool {
 		return true
 	case isOwn:
 		return slices.Contains(r.own, own)
-	case !strings.Contains(first, "."):
-		return !r.pure || !slices.Contains(impureImports(), path)
+	case r.pure && within(path, impureImports()):
+		return false
 	default:
-		return slices.ContainsFunc(r.others, func(other string) bool { return path == other || strings.HasPrefix(path, other+"/") })
+		return !strings.Contains(first, ".") || within(path, r.others)
 	}
 }
 
-// clockUses are the places where a file asks for the time or waits.
-func clockUses(files *token.FileSet, file *ast.File, timeName string) []string {
-	var out []string
-	if timeName == "." {
-		return []string{fmt.Sprintf("%s: imports all names of time", files.Position(file.Pos()))}
+// within is whether a path is one of others or below it.
+func within(path string, others []string) bool {
+	return slices.ContainsFunc(others, func(other string) bool { return path == other || strings.HasPrefix(path, other+"/") })
+}
+
+// impureUses are the places where a file uses what is not pure of one import.
+func impureUses(files *token.FileSet, file *ast.File, spec *ast.ImportSpec, path string) []string {
+	i := slices.IndexFunc(impureNames(), func(p impure) bool { return p.path == path })
+	if i < 0 {
+		return nil
 	}
+	p := impureNames()[i]
+	name := p.name
+	if spec.Name != nil {
+		name = spec.Name.Name
+	}
+	if name == "." {
+		return []string{fmt.Sprintf("%s: imports all names of %s", files.Position(spec.Pos()), path)}
+	}
+	var out []string
 	ast.Inspect(file, func(n ast.Node) bool {
 		selector, ok := n.(*ast.SelectorExpr)
 		if !ok {
 			return true
 		}
-		if x, ok := selector.X.(*ast.Ident); ok && x.Name == timeName && slices.Contains(clock(), selector.Sel.Name) {
-			out = append(out, fmt.Sprintf("%s: uses time.%s", files.Position(selector.Pos()), selector.Sel.Name))
+		if x, ok := selector.X.(*ast.Ident); ok && x.Name == name && slices.Contains(p.names, selector.Sel.Name) {
+			out = append(out, fmt.Sprintf("%s: uses %s.%s", files.Position(selector.Pos()), path, selector.Sel.Name))
 		}
 		return true
 	})
@@ -258,28 +288,102 @@ func TestImportsAreRefused(t *testing.T) {
 			source: "package diff\nimport _ \"k8s.io/client-go/kubernetes\"\n",
 			want:   []string{"a.go:2:8: imports k8s.io/client-go/kubernetes"},
 		},
-		"context, log, network and files in a pure package": {
+		"context, log and processes in a pure package": {
 			pkg:    "health",
-			source: "package health\nimport (\n\"context\"\n\"log\"\n\"log/slog\"\n\"net/http\"\n\"os\"\n)\n",
+			source: "package health\nimport (\n\"context\"\n\"log\"\n\"log/slog\"\n\"plugin\"\n\"syscall\"\n)\n",
 			want: []string{
 				"a.go:3:1: imports context", "a.go:4:1: imports log", "a.go:5:1: imports log/slog",
-				"a.go:6:1: imports net/http", "a.go:7:1: imports os",
+				"a.go:6:1: imports plugin", "a.go:7:1: imports syscall",
 			},
+		},
+		"the network in a pure package": {
+			pkg:    "sync/render",
+			source: "package render\nimport (\n\"net\"\n\"net/http\"\n\"net/url\"\n\"crypto/tls\"\n\"k8s.io/apimachinery/pkg/util/net\"\n)\n",
+			want: []string{
+				"a.go:3:1: imports net", "a.go:4:1: imports net/http", "a.go:5:1: imports net/url",
+				"a.go:6:1: imports crypto/tls", "a.go:7:1: imports k8s.io/apimachinery/pkg/util/net",
+			},
+		},
+		"the disk in a pure package": {
+			pkg:    "sync/render",
+			source: "package render\nimport (\n\"io/ioutil\"\n\"os\"\n\"os/exec\"\n)\n",
+			want:   []string{"a.go:3:1: imports io/ioutil", "a.go:4:1: imports os", "a.go:5:1: imports os/exec"},
+		},
+		"the disk by way of what is otherwise pure": {
+			pkg: "sync/render",
+			source: "package render\nimport \"path/filepath\"\nimport \"sigs.k8s.io/kustomize/kyaml/filesys\"\n" +
+				"var a, b = filepath.Walk, filepath.WalkDir\nvar c, d = filepath.Glob, filepath.Abs\nvar e = filepath.EvalSymlinks\nvar f = filesys.MakeFsOnDisk()\n",
+			want: []string{
+				"a.go:4:12: uses path/filepath.Walk", "a.go:4:27: uses path/filepath.WalkDir", "a.go:5:12: uses path/filepath.Glob",
+				"a.go:5:27: uses path/filepath.Abs", "a.go:6:9: uses path/filepath.EvalSymlinks",
+				"a.go:7:9: uses sigs.k8s.io/kustomize/kyaml/filesys.MakeFsOnDisk",
+			},
+		},
+		"chance in a pure package": {
+			pkg: "apply/rollout",
+			source: "package rollout\nimport (\n\"crypto/rand\"\n\"math/rand\"\n\"math/rand/v2\"\n" +
+				"\"k8s.io/apimachinery/pkg/util/rand\"\n\"k8s.io/apimachinery/pkg/util/uuid\"\n)\n",
+			want: []string{
+				"a.go:3:1: imports crypto/rand", "a.go:4:1: imports math/rand", "a.go:5:1: imports math/rand/v2",
+				"a.go:6:1: imports k8s.io/apimachinery/pkg/util/rand", "a.go:7:1: imports k8s.io/apimachinery/pkg/util/uuid",
+			},
+		},
+		"waiting and logging by what is otherwise pure": {
+			pkg:    "diff",
+			source: "package diff\nimport _ \"k8s.io/apimachinery/pkg/util/wait\"\nimport _ \"k8s.io/apimachinery/pkg/util/runtime\"\n",
+			want:   []string{"a.go:2:8: imports k8s.io/apimachinery/pkg/util/wait", "a.go:3:8: imports k8s.io/apimachinery/pkg/util/runtime"},
 		},
 		"the clock in a pure package": {
 			pkg:    "apply/rollout",
 			source: "package rollout\nimport \"time\"\nvar a, b, c = time.Now(), time.Since, time.Until\n",
 			want:   []string{"a.go:3:15: uses time.Now", "a.go:3:27: uses time.Since", "a.go:3:39: uses time.Until"},
 		},
+		"waiting in a pure package": {
+			pkg: "health",
+			source: "package health\nimport \"time\"\nvar a, b = time.After, time.AfterFunc\nvar c = time.Tick\n" +
+				"var d, e = time.NewTimer, time.NewTicker\nfunc f() { time.Sleep(1) }\n",
+			want: []string{
+				"a.go:3:12: uses time.After", "a.go:3:24: uses time.AfterFunc", "a.go:4:9: uses time.Tick",
+				"a.go:5:12: uses time.NewTimer", "a.go:5:27: uses time.NewTicker", "a.go:6:12: uses time.Sleep",
+			},
+		},
+		"the clock of Kubernetes": {
+			pkg:    "diff",
+			source: "package diff\nimport metav1 \"k8s.io/apimachinery/pkg/apis/meta/v1\"\nvar a, b = metav1.Now(), metav1.NowMicro()\n",
+			want: []string{
+				"a.go:3:12: uses k8s.io/apimachinery/pkg/apis/meta/v1.Now",
+				"a.go:3:26: uses k8s.io/apimachinery/pkg/apis/meta/v1.NowMicro",
+			},
+		},
+		"the clock of Kubernetes by its own name": {
+			pkg:    "health",
+			source: "package health\nimport \"k8s.io/apimachinery/pkg/apis/meta/v1\"\nvar a = v1.Now()\n",
+			want:   []string{"a.go:3:9: uses k8s.io/apimachinery/pkg/apis/meta/v1.Now"},
+		},
+		"the clock in a played cluster": {
+			pkg:    "apply/rollout/sim",
+			source: "package sim\nimport \"time\"\nvar a = time.Now()\n",
+			want:   []string{"a.go:3:9: uses time.Now"},
+		},
+		"the clock of a schedule": {
+			pkg:    "apply/rollout",
+			source: "package rollout\nimport \"github.com/robfig/cron/v3\"\nvar a = cron.New()\n",
+			want:   []string{"a.go:3:9: uses github.com/robfig/cron/v3.New"},
+		},
 		"the clock by another name": {
 			pkg:    "sync/render",
 			source: "package render\nimport clock \"time\"\nvar a = clock.Now()\n",
 			want:   []string{"a.go:3:9: uses time.Now"},
 		},
+		"the clock by one of two names": {
+			pkg:    "sync/render",
+			source: "package render\nimport clock \"time\"\nimport \"time\"\nvar a, b = clock.Now(), time.Second\n",
+			want:   []string{"a.go:4:12: uses time.Now"},
+		},
 		"the clock by no name": {
 			pkg:    "diff",
 			source: "package diff\nimport . \"time\"\nvar a = Now()\n",
-			want:   []string{"a.go:1:1: imports all names of time"},
+			want:   []string{"a.go:2:8: imports all names of time"},
 		},
 		"upward": {
 			pkg:    "apply",
@@ -300,6 +404,12 @@ func TestImportsAreRefused(t *testing.T) {
 			pkg: "apply/rollout",
 			source: "package rollout\nimport (\n\"slices\"\n\"time\"\n\"github.com/robfig/cron/v3\"\n" +
 				"\"github.com/rollcall-dev/rollcall/health\"\n\"k8s.io/apimachinery/pkg/types\"\n)\nvar a = time.Second\n",
+		},
+		"what is allowed of files and times that are given": {
+			pkg: "sync/render",
+			source: "package render\nimport (\n\"io/fs\"\n\"path/filepath\"\n\"time\"\n\"k8s.io/apimachinery/pkg/apis/meta/v1\"\n" +
+				"\"sigs.k8s.io/kustomize/kyaml/filesys\"\n)\nvar a filepath.WalkFunc\nvar b, c = fs.WalkDir, filesys.MakeFsInMemory()\n" +
+				"var d = v1.NewTime(time.Time{})\n",
 		},
 		"everything where everything is wired": {
 			pkg:    "cmd/rollcall",
