@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	made  = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
+	made  = time.Date(2020, 1, 1, 12, 0, 0, 0, time.UTC)
 	later = made.Add(time.Minute)
 )
 
