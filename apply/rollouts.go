@@ -170,7 +170,7 @@ func (r *Rollouts) observe(ctx context.Context, n *v1alpha1.NodeRollout, now tim
 // complete relates revisions to versions and fills the input.
 func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 	v.book = newBook(v.recorded, v.want, r.learned.of(v.key))
-	if err := r.recoverProven(v); err != nil {
+	if err := v.book.templates.recoverProven(v.rollout.Status.Proven, r.Fleet.Revisions(v.live.UID)); err != nil {
 		return err
 	}
 	state := stateOf(v.rollout, v.recorded)
@@ -268,27 +268,4 @@ func (r *Rollouts) placementBlock(rest watch.Placement, want *declared) *rollout
 	return &rollout.Block{Reason: ReasonPlacementChange,
 		Message: fmt.Sprintf("the candidate's nodeSelector, affinity or tolerations lose %d nodes and win %d (first %s), which Kubernetes would do on all of them at once: revert the placement, or label the nodes instead",
 			len(lost), len(won), append(lost, won...)[0])}
-}
-
-// recoverProven finds the proven template among the controller revisions when
-// somebody deleted the ConfigMap that it was recorded in.
-func (r *Rollouts) recoverProven(v *view) error {
-	proven := v.rollout.Status.Proven
-	if proven == nil {
-		return nil
-	}
-	if _, known := v.book.templates[proven.Digest]; known {
-		return nil
-	}
-	for _, revision := range r.Fleet.Revisions(v.live.UID) {
-		if revision.Name != proven.Revision {
-			continue
-		}
-		t, err := revisionTemplate(revision)
-		if err != nil {
-			return err
-		}
-		v.book.templates[proven.Digest] = *withoutGate(t)
-	}
-	return nil
 }

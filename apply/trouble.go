@@ -63,6 +63,7 @@ func (t *trouble) of(key types.NamespacedName) problem {
 // forget drops what is known of a rollout that is gone.
 func (r *Rollouts) forget(key types.NamespacedName) {
 	r.Metrics.forget(key)
+	r.learned.forget(key)
 	for _, t := range []*trouble{&r.unrecorded, &r.untaken} {
 		t.note(key, nil, time.Time{})
 	}
