@@ -47,9 +47,9 @@ type Rollouts struct {
 	Written *Written
 
 	loop *Loop
-	// unrecorded is why a rollout could not be read or recorded, and untaken why
-	// its last steps could not be taken.
-	unrecorded, untaken trouble
+	// unrecorded is why a rollout could not be read or recorded, untaken why its
+	// last steps could not be taken, and missing that it has no DaemonSet.
+	unrecorded, untaken, missing trouble
 	// learned is what the API server makes of templates.
 	learned learned
 }
@@ -91,8 +91,9 @@ func (r *Rollouts) Reconcile(ctx context.Context, key types.NamespacedName) (tim
 	case err != nil:
 		return 0, r.stuck(ctx, n, err, now)
 	case v == nil:
-		return 0, nil
+		return r.gone(ctx, n, now)
 	}
+	r.missing.note(key, nil, now)
 	d := rollout.Decide(v.input)
 	next := v.status(d)
 	if err := r.record(ctx, v, d, next); err != nil {
@@ -141,17 +142,18 @@ func sooner(d rollout.Decision, now time.Time, otherwise time.Duration) time.Dur
 
 // observe reads what a decision needs. The NodeRollout, the DaemonSet and the
 // recorded state are read live, nodes and pods from the cache. It returns nil
-// when there is nothing to decide.
+// when there is nothing to decide: the NodeRollout is on its way out, or has no
+// DaemonSet.
 func (r *Rollouts) observe(ctx context.Context, n *v1alpha1.NodeRollout, now time.Time) (*view, error) {
 	key := types.NamespacedName{Namespace: n.Namespace, Name: n.Name}
 	v := &view{key: key, rollout: n, untaken: r.untaken.of(key)}
 	var err error
 	if v.rollout.DeletionTimestamp != nil {
-		return nil, nil // on its way out
+		return nil, nil
 	}
 	if v.live, err = r.Kube.AppsV1().DaemonSets(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{}); err != nil {
 		if apierrors.IsNotFound(err) {
-			return nil, nil // the next pass makes it again
+			return nil, nil
 		}
 		return nil, fmt.Errorf("get daemonset %s: %w", key, err)
 	}

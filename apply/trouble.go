@@ -64,7 +64,7 @@ func (t *trouble) of(key types.NamespacedName) problem {
 func (r *Rollouts) forget(key types.NamespacedName) {
 	r.Metrics.forget(key)
 	r.learned.forget(key)
-	for _, t := range []*trouble{&r.unrecorded, &r.untaken} {
+	for _, t := range []*trouble{&r.unrecorded, &r.untaken, &r.missing} {
 		t.note(key, nil, time.Time{})
 	}
 }
