@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -16,15 +17,19 @@ import (
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
-// ReasonDaemonSetGone holds a rollout that has no DaemonSet: somebody deleted it.
-const ReasonDaemonSetGone = "DaemonSetGone"
+// Somebody deleted the DaemonSet: ReasonDaemonSetTerminating holds its rollout
+// until it is gone, and ReasonDaemonSetGone until it is made again.
+const (
+	ReasonDaemonSetTerminating = "DaemonSetTerminating"
+	ReasonDaemonSetGone        = "DaemonSetGone"
+)
 
 // goneGrace is for how long a DaemonSet may be gone without a word: a first
 // install makes its NodeRollout before it, and `kubectl replace --force` deletes
 // it before it creates it.
 const goneGrace = 2 * time.Second
 
-// gone says of a rollout without a DaemonSet that no node has an agent, and asks
+// gone says of a rollout without a DaemonSet which nodes have no agent, and asks
 // so for a pass. What is recorded stays for the DaemonSet that is made again. It
 // returns after how long to look again.
 func (r *Rollouts) gone(ctx context.Context, n *v1alpha1.NodeRollout, now time.Time) (time.Duration, error) {
@@ -36,12 +41,24 @@ func (r *Rollouts) gone(ctx context.Context, n *v1alpha1.NodeRollout, now time.T
 	if left := since.Add(goneGrace).Sub(now); left > 0 {
 		return left, nil
 	}
-	fleet, err := r.unserved(ctx, n)
+	live, err := r.Kube.AppsV1().DaemonSets(n.Namespace).Get(ctx, n.Name, metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return 0, r.stuck(ctx, n, wrap("get daemonset", key, err), now)
+	}
+	why, uid := absence{ReasonDaemonSetGone, "there is no DaemonSet"}, types.UID("")
+	switch {
+	case err != nil:
+	case live.DeletionTimestamp == nil:
+		return settlePoll, nil // it was made again just now
+	default:
+		why, uid = absence{ReasonDaemonSetTerminating, "the DaemonSet is being deleted"}, live.UID
+	}
+	fleet, err := r.left(ctx, n, uid)
 	if err != nil {
 		return 0, r.stuck(ctx, n, err, now)
 	}
 	next := n.DeepCopy()
-	next.Status = goneStatus(n.Status, fleet, since, now)
+	next.Status = goneStatus(n.Status, fleet, why, since, now)
 	if !equality.Semantic.DeepEqual(next.Status, n.Status) {
 		if _, err := r.Kinds.NodeRollouts(n.Namespace).UpdateStatus(ctx, next, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager}); err != nil {
 			return 0, r.stuck(ctx, n, wrap("write status of noderollout", key, err), now)
@@ -52,9 +69,15 @@ func (r *Rollouts) gone(ctx context.Context, n *v1alpha1.NodeRollout, now time.T
 	return heldRefresh, nil
 }
 
-// unserved are all nodes as the version that belongs on them sees them, none of
-// them with a pod; nil when the template of that version is not known.
-func (r *Rollouts) unserved(ctx context.Context, n *v1alpha1.NodeRollout) ([]health.Node, error) {
+// absence is how a DaemonSet is missing.
+type absence struct {
+	reason, words string
+}
+
+// left are all nodes as the version that belongs on them sees them, with what is
+// left of the DaemonSet's pods; nil when the template of that version is not
+// known.
+func (r *Rollouts) left(ctx context.Context, n *v1alpha1.NodeRollout, uid types.UID) ([]health.Node, error) {
 	s := store{r.Kube, types.NamespacedName{Namespace: n.Namespace, Name: n.Name}}
 	want, err := s.declared(ctx)
 	if err != nil {
@@ -75,14 +98,14 @@ func (r *Rollouts) unserved(ctx context.Context, n *v1alpha1.NodeRollout) ([]hea
 	if !known {
 		return nil, nil
 	}
-	return r.Fleet.Nodes("", watch.NewPlacement(&t), nil, func(string) string { return "" }), nil
+	return r.Fleet.Nodes(uid, watch.NewPlacement(&t), nil, func(string) string { return "" }), nil
 }
 
 // goneStatus changes what explains a status, and nothing that a decision goes by.
 // Of which nodes are eligible it keeps what was known if the fleet is nil.
-func goneStatus(old v1alpha1.NodeRolloutStatus, fleet []health.Node, since, now time.Time) v1alpha1.NodeRolloutStatus {
+func goneStatus(old v1alpha1.NodeRolloutStatus, fleet []health.Node, why absence, since, now time.Time) v1alpha1.NodeRolloutStatus {
 	out := *old.DeepCopy()
-	out.Phase, out.Reason = v1alpha1.PhaseHeld, ReasonDaemonSetGone
+	out.Phase, out.Reason = v1alpha1.PhaseHeld, why.reason
 	if old.Phase != out.Phase || old.Reason != out.Reason {
 		out.Since = metav1.NewTime(since).Rfc3339Copy()
 	}
@@ -103,13 +126,18 @@ func goneStatus(old v1alpha1.NodeRolloutStatus, fleet []health.Node, since, now 
 		if !n.Ready {
 			out.Nodes.Unreachable++
 		}
+		if n.Present() {
+			out.Nodes.Present++
+			continue
+		}
 		if len(out.Failing) < rollout.MaxFailing {
-			out.Failing = append(out.Failing, v1alpha1.NodeProblem{Node: n.Name, Reason: ReasonDaemonSetGone, Message: "there is no DaemonSet", Since: out.Since})
+			out.Failing = append(out.Failing, v1alpha1.NodeProblem{Node: n.Name, Reason: why.reason, Message: why.words, Since: out.Since})
 		}
 	}
-	out.Nodes.Absent, out.Nodes.Failed = out.Nodes.Eligible, old.Nodes.Failed
-	out.Message = fmt.Sprintf("there is no DaemonSet: 0 of %d eligible nodes have an agent of it; the next pass of its GitSync makes it again%s: "+
-		"resume the GitSync if it is suspended, fix what is refused if its status says so, or delete this NodeRollout if no GitSync declares it any more", out.Nodes.Eligible, provenWords(old.Proven))
+	out.Nodes.Absent, out.Nodes.Failed = out.Nodes.Eligible-out.Nodes.Present, old.Nodes.Failed
+	out.Message = fmt.Sprintf("%s: %d of %d eligible nodes have an agent of it; once it is gone the next pass of its GitSync makes it again%s: "+
+		"resume the GitSync if it is suspended, fix what is refused if its status says so, or delete this NodeRollout if no GitSync declares it any more",
+		why.words, out.Nodes.Present, out.Nodes.Eligible, provenWords(old.Proven))
 	out.Conditions = conditions(old.Conditions, out, now)
 	return out
 }

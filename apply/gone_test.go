@@ -23,22 +23,27 @@ func TestGoneStatusCountsNobodyAndKeepsTheRecord(t *testing.T) {
 		Rejected: []v1alpha1.Rejection{{Digest: "three"}}, InFlight: []v1alpha1.InFlight{{Node: "n"}}, HandledRetry: "four",
 	}
 	fleet := []health.Node{{Name: "a", Eligible: true, Ready: true}, {Name: "b", Eligible: true}, {Name: "c", Ready: true}, {Name: "d", Eligible: true, Ready: true, Held: true}}
+	served := health.Node{Name: "e", Eligible: true, Ready: true, Agents: []health.Agent{{Ready: true}}}
+	gone := absence{ReasonDaemonSetGone, "there is no DaemonSet"}
 	for sentence, c := range map[string]struct {
 		fleet   []health.Node
+		why     absence
 		nodes   v1alpha1.NodeCounts
 		failing int
 		words   string
 	}{
-		"who is eligible is counted":              {fleet, v1alpha1.NodeCounts{Eligible: 3, Absent: 3, Failed: 1, Held: 1, Unreachable: 1}, 3, "0 of 3 eligible nodes"},
-		"no more are listed than the API allows":  {manyNodes(21), v1alpha1.NodeCounts{Eligible: 21, Absent: 21, Failed: 1}, 20, "0 of 21 eligible nodes"},
-		"no node is its own case":                 {[]health.Node{}, v1alpha1.NodeCounts{Failed: 1}, 0, "0 of 0 eligible nodes"},
-		"it is as before when nobody can tell it": {nil, v1alpha1.NodeCounts{Eligible: 12, Absent: 12, Failed: 1, Held: 1, Unreachable: 1}, 0, "0 of 12 eligible nodes"},
+		"who is eligible is counted":              {fleet, gone, v1alpha1.NodeCounts{Eligible: 3, Absent: 3, Failed: 1, Held: 1, Unreachable: 1}, 3, "0 of 3 eligible nodes"},
+		"no more are listed than the API allows":  {manyNodes(21), gone, v1alpha1.NodeCounts{Eligible: 21, Absent: 21, Failed: 1}, 20, "0 of 21 eligible nodes"},
+		"no node is its own case":                 {[]health.Node{}, gone, v1alpha1.NodeCounts{Failed: 1}, 0, "0 of 0 eligible nodes"},
+		"it is as before when nobody can tell it": {nil, gone, v1alpha1.NodeCounts{Eligible: 12, Absent: 12, Failed: 1, Held: 1, Unreachable: 1}, 0, "0 of 12 eligible nodes"},
+		"what is left of its pods counts": {[]health.Node{fleet[1], served}, absence{ReasonDaemonSetTerminating, "it is being deleted"},
+			v1alpha1.NodeCounts{Eligible: 2, Present: 1, Absent: 1, Failed: 1, Unreachable: 1}, 1, "it is being deleted: 1 of 2 eligible nodes"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
-			got := goneStatus(old, c.fleet, now.Add(-time.Minute), now)
-			if got.Phase != v1alpha1.PhaseHeld || got.Reason != ReasonDaemonSetGone || !got.Since.Time.Equal(now.Add(-time.Minute)) {
-				t.Errorf("%s %s since %s, want Held DaemonSetGone since a minute", got.Phase, got.Reason, got.Since)
+			got := goneStatus(old, c.fleet, c.why, now.Add(-time.Minute), now)
+			if got.Phase != v1alpha1.PhaseHeld || got.Reason != c.why.reason || !got.Since.Time.Equal(now.Add(-time.Minute)) {
+				t.Errorf("%s %s since %s, want Held %s since a minute", got.Phase, got.Reason, got.Since, c.why.reason)
 			}
 			if d := cmp.Diff(c.nodes, got.Nodes); d != "" || len(got.Failing) != c.failing {
 				t.Errorf("%d are listed, want %d; nodes (-want +got):\n%s", len(got.Failing), c.failing, d)
@@ -53,7 +58,7 @@ func TestGoneStatusCountsNobodyAndKeepsTheRecord(t *testing.T) {
 			if d := cmp.Diff(old, rest); d != "" {
 				t.Errorf("what a decision goes by has changed (-before +after):\n%s", d)
 			}
-			later := goneStatus(got, c.fleet, now.Add(time.Hour), now.Add(2*time.Hour))
+			later := goneStatus(got, c.fleet, c.why, now.Add(time.Hour), now.Add(2*time.Hour))
 			if d := cmp.Diff(got, later); d != "" {
 				t.Errorf("it is written again for a new process (-before +after):\n%s", d)
 			}

@@ -142,8 +142,8 @@ func sooner(d rollout.Decision, now time.Time, otherwise time.Duration) time.Dur
 
 // observe reads what a decision needs. The NodeRollout, the DaemonSet and the
 // recorded state are read live, nodes and pods from the cache. It returns nil
-// when there is nothing to decide: the NodeRollout is on its way out, or has no
-// DaemonSet.
+// when there is nothing to decide: the NodeRollout is on its way out, or
+// its DaemonSet is, or is gone.
 func (r *Rollouts) observe(ctx context.Context, n *v1alpha1.NodeRollout, now time.Time) (*view, error) {
 	key := types.NamespacedName{Namespace: n.Namespace, Name: n.Name}
 	v := &view{key: key, rollout: n, untaken: r.untaken.of(key)}
@@ -156,6 +156,9 @@ func (r *Rollouts) observe(ctx context.Context, n *v1alpha1.NodeRollout, now tim
 			return nil, nil
 		}
 		return nil, fmt.Errorf("get daemonset %s: %w", key, err)
+	}
+	if v.live.DeletionTimestamp != nil {
+		return nil, nil // its pods lose their owner and their revisions, in any order
 	}
 	s := store{r.Kube, key}
 	if v.want, err = s.declared(ctx); err != nil {

@@ -40,6 +40,20 @@ func TestDaemonSetIsGone(t *testing.T) {
 		w.waitUpdated(6)
 		w.wantSame(before)
 	})
+	w.act(t, "and its deletion takes long", func(t *testing.T) {
+		before := w.uids()
+		w.patchDaemonSet("kubectl-patch", `{"metadata":{"finalizers":["example.com/later"]}}`)
+		uid := w.deleteDaemonSet(metav1.DeletePropagationBackground)
+		n := w.waitRollout("it says that the DaemonSet is being deleted", 15*time.Second, func(n *v1alpha1.NodeRollout) bool {
+			return n.Status.Phase == v1alpha1.PhaseHeld && n.Status.Reason == "DaemonSetTerminating"
+		})
+		if want := (v1alpha1.NodeCounts{Eligible: 6, Present: 6}); n.Status.Nodes != want {
+			t.Errorf("nodes are %+v, want %+v", n.Status.Nodes, want)
+		}
+		w.wantSame(before)
+		w.patchDaemonSet("kubectl-patch", `{"metadata":{"finalizers":null}}`)
+		w.waitBack("v1", uid)
+	})
 	w.act(t, "in the middle of a rollout, while the GitSync is suspended", func(t *testing.T) {
 		r := record(t, w.cluster.Client)
 		commit := w.deliver("v2")

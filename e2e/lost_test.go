@@ -146,9 +146,9 @@ func (w *world) deleteState() {
 }
 
 // waitAtRest waits until the rollout is over.
-func (w *world) waitAtRest() *v1alpha1.NodeRollout {
+func (w *world) waitAtRest() {
 	w.t.Helper()
-	return w.waitRollout("it is at rest", time.Minute, func(n *v1alpha1.NodeRollout) bool {
+	w.waitRollout("it is at rest", time.Minute, func(n *v1alpha1.NodeRollout) bool {
 		return n.Status.Phase == v1alpha1.PhaseProven && n.Status.Reason == "Proven" && n.Status.Nodes.Absent == 0
 	})
 }
