@@ -117,7 +117,7 @@ func (r *Rollouts) declaredVersion(ctx context.Context, d Declaration) (*declare
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(d.DaemonSet.Pinned.Object, &ds); err != nil {
 		return nil, fmt.Errorf("read daemonset %s from %s: %w", d.key(), d.DaemonSet.Source, err)
 	}
-	out := &declared{Digest: d.DaemonSet.Digest, Commit: d.Commit, Policy: d.Policy, Owner: d.Owner}
+	out := &declared{Digest: d.DaemonSet.Digest, Commit: d.Commit, Policy: d.Policy, Owner: d.Owner, Around: d.around()}
 	if ru := ds.Spec.UpdateStrategy.RollingUpdate; ru != nil && ru.MaxUnavailable != nil {
 		out.MaxUnavailable = ru.MaxUnavailable.String()
 	}
@@ -175,7 +175,10 @@ func (r *Rollouts) createDaemonSet(ctx context.Context, d Declaration, n *v1alph
 		if err != nil {
 			return err
 		}
-		template = rec.Templates[proven.Digest]
+		known := false
+		if template, known = rec.Templates[proven.Digest]; !known {
+			return &Error{Reason: ReasonInvalid, Object: d.reference(), Message: fmt.Sprintf("its proven template went with the DaemonSet and the ConfigMap %s%s: delete its NodeRollout to install what Git declares", d.key().Name, stateSuffix)}
+		}
 	}
 	payload, err := d.payload(&template)
 	if err != nil {

@@ -29,3 +29,9 @@ func (l *learned) of(key types.NamespacedName) spelling {
 	defer l.mu.Unlock()
 	return l.last[key]
 }
+
+func (l *learned) forget(key types.NamespacedName) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.last, key)
+}

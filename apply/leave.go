@@ -45,9 +45,17 @@ func (r *Rollouts) closePulse(ctx context.Context, n *v1alpha1.NodeRollout) erro
 	if err != nil {
 		return err
 	}
-	proven, known := rec.Templates[n.Status.Proven.Digest]
-	if !known {
-		return fmt.Errorf("daemonset %s: the template of %s is not recorded", key, n.Status.Proven.Digest)
+	owned, err := r.liveRevisions(ctx, live)
+	if err != nil {
+		return err
+	}
+	known := newBook(rec, nil, spelling{}).templates
+	if err := known.recoverProven(n.Status.Proven, owned); err != nil {
+		return err
+	}
+	proven, found := known[n.Status.Proven.Digest]
+	if !found {
+		return fmt.Errorf("daemonset %s: the template of %s is neither recorded nor among its controller revisions", key, n.Status.Proven.Digest)
 	}
 	r.Logger.Info("close pulse", "daemonset", key.String(), "digest", n.Status.Proven.Digest)
 	_, err = r.patchDaemonSet(ctx, live, "/spec/template", &proven)

@@ -47,9 +47,10 @@ type Rollouts struct {
 	Written *Written
 
 	loop *Loop
-	// unrecorded is why a rollout could not be read or recorded, and untaken why
-	// its last steps could not be taken. lagging is why a wave could not pass yet.
-	unrecorded, untaken, lagging trouble
+	// unrecorded is why a rollout could not be read or recorded, untaken why its
+	// last steps could not be taken, lagging why a wave could not pass yet, and
+	// missing that it has no DaemonSet.
+	unrecorded, untaken, lagging, missing trouble
 	// learned is what the API server makes of templates.
 	learned learned
 }
@@ -92,8 +93,9 @@ func (r *Rollouts) Reconcile(ctx context.Context, key types.NamespacedName) (tim
 	case err != nil:
 		return 0, r.stuck(ctx, n, err, now)
 	case v == nil:
-		return 0, nil
+		return r.gone(ctx, n, now)
 	}
+	r.missing.note(key, nil, now)
 	d := rollout.Decide(v.input)
 	err = r.confirm(ctx, v, d)
 	if p := r.lagging.note(key, err, now); err != nil {
@@ -149,19 +151,23 @@ func sooner(d rollout.Decision, now time.Time, otherwise time.Duration) time.Dur
 
 // observe reads what a decision needs. The NodeRollout, the DaemonSet and the
 // recorded state are read live, nodes and pods from the cache. It returns nil
-// when there is nothing to decide.
+// when there is nothing to decide: the NodeRollout is on its way out, or
+// its DaemonSet is, or is gone.
 func (r *Rollouts) observe(ctx context.Context, n *v1alpha1.NodeRollout, now time.Time) (*view, error) {
 	key := types.NamespacedName{Namespace: n.Namespace, Name: n.Name}
 	v := &view{key: key, rollout: n, untaken: r.untaken.of(key)}
 	var err error
 	if v.rollout.DeletionTimestamp != nil {
-		return nil, nil // on its way out
+		return nil, nil
 	}
 	if v.live, err = r.Kube.AppsV1().DaemonSets(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{}); err != nil {
 		if apierrors.IsNotFound(err) {
-			return nil, nil // the next pass makes it again
+			return nil, nil
 		}
 		return nil, fmt.Errorf("get daemonset %s: %w", key, err)
+	}
+	if v.live.DeletionTimestamp != nil {
+		return nil, nil // its pods lose their owner and their revisions, in any order
 	}
 	s := store{r.Kube, key}
 	if v.want, err = s.declared(ctx); err != nil {
@@ -178,7 +184,7 @@ func (r *Rollouts) observe(ctx context.Context, n *v1alpha1.NodeRollout, now tim
 // complete relates revisions to versions and fills the input.
 func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 	v.book = newBook(v.recorded, v.want, r.learned.of(v.key))
-	if err := r.recoverProven(v); err != nil {
+	if err := v.book.templates.recoverProven(v.rollout.Status.Proven, r.Fleet.Revisions(v.live.UID)); err != nil {
 		return err
 	}
 	state := stateOf(v.rollout, v.recorded)
@@ -277,27 +283,4 @@ func (r *Rollouts) placementBlock(rest watch.Placement, want *declared) *rollout
 	return &rollout.Block{Reason: ReasonPlacementChange,
 		Message: fmt.Sprintf("the candidate's nodeSelector, affinity or tolerations lose %d nodes and win %d (first %s), which Kubernetes would do on all of them at once: revert the placement, or label the nodes instead",
 			len(lost), len(won), append(lost, won...)[0])}
-}
-
-// recoverProven finds the proven template among the controller revisions when
-// somebody deleted the ConfigMap that it was recorded in.
-func (r *Rollouts) recoverProven(v *view) error {
-	proven := v.rollout.Status.Proven
-	if proven == nil {
-		return nil
-	}
-	if _, known := v.book.templates[proven.Digest]; known {
-		return nil
-	}
-	for _, revision := range r.Fleet.Revisions(v.live.UID) {
-		if revision.Name != proven.Revision {
-			continue
-		}
-		t, err := revisionTemplate(revision)
-		if err != nil {
-			return err
-		}
-		v.book.templates[proven.Digest] = *withoutGate(t)
-	}
-	return nil
 }

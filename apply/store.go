@@ -44,6 +44,9 @@ type declared struct {
 	Template corev1.PodTemplateSpec `json:"template"`
 	// MaxUnavailable of the DaemonSet in Git; empty when it has none.
 	MaxUnavailable string `json:"maxUnavailable,omitempty"`
+	// Around is the DaemonSet in Git but for its template, so that it can be made
+	// again without Git.
+	Around map[string]any `json:"around,omitempty"`
 }
 
 // recorded is the fleet-sized part of a rollout's state.

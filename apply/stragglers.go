@@ -17,8 +17,7 @@ import (
 // none. Nodes that are held out on purpose do not count.
 func (r *Rollouts) Stragglers(ctx context.Context, key types.NamespacedName) (string, error) {
 	if !r.Fleet.Synced() {
-		return "", &Error{Reason: ReasonUnavailable, Object: fmt.Sprintf("DaemonSet %s", key),
-			Message: "which nodes run it is not known: nodes, pods or controller revisions could not be listed yet; the log says why"}
+		return "", fleetUnknown(key, "which nodes run it")
 	}
 	n, err := r.Kinds.NodeRollouts(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
 	if err != nil {
@@ -29,6 +28,12 @@ func (r *Rollouts) Stragglers(ctx context.Context, key types.NamespacedName) (st
 		return "", err
 	}
 	return stragglers(v.input.Fleet, v.input.State.Proven.Digest), nil
+}
+
+// fleetUnknown is what cannot be told before the fleet has been listed.
+func fleetUnknown(key types.NamespacedName, what string) error {
+	return &Error{Reason: ReasonUnavailable, Object: fmt.Sprintf("DaemonSet %s", key),
+		Message: what + " is not known: nodes, pods or controller revisions could not be listed yet; the log says why"}
 }
 
 func stragglers(fleet []health.Node, proven string) string {

@@ -218,3 +218,24 @@ func (t templates) grace() time.Duration {
 	}
 	return out
 }
+
+// recoverProven finds the proven template among the DaemonSet's controller
+// revisions when somebody deleted the ConfigMap that it was recorded in.
+func (t templates) recoverProven(proven *v1alpha1.Version, owned []*appsv1.ControllerRevision) error {
+	if proven == nil {
+		return nil
+	}
+	if _, known := t[proven.Digest]; known {
+		return nil
+	}
+	i := slices.IndexFunc(owned, func(r *appsv1.ControllerRevision) bool { return r.Name == proven.Revision })
+	if i < 0 {
+		return nil
+	}
+	found, err := revisionTemplate(owned[i])
+	if err != nil {
+		return err
+	}
+	t[proven.Digest] = *withoutGate(found)
+	return nil
+}

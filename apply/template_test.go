@@ -137,6 +137,30 @@ func TestRevisionsOfOneVersion(t *testing.T) {
 	}
 }
 
+func TestProvenTemplateIsRecovered(t *testing.T) {
+	t.Parallel()
+	owned := []*appsv1.ControllerRevision{revisionOf("x-1", 1, ptr.To(pod("a"))), revisionOf("x-2", 2, withGate(ptr.To(pod("b"))))}
+	for sentence, c := range map[string]struct {
+		recorded templates
+		proven   *v1alpha1.Version
+		want     templates
+	}{
+		"nothing is proven":                   {templates{}, nil, templates{}},
+		"what is recorded holds":              {templates{"v1": pod("c")}, &v1alpha1.Version{Digest: "v1", Revision: "x-1"}, templates{"v1": pod("c")}},
+		"it is the revision of that name":     {templates{"v2": pod("c")}, &v1alpha1.Version{Digest: "v1", Revision: "x-1"}, templates{"v1": pod("a"), "v2": pod("c")}},
+		"it is written back without the gate": {templates{}, &v1alpha1.Version{Digest: "v2", Revision: "x-2"}, templates{"v2": pod("b")}},
+		"no other revision will do":           {templates{}, &v1alpha1.Version{Digest: "v1", Revision: "x-3"}, templates{}},
+		"and none without a name":             {templates{}, &v1alpha1.Version{Digest: "v1"}, templates{}},
+	} {
+		if err := c.recorded.recoverProven(c.proven, owned); err != nil {
+			t.Errorf("%s: %v", sentence, err)
+		}
+		if diff := cmp.Diff(c.want, c.recorded); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", sentence, diff)
+		}
+	}
+}
+
 func revisionOf(name string, number int64, t *corev1.PodTemplateSpec) *appsv1.ControllerRevision {
 	raw, err := json.Marshal(map[string]any{"spec": map[string]any{"template": t}})
 	if err != nil {

@@ -63,7 +63,8 @@ func (t *trouble) of(key types.NamespacedName) problem {
 // forget drops what is known of a rollout that is gone.
 func (r *Rollouts) forget(key types.NamespacedName) {
 	r.Metrics.forget(key)
-	for _, t := range []*trouble{&r.unrecorded, &r.untaken, &r.lagging} {
+	r.learned.forget(key)
+	for _, t := range []*trouble{&r.unrecorded, &r.untaken, &r.lagging, &r.missing} {
 		t.note(key, nil, time.Time{})
 	}
 }

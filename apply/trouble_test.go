@@ -70,6 +70,27 @@ func TestWordsKeepSecretsAndAreBounded(t *testing.T) {
 	}
 }
 
+// A DaemonSet that comes later under that name is another one.
+func TestNothingIsKnownOfARolloutThatIsGone(t *testing.T) {
+	t.Parallel()
+	key, other := types.NamespacedName{Namespace: "a", Name: "b"}, types.NamespacedName{Namespace: "a", Name: "c"}
+	r := &Rollouts{Metrics: NewMetrics(prometheus.NewRegistry())}
+	for _, k := range []types.NamespacedName{key, other} {
+		r.learned.note(k, spelling{Digest: "v1", Template: pod("a")})
+		r.unrecorded.note(k, errors.New("refused"), time.Unix(1, 0))
+		r.untaken.note(k, errors.New("refused"), time.Unix(1, 0))
+	}
+
+	r.forget(key)
+
+	if r.learned.of(key).Digest != "" || r.unrecorded.of(key) != (problem{}) || r.untaken.of(key) != (problem{}) {
+		t.Errorf("still known: %v, %v, %v", r.learned.of(key), r.unrecorded.of(key), r.untaken.of(key))
+	}
+	if r.learned.of(other).Digest != "v1" || r.unrecorded.of(other) == (problem{}) || r.untaken.of(other) == (problem{}) {
+		t.Error("what is known of another one is forgotten too")
+	}
+}
+
 // TestStuckStatusExplainsAndKeepsTheRecord compares everything but what explains.
 func TestStuckStatusExplainsAndKeepsTheRecord(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -113,4 +114,68 @@ func TestAdoptionNoticesWhatGitLeavesOut(t *testing.T) {
 			t.Errorf("proven, but the pod on %s has %v, which Git does not declare", node, env)
 		}
 	}
+}
+
+// halfWay is a world in which Kubernetes itself is rolling a version out that
+// never gets Ready, and has come as far as its own budget of one node.
+func halfWay(t *testing.T, nodes int) (w *world, r *recorder, broken string) {
+	t.Helper()
+	w = adoptable(t, nodes, manifest("v1"))
+	w.patchDaemonSet("kubectl-rollout", restartPatch)
+	w.until("Kubernetes has restarted every pod", time.Minute, func() (bool, string) {
+		s := w.daemonSet().Status
+		return s.ObservedGeneration == 2 && s.UpdatedNumberScheduled == int32(nodes) && s.NumberAvailable == int32(nodes), s.String()
+	})
+	r = record(t, w.cluster.Client)
+	w.patchDaemonSet("kubectl-set", `{"spec":{"template":{"spec":{"containers":[{"name":"example-container","image":"example-image:stuck"}]}}}}`)
+	w.until("Kubernetes has replaced one pod", time.Minute, func() (bool, string) {
+		return len(r.nodesOf("stuck")) == 1 && len(w.agents()) == nodes-1, fmt.Sprint(r.nodesOf("stuck"))
+	})
+	return w, r, r.nodesOf("stuck")[0]
+}
+
+// Nothing has proven the template of a DaemonSet that Kubernetes is in the middle
+// of rolling out: what most of its pods run is adopted, and what Git declares
+// goes in waves (promises P1 and P3).
+func TestAdoptionHalfWayOfWhatGitDeclares(t *testing.T) {
+	t.Parallel()
+	w, r, broken := halfWay(t, 9)
+	before := w.uids()
+
+	bad := w.pushTag("stuck")
+	w.follow()
+	n := w.waitRejected(bad, time.Minute)
+
+	if got := but(r.nodesOf("stuck"), broken); len(got) > 2 {
+		t.Errorf("stuck ran on %v beside %s, want no more than the canaries", got, broken)
+	}
+	w.waitTag("v1", w.nodes())
+	for _, node := range r.nodesOf("stuck") {
+		delete(before, node)
+	}
+	w.wantSame(before)
+	r.wantWorst(t, 3)
+	if !strings.HasPrefix(n.Status.Proven.Digest, "adopted:") || n.Status.Proven.Commit != "" {
+		t.Errorf("proven is %+v, want what most pods ran, which no commit declares", n.Status.Proven)
+	}
+}
+
+func TestAdoptionHalfWayAwayFromWhatGitDeclares(t *testing.T) {
+	t.Parallel()
+	w, r, broken := halfWay(t, 9)
+	before := w.uids()
+
+	commit := w.pushTag("v1")
+	w.follow()
+	w.waitProven(commit, time.Minute)
+
+	w.waitTag("v1", w.nodes())
+	w.wantSame(before)
+	if got := but(r.nodesOf("stuck"), broken); len(got) > 0 {
+		t.Errorf("stuck ran on %v beside %s", got, broken)
+	}
+	if proven := w.rollout().Status.Proven; proven.Commit != commit || strings.HasPrefix(proven.Digest, "adopted:") {
+		t.Errorf("proven is %+v, want the version of commit %s", proven, commit)
+	}
+	w.waitUpdated(9)
 }

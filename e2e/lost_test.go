@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -76,6 +77,79 @@ func TestNodeRolloutIsLostInAPulse(t *testing.T) {
 			_, err := w.kinds.NodeRollouts(metav1.NamespaceDefault).Get(t.Context(), agent, metav1.GetOptions{})
 			return apierrors.IsNotFound(err) && len(w.agents()) == 12 && len(w.pods()) == 12, fmt.Sprintf("%d agents of %d pods, get NodeRollout: %v", len(w.agents()), len(w.pods()), err)
 		})
+	})
+}
+
+// The state beside a NodeRollout goes in the middle of a rollout. What is lost
+// with it is which nodes have answered: the waves begin anew, the way back does
+// not change (promises P1, P2 and P8).
+func TestStateIsLost(t *testing.T) {
+	t.Parallel()
+	w := settled(t, 9, quick(soak(0, 6)))
+	w.waitUpdated(9)
+
+	w.act(t, "while the canaries soak", func(t *testing.T) {
+		r := record(t, w.cluster.Client)
+		commit := w.deliver("v2")
+		canaries := w.waitSoaking(r, "canary", "v2")
+		w.deleteState()
+		lost := time.Now()
+		w.waitProven(commit, time.Minute)
+		w.waitTag("v2", w.nodes())
+		if beyond := r.firstBeyond("v2", canaries); beyond.Sub(lost) < 6*time.Second {
+			t.Errorf("v2 went beyond %v %s after their evidence was lost, want another soak of 6 s", canaries, beyond.Sub(lost))
+		}
+		r.wantHistory(t, w.nodes(), "v1", "v2")
+		r.wantWorst(t, 3)
+	})
+	w.act(t, "in a pulse", func(t *testing.T) {
+		w.waitAtRest()
+		r := record(t, w.cluster.Client)
+		var commit string
+		w.onGate(func() { commit = w.deliver("v3") }, w.deleteState)
+		w.waitSoaking(r, "canary", "v3")
+		r.wantRadius(t, "v3")
+		w.waitProven(commit, time.Minute)
+		w.waitTag("v3", w.nodes())
+		r.wantTags(t, "v2", "v3")
+		r.wantWorst(t, 3)
+		w.waitUpdated(9)
+	})
+	w.act(t, "in a pulse, and rollcall has to leave", func(t *testing.T) {
+		w.waitAtRest()
+		r := record(t, w.cluster.Client)
+		lift := refuse(t, w.cluster.Client, metav1.NamespaceDefault, "configmaps", admissionv1.Create, "!object.metadata.name.endsWith('.rollcall-state')")
+		w.until("the state cannot be made", 30*time.Second, func() (bool, string) {
+			cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "a.rollcall-state"}}
+			_, err := w.cluster.Client.CoreV1().ConfigMaps(metav1.NamespaceDefault).Create(t.Context(), cm, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+			return err != nil && strings.Contains(err.Error(), denial), fmt.Sprint(err)
+		})
+		var commit string
+		w.onGate(func() { commit = w.deliver("v4") }, w.deleteState)
+		w.waitRollout("it says that it cannot record", time.Minute, func(n *v1alpha1.NodeRollout) bool { return n.Status.Reason == "StepFailed" })
+		w.must(w.control.Stop(), "stop rollcall")
+		w.waitRestored("v3")
+		w.waitTag("v3", but(w.nodes(), w.inFlight()...))
+		lift()
+		w.startController()
+		w.waitProven(commit, time.Minute)
+		w.waitTag("v4", w.nodes())
+		r.wantTags(t, "v3", "v4")
+		r.wantWorst(t, 3)
+	})
+}
+
+// deleteState deletes what the rollout has recorded beside its NodeRollout.
+func (w *world) deleteState() {
+	w.t.Helper()
+	w.must(w.cluster.Client.CoreV1().ConfigMaps(metav1.NamespaceDefault).Delete(w.t.Context(), agent+".rollcall-state", metav1.DeleteOptions{}), "delete state")
+}
+
+// waitAtRest waits until the rollout is over.
+func (w *world) waitAtRest() {
+	w.t.Helper()
+	w.waitRollout("it is at rest", time.Minute, func(n *v1alpha1.NodeRollout) bool {
+		return n.Status.Phase == v1alpha1.PhaseProven && n.Status.Reason == "Proven" && n.Status.Nodes.Absent == 0
 	})
 }
 

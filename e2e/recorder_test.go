@@ -192,6 +192,20 @@ func (r *recorder) count(nodes []string, tag string) int {
 	return count
 }
 
+// wantTags fails when a pod of any other tag was ever bound to a node.
+func (r *recorder) wantTags(t *testing.T, tags ...string) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for node, runs := range r.runs {
+		for _, x := range runs {
+			if !slices.Contains(tags, x.tag) {
+				t.Errorf("on %s ran %s, want only %v", node, x.tag, tags)
+			}
+		}
+	}
+}
+
 // wantHistory fails when another sequence of tags was on a node.
 func (r *recorder) wantHistory(t *testing.T, nodes []string, tags ...string) {
 	t.Helper()

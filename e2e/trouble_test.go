@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -126,12 +128,23 @@ func (n *tenant) wantWarning(reason, words string) {
 // unless an expression is true. It returns what lifts that.
 func (n *tenant) refuse(resource string, operation admissionv1.OperationType, unless string) (lift func()) {
 	n.t.Helper()
-	policies, bindings := n.w.cluster.Client.AdmissionregistrationV1().ValidatingAdmissionPolicies(), n.w.cluster.Client.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
-	_, err := policies.Create(n.t.Context(), &admissionv1.ValidatingAdmissionPolicy{
-		ObjectMeta: metav1.ObjectMeta{Name: n.namespace},
+	return refuse(n.t, n.w.cluster.Client, n.namespace, resource, operation, unless)
+}
+
+func refuse(t testing.TB, client kubernetes.Interface, namespace, resource string, operation admissionv1.OperationType, unless string) (lift func()) {
+	t.Helper()
+	must := func(err error, what string) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+	policies, bindings := client.AdmissionregistrationV1().ValidatingAdmissionPolicies(), client.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
+	_, err := policies.Create(t.Context(), &admissionv1.ValidatingAdmissionPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: namespace},
 		Spec: admissionv1.ValidatingAdmissionPolicySpec{
 			MatchConstraints: &admissionv1.MatchResources{
-				NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: n.namespace}},
+				NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: namespace}},
 				ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
 					Operations: []admissionv1.OperationType{operation},
 					Rule:       admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{resource}},
@@ -140,16 +153,16 @@ func (n *tenant) refuse(resource string, operation admissionv1.OperationType, un
 			Validations: []admissionv1.Validation{{Expression: unless, Message: denial}},
 		},
 	}, metav1.CreateOptions{})
-	n.must(err, "create admission policy")
-	_, err = bindings.Create(n.t.Context(), &admissionv1.ValidatingAdmissionPolicyBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: n.namespace},
-		Spec:       admissionv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: n.namespace, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny}},
+	must(err, "create admission policy")
+	_, err = bindings.Create(t.Context(), &admissionv1.ValidatingAdmissionPolicyBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: namespace},
+		Spec:       admissionv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: namespace, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny}},
 	}, metav1.CreateOptions{})
-	n.must(err, "bind admission policy")
+	must(err, "bind admission policy")
 	return func() {
-		n.t.Helper()
-		n.must(bindings.Delete(n.t.Context(), n.namespace, metav1.DeleteOptions{}), "unbind admission policy")
-		n.must(policies.Delete(n.t.Context(), n.namespace, metav1.DeleteOptions{}), "delete admission policy")
+		t.Helper()
+		must(bindings.Delete(t.Context(), namespace, metav1.DeleteOptions{}), "unbind admission policy")
+		must(policies.Delete(t.Context(), namespace, metav1.DeleteOptions{}), "delete admission policy")
 	}
 }
 

@@ -25,6 +25,8 @@ func (c *Controller) pass(ctx context.Context, gs *v1alpha1.GitSync) *outcome {
 	declared, err := c.read(ctx, gs, o)
 	if declared != nil {
 		err = errors.Join(err, c.converge(ctx, gs, declared, o))
+	} else {
+		err = errors.Join(err, c.Rollouts.Remake(ctx, apply.Owner(name(gs)), gs.Status.Inventory))
 	}
 	if err != nil {
 		return o.fail(err)
@@ -51,9 +53,25 @@ func (c *Controller) converge(ctx context.Context, gs *v1alpha1.GitSync, declare
 	return c.Metrics.time(stagePrune, func() error { return c.prune(ctx, gs, seen, o) })
 }
 
-// write applies a commit, or, when one object of it cannot be applied, nothing:
-// half a commit is a state that nobody has reviewed.
+// write applies a commit. When that does not come as far as its DaemonSets, those
+// of the commit before keep running, and are made again if somebody deleted them.
 func (c *Controller) write(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, seen observed, o *outcome) error {
+	if err := c.writeObjects(ctx, gs, declared, seen, o); err != nil {
+		return errors.Join(err, c.Rollouts.Remake(ctx, seen.set.Owner, gs.Status.Inventory))
+	}
+	if err := c.declareDaemonSets(ctx, gs, declared, seen, o); err != nil {
+		return err
+	}
+	if !o.emptied() {
+		o.applied = o.declared
+	}
+	return nil
+}
+
+// writeObjects applies what comes before the DaemonSets of a commit, or, when one
+// object of it cannot be applied, nothing: half a commit is a state that nobody
+// has reviewed.
+func (c *Controller) writeObjects(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, seen observed, o *outcome) error {
 	if err := errors.Join(blocked(seen.plan), c.checkDaemonSets(ctx, gs, declared, seen, o)); err != nil {
 		return err
 	}
@@ -63,16 +81,7 @@ func (c *Controller) write(ctx context.Context, gs *v1alpha1.GitSync, declared *
 	if err := c.endNative(ctx, declared); err != nil {
 		return err
 	}
-	if err := c.applyObjects(ctx, gs, seen, o); err != nil {
-		return err
-	}
-	if err := c.declareDaemonSets(ctx, gs, declared, seen, o); err != nil {
-		return err
-	}
-	if !o.emptied() {
-		o.applied = o.declared
-	}
-	return nil
+	return c.applyObjects(ctx, gs, seen, o)
 }
 
 // checkDaemonSets asks before anything of a commit is written whether the API

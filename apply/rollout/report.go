@@ -7,8 +7,8 @@ import (
 	"github.com/rollcall-dev/rollcall/health"
 )
 
-// maxFailing is how many nodes are listed by name; the API shows as many.
-const maxFailing = 20
+// MaxFailing is how many nodes are listed by name; the API shows as many.
+const MaxFailing = 20
 
 // report counts the fleet, lists what is wrong, and names the phase if no rule
 // did.
@@ -65,7 +65,7 @@ func (p *pass) failedCount() int {
 
 func (p *pass) listFailing() {
 	add := func(x health.Problem) {
-		if len(p.d.Failing) < maxFailing {
+		if len(p.d.Failing) < MaxFailing {
 			p.d.Failing = append(p.d.Failing, x)
 		}
 	}
