@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/rollcall-dev/rollcall/apply/rollout"
+	"github.com/rollcall-dev/rollcall/health"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -90,7 +91,7 @@ func (v *view) status(d rollout.Decision) v1alpha1.NodeRolloutStatus {
 		out.Since = metav1.NewTime(now).Rfc3339Copy()
 	}
 	for _, p := range d.Failing {
-		out.Failing = append(out.Failing, v1alpha1.NodeProblem{Node: p.Node, Reason: p.Reason, Message: p.Message, Since: metav1.NewTime(p.Since).Rfc3339Copy()})
+		out.Failing = append(out.Failing, v1alpha1.NodeProblem{Node: p.Node, Reason: p.Reason, Message: p.Message, Since: since(p, old.Failing, now)})
 	}
 	for _, r := range d.Next.Rejected {
 		out.Rejected = append(out.Rejected, v1alpha1.Rejection{Digest: r.Digest, Commit: r.Commit, Reason: r.Reason, Message: r.Message, At: metav1.NewTime(r.At).Rfc3339Copy()})
@@ -99,6 +100,20 @@ func (v *view) status(d rollout.Decision) v1alpha1.NodeRolloutStatus {
 		out.InFlight = append(out.InFlight, v1alpha1.InFlight{Node: f.Node, NodeUID: f.NodeUID, PodUID: f.PodUID, At: metav1.NewTime(f.At).Rfc3339Copy(), Idle: f.Idle})
 	}
 	return out
+}
+
+// since is when a node's problem began. Where nothing in the cluster tells, that is
+// when it was first seen: the status remembers.
+func since(p health.Problem, before []v1alpha1.NodeProblem, now time.Time) metav1.Time {
+	if !p.Since.IsZero() {
+		return metav1.NewTime(p.Since).Rfc3339Copy()
+	}
+	for _, b := range before {
+		if b.Node == p.Node && b.Reason == p.Reason {
+			return b.Since
+		}
+	}
+	return metav1.NewTime(now).Rfc3339Copy()
 }
 
 func wave(d rollout.Decision) *v1alpha1.WaveStatus {

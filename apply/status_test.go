@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/rollcall-dev/rollcall/apply/rollout"
+	"github.com/rollcall-dev/rollcall/health"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -70,5 +72,27 @@ func fill(v reflect.Value, at time.Time) {
 		v.SetInt(3)
 	default:
 		panic("a kind that states have not had so far: " + v.Kind().String())
+	}
+}
+
+// Of a node without a pod nothing in the cluster tells since when: the status does,
+// and begins anew with another reason.
+func TestSinceIsRemembered(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	seen, known := now.Add(-time.Hour), now.Add(-time.Minute)
+	before := []v1alpha1.NodeProblem{{Node: "n1", Reason: "NoPod", Since: metav1.NewTime(seen)}}
+	for sentence, c := range map[string]struct {
+		problem health.Problem
+		want    time.Time
+	}{
+		"what the cluster tells":     {health.Problem{Node: "n1", Reason: "NoPod", Since: known}, known},
+		"what was seen before":       {health.Problem{Node: "n1", Reason: "NoPod"}, seen},
+		"another reason is new":      {health.Problem{Node: "n1", Reason: "Tainted"}, now},
+		"so is that of another node": {health.Problem{Node: "n2", Reason: "NoPod"}, now},
+	} {
+		if got := since(c.problem, before, now); !got.Time.Equal(c.want) {
+			t.Errorf("%s: since %s, want %s", sentence, got, c.want)
+		}
 	}
 }

@@ -50,8 +50,10 @@ type Agent struct {
 	Created  time.Time
 	// Gated pods still carry rollcall's scheduling gate: they run nowhere.
 	Gated bool
-	// Terminating pods have been deleted but are not gone.
+	// Terminating pods have been deleted but are not gone; Deleted is when that was
+	// asked for.
 	Terminating bool
+	Deleted     time.Time
 	// Ready is the pod's Ready condition; ReadySince is when it last changed.
 	Ready      bool
 	ReadySince time.Time

@@ -23,7 +23,8 @@ type Problem struct {
 	Reason  string
 	Message string
 	// Since is the later of the cause's own time and the node's Ready, so that
-	// a new node's agent is timed from the node's Ready.
+	// a new node's agent is timed from the node's Ready. It is zero where nothing
+	// in the cluster tells since when: whoever watches has to remember.
 	Since time.Time
 }
 
@@ -59,13 +60,15 @@ func absence(n *Node) Problem {
 	case !n.Ready:
 		return problem(n, ReasonNodeNotReady, "the node is NotReady", n.ReadySince)
 	case a == nil && len(n.Agents) > 0:
-		return problem(n, ReasonTerminating, "the old pod is still Terminating", n.Agents[0].Created)
+		return problem(n, ReasonTerminating, "the old pod is still Terminating", n.Agents[0].Deleted)
 	case a == nil && !n.Schedulable:
-		return problem(n, ReasonTainted, "the taint "+n.Taint+" keeps the agent out", n.ReadySince)
+		return Problem{Node: n.Name, Reason: ReasonTainted, Message: "the taint " + n.Taint + " keeps the agent out"}
 	case a == nil:
-		return problem(n, ReasonNoPod, "no pod was made for it: look for quota or admission errors in the DaemonSet's events", n.ReadySince)
+		return Problem{Node: n.Name, Reason: ReasonNoPod, Message: "no pod was made for it: look for quota or admission errors in the DaemonSet's events"}
 	case a.Gated:
-		return problem(n, ReasonGated, "the pod waits for its wave", a.Created)
+		return problem(n, ReasonGated, "the pod waits for rollcall to open its gate", a.Created)
+	case a.Trouble.Reason == ReasonGated:
+		return problem(n, ReasonGated, a.Trouble.Message, a.Created)
 	case a.Trouble.Reason == ReasonUnschedulable:
 		return problem(n, ReasonUnschedulable, a.Trouble.Message, a.Created)
 	case fatal(a.Trouble.Reason):

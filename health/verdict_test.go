@@ -25,7 +25,7 @@ func wellNode(change ...func(n *Node, a *Agent)) *Node {
 }
 
 func noPod(n *Node, _ *Agent)         { n.Agents = nil }
-func terminating(_ *Node, a *Agent)   { a.Terminating = true }
+func terminating(_ *Node, a *Agent)   { a.Terminating, a.Deleted = true, ago(time.Minute) }
 func gated(_ *Node, a *Agent)         { a.Gated, a.Ready = true, false }
 func failedPhase(_ *Node, a *Agent)   { a.Failed, a.Ready = true, false }
 func nodeNotReady(n *Node, _ *Agent)  { n.Ready = false }
@@ -135,10 +135,10 @@ func TestRollCall(t *testing.T) {
 		"two agents, even if both are Ready":                            {wellNode(two), ReasonDuplicate, ago(time.Minute)},
 		"an agent beside one on its way out is one":                     {node: wellNode(terminating, two)},
 		"a NotReady node explains everything":                           {wellNode(nodeNotReady, noPod, unschedulable), ReasonNodeNotReady, ago(24 * time.Hour)},
-		"an old pod that does not go":                                   {wellNode(terminating), ReasonTerminating, ago(2 * time.Hour)},
-		"a taint that keeps the agent out":                              {wellNode(noPod, unschedulable), ReasonTainted, ago(24 * time.Hour)},
-		"a pod that was never made":                                     {wellNode(noPod), ReasonNoPod, ago(24 * time.Hour)},
-		"a pod that waits for its wave":                                 {wellNode(gated), ReasonGated, ago(2 * time.Hour)},
+		"an old pod that does not go":                                   {wellNode(terminating), ReasonTerminating, ago(time.Minute)},
+		"a taint that keeps the agent out":                              {wellNode(noPod, unschedulable), ReasonTainted, time.Time{}},
+		"a pod that was never made":                                     {wellNode(noPod), ReasonNoPod, time.Time{}},
+		"a pod that waits for its gate":                                 {wellNode(gated), ReasonGated, ago(2 * time.Hour)},
 		"a pod that no node has room for":                               {wellNode(troubled(ReasonUnschedulable)), ReasonUnschedulable, ago(2 * time.Hour)},
 		"a pod that cannot start":                                       {wellNode(troubled("ErrImageNeverPull"), readyFor(time.Minute)), ReasonCannotStart, ago(time.Minute)},
 		"a pod that is not Ready":                                       {wellNode(unready), ReasonNotReady, ago(time.Minute)},

@@ -81,7 +81,7 @@ func (p *pass) pulseEnd(f InFlight) time.Time {
 func (p *pass) late() (count int, until time.Time) {
 	for _, f := range p.next.InFlight {
 		end := p.pulseEnd(f)
-		if p.in.Now.Before(end) || p.pending(f) == nil || !reachable(p.nodes[f.NodeUID]) {
+		if !p.overdue(f) || p.pending(f) == nil || !reachable(p.nodes[f.NodeUID]) {
 			continue
 		}
 		count++

@@ -79,10 +79,26 @@ func (p *pass) listFailing() {
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
 		if x, wrong := health.RollCall(n); wrong && !named[n.Name] {
-			add(x)
+			add(p.inPlay(n, x))
 		}
 	}
 }
+
+// inPlay is the problem, or that rollcall itself is at work on the node, which
+// explains why there is no pod, an old one or one that is gated.
+func (p *pass) inPlay(n *health.Node, x health.Problem) health.Problem {
+	f := p.inFlight(n)
+	if f == nil || x.Reason == health.ReasonNodeNotReady || x.Reason == health.ReasonTainted || p.overdue(*f) {
+		return x
+	}
+	if a := n.Agent(); a == nil || a.Gated {
+		x.Message, x.Since = "its agent is being replaced", f.At
+	}
+	return x
+}
+
+// overdue is whether the pulse of the node had to be over by now.
+func (p *pass) overdue(f InFlight) bool { return !p.in.Now.Before(p.pulseEnd(f)) }
 
 // sayDefault names the phase from the goal: in the middle of a pulse no rule of
 // the policy has been asked.

@@ -2,6 +2,8 @@ package watch
 
 import (
 	"slices"
+	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -23,6 +25,12 @@ func newAgent(p *corev1.Pod) health.Agent {
 		Terminating: p.DeletionTimestamp != nil,
 		Failed:      p.Status.Phase == corev1.PodFailed,
 		Trouble:     trouble(p),
+	}
+	if p.DeletionTimestamp != nil { // that is when it has to be gone
+		a.Deleted = p.DeletionTimestamp.Time
+		if grace := p.DeletionGracePeriodSeconds; grace != nil {
+			a.Deleted = a.Deleted.Add(-time.Duration(*grace) * time.Second)
+		}
 	}
 	for _, c := range p.Status.Conditions {
 		if c.Type == corev1.PodReady {
@@ -61,11 +69,22 @@ func trouble(p *corev1.Pod) health.Trouble {
 		}
 	}
 	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Reason == corev1.PodReasonSchedulingGated {
+			return health.Trouble{Reason: health.ReasonGated, Message: "the pod waits for its scheduling gates: " + gateNames(p)}
+		}
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
 			return health.Trouble{Reason: health.ReasonUnschedulable, Message: c.Message}
 		}
 	}
 	return health.Trouble{Reason: p.Status.Reason, Message: p.Status.Message}
+}
+
+func gateNames(p *corev1.Pod) string {
+	names := make([]string, 0, len(p.Spec.SchedulingGates))
+	for _, g := range p.Spec.SchedulingGates {
+		names = append(names, g.Name)
+	}
+	return strings.Join(names, ", ")
 }
 
 // starting are the waiting reasons of a container on its normal way up.

@@ -114,10 +114,15 @@ func gatedBy(name string) func(*corev1.Pod) {
 	}
 }
 
-func deleted(p *corev1.Pod)         { at := metav1.NewTime(later); p.DeletionTimestamp = &at }
 func failed(p *corev1.Pod)          { p.Status.Phase = corev1.PodFailed }
 func withoutStatus(p *corev1.Pod)   { p.Status = corev1.PodStatus{} }
 func withoutRevision(p *corev1.Pod) { delete(p.Labels, "controller-revision-hash") }
+
+// deleted asks for the pod to be gone 30 s after later.
+func deleted(p *corev1.Pod) {
+	at, grace := metav1.NewTime(later.Add(30*time.Second)), int64(30)
+	p.DeletionTimestamp, p.DeletionGracePeriodSeconds = &at, &grace
+}
 
 func unreadySince(at time.Time) func(*corev1.Pod) {
 	return func(p *corev1.Pod) {
@@ -145,7 +150,7 @@ func TestAgentOfAPod(t *testing.T) {
 		"one that waits for its wave":               {pod(gatedBy(v1alpha1.WaveGate)), agent(func(a *health.Agent) { a.Gated = true })},
 		"a gate of somebody else is not rollcall's": {pod(gatedBy("example.com/quota")), agent()},
 		"rollcall's gate beside another one":        {pod(gatedBy("example.com/quota"), gatedBy(v1alpha1.WaveGate)), agent(func(a *health.Agent) { a.Gated = true })},
-		"one on its way out":                        {pod(deleted), agent(func(a *health.Agent) { a.Terminating = true })},
+		"one on its way out":                        {pod(deleted), agent(func(a *health.Agent) { a.Terminating, a.Deleted = true, later })},
 		"one that has failed":                       {pod(failed), agent(func(a *health.Agent) { a.Failed = true })},
 		"one that is no longer Ready":               {pod(unreadySince(later.Add(time.Hour))), agent(func(a *health.Agent) { a.Ready, a.ReadySince = false, later.Add(time.Hour) })},
 		"one that no kubelet has seen":              {pod(withoutStatus), agent(func(a *health.Agent) { a.Ready, a.ReadySince = false, made })},
@@ -182,7 +187,7 @@ func TestTrouble(t *testing.T) {
 		"nothing of how a container ended before, once it is Ready":  {pod(containers(well("a", endedBefore("OOMKilled")))), ""},
 		"how a sidecar ended before, while it is not Ready again":    {pod(initContainers(well("proxy", endedBefore("Error"), notReady))), "Error"},
 		"why no node takes it":                                       {pod(scheduled(corev1.ConditionFalse, "Unschedulable")), health.ReasonUnschedulable},
-		"none while the scheduler has to wait for a gate":            {pod(scheduled(corev1.ConditionFalse, "SchedulingGated")), ""},
+		"a gate that somebody else closed":                           {pod(scheduled(corev1.ConditionFalse, "SchedulingGated")), health.ReasonGated},
 		"none of one that a node has taken":                          {pod(scheduled(corev1.ConditionTrue, "")), ""},
 		"a container's end goes before why no node takes it":         {pod(scheduled(corev1.ConditionFalse, "Unschedulable"), containers(well("a", ended("Error", 1)))), "Error"},
 		"the pod's own reason where no container has one":            {pod(func(p *corev1.Pod) { p.Status.Reason = "Evicted" }), "Evicted"},

@@ -21,6 +21,7 @@ func trimPod(o any) (any, error) {
 	keep := metav1.ObjectMeta{
 		Name: p.Name, Namespace: p.Namespace, UID: p.UID, ResourceVersion: p.ResourceVersion,
 		CreationTimestamp: p.CreationTimestamp, DeletionTimestamp: p.DeletionTimestamp,
+		DeletionGracePeriodSeconds: p.DeletionGracePeriodSeconds,
 	}
 	if ref := metav1.GetControllerOf(p); ref == nil || ref.Kind != "DaemonSet" {
 		return &corev1.Pod{ObjectMeta: keep}, nil
