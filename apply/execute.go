@@ -188,5 +188,18 @@ func (r *Rollouts) announce(v *view, next v1alpha1.NodeRolloutStatus) {
 	if next.Phase == v1alpha1.PhaseRejected || next.Phase == v1alpha1.PhaseHeld || next.Phase == v1alpha1.PhaseReturning && newRejections(old, next) > 0 {
 		kind = corev1.EventTypeWarning
 	}
-	r.Events.Event(v.rollout, kind, string(next.Phase), next.Reason+": "+next.Message)
+	r.Events.Event(v.rollout, kind, string(next.Phase), eventWords(next))
+}
+
+// eventWords are a status as an event says it, that has the phase for its reason:
+// with the commit on its way, which an event shows nowhere else.
+func eventWords(s v1alpha1.NodeRolloutStatus) string {
+	words := s.Message
+	if s.Reason != string(s.Phase) {
+		words = s.Reason + ": " + words
+	}
+	if s.Candidate != nil && s.Candidate.Commit != "" {
+		words = "commit " + s.Candidate.Commit[:min(len(s.Candidate.Commit), 8)] + ": " + words
+	}
+	return words
 }

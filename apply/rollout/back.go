@@ -144,9 +144,9 @@ func (p *pass) sayBack(left int) {
 	case flying == 0 && len(p.d.Steps) == 0:
 		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("%d nodes wait for %s because maxUnavailable (%d) is used up by nodes without an available agent; they have to recover or leave", left, short(*p.next.Proven), p.budget()))
 	case p.goal == goalBack || len(p.next.Records) > 0:
-		p.say(Returning, ReasonReturning, fmt.Sprintf("%d nodes still run another version, %d are on their way back to %s", left, flying, short(*p.next.Proven)))
+		p.say(Returning, ReasonReturning, fmt.Sprintf("%d nodes run another version than %s, %d wait for their agent of it", left, short(*p.next.Proven), flying))
 	default:
-		p.say(Returning, ReasonStragglers, fmt.Sprintf("%d nodes run another version than the proven one, %d are being given %s", left, flying, short(*p.next.Proven)))
+		p.say(Returning, ReasonStragglers, fmt.Sprintf("%d nodes run another version than the proven %s, %d wait for their agent of it", left, short(*p.next.Proven), flying))
 	}
 }
 

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -129,6 +130,8 @@ func (p *pass) sayDefault() {
 // why that stays so.
 type outdated struct {
 	held, failed, away, other int
+	// first is one of them by name.
+	first string
 }
 
 func (o outdated) sum() int { return o.held + o.failed + o.away + o.other }
@@ -145,7 +148,7 @@ func (o outdated) String() string {
 			parts = append(parts, fmt.Sprintf("%d %s", p.count, p.why))
 		}
 	}
-	return strings.Join(parts, ", ")
+	return strings.Join(parts, ", ") + " (first " + o.first + ")"
 }
 
 func (p *pass) outdated() (out outdated) {
@@ -154,6 +157,7 @@ func (p *pass) outdated() (out outdated) {
 		if a := n.Agent(); !n.Eligible || a == nil || a.Gated || a.Digest == p.rest() {
 			continue
 		}
+		out.first = cmp.Or(out.first, n.Name)
 		switch r := p.record(n); {
 		case n.Held:
 			out.held++
