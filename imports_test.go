@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -453,6 +454,46 @@ func TestTopLevel(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		if !want[name] {
 			t.Errorf("%s is missing", name)
+		}
+	}
+}
+
+// TestPromisesHaveTheirTests wants each promise of docs/promises.md to name tests,
+// and those to exist.
+func TestPromisesHaveTheirTests(t *testing.T) {
+	tests := map[string]bool{}
+	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, found := range declared.FindAllSubmatch(source, -1) {
+			tests[string(found[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("docs/promises.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile(`(?m)^\| \*\*P\d+\*\* \|.*$`).FindAllString(string(page), -1)
+	if len(rows) != 11 {
+		t.Errorf("%d promises, want 11", len(rows))
+	}
+	named := regexp.MustCompile("`(Test\\w+)`")
+	for _, row := range rows {
+		names := named.FindAllStringSubmatch(row, -1)
+		if len(names) == 0 {
+			t.Errorf("no test is named: %s", row)
+		}
+		for _, name := range names {
+			if !tests[name[1]] {
+				t.Errorf("there is no %s: %s", name[1], row)
+			}
 		}
 	}
 }

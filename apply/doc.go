@@ -1,3 +1,28 @@
 // Package apply is the only writer: it applies and prunes objects, and executes
 // what package rollout decides about the pods of a DaemonSet.
+//
+// Objects, for an Applier:
+//
+//	set, prepare, order ..... what is declared, checked and in its order
+//	observe, answer ......... get and dry-run, and what the API server answers
+//	conflict, takeover ...... fields that somebody else manages
+//	apply, establish ........ the writes
+//	prune, inuse, pods,
+//	config, secrets ......... what may go, and who still needs it
+//	inventory, owner ........ what is rollcall's, and whose GitSync's
+//
+// DaemonSets, for Rollouts:
+//
+//	declare, claim, around .. a commit hands a DaemonSet to its rollout
+//	adopt ................... one that runs already
+//	gone, remake, restore ... one that was deleted, or left in the middle
+//	run, loop ............... the watches, and the queue of what to decide
+//	rollouts ................ one decision: observe, decide, record, execute
+//	policy, calendar ........ by which policy
+//	template, learned ....... which template is which version
+//	store, status ........... what is recorded, and what is shown
+//	confirm, execute,
+//	written ................. before a wave passes; the steps; what the cache lags behind
+//	trouble ................. what goes wrong until it does no more
+//	leave ................... the last steps of a process
 package apply

@@ -28,7 +28,7 @@ func nodeRollouts() map[string]refusal {
 	}
 }
 
-// testUnserved shows of every field of DESIGN §3 that is not built yet that
+// testUnserved shows of every planned field that is not built yet that
 // nobody can set it and believe that it is obeyed: kubectl, which validates
 // strictly, is told that there is no such field. A field that gets built leaves
 // this list.

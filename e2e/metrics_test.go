@@ -64,7 +64,7 @@ func (w *world) samples(t *testing.T) map[string][]sample {
 	return out
 }
 
-// measured are the metrics of DESIGN §8 that are built, with their labels
+// measured are the metrics that others rely on, with their labels
 // beside those of a histogram.
 func measured() map[string][]string {
 	gitsync := []string{"name", "namespace"}

@@ -37,8 +37,8 @@ type pass struct {
 	d         Decision
 }
 
-// Decide says what to record and what to do next. The order of its rules is
-// DESIGN §7's: what must not be left half-way comes first (strategy,
+// Decide says what to record and what to do next. The order of its rules is part
+// of the contract: what must not be left half-way comes first (strategy,
 // generation, an open pulse, gated pods), then the policy.
 func Decide(in Input) Decision {
 	p := newPass(in)

@@ -15,7 +15,7 @@ import (
 )
 
 // witness watches a cluster and knows nothing of how decisions are made: it
-// sees what happens and holds it against the promises of DESIGN §1.
+// sees what happens and holds it against the promises of docs/promises.md.
 type witness struct {
 	cluster *sim.Cluster
 	// broken are the promises that were, first first.
