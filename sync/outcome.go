@@ -52,6 +52,15 @@ func (o *outcome) fail(err error) *outcome {
 	return o
 }
 
+// take learns how far the rollouts are. The commit is proven when it is applied and
+// all of them are.
+func (o *outcome) take(s summary) {
+	o.rollouts, o.stragglers, o.absent, o.held = s.rows, s.stragglers, s.absent, s.held
+	if s.proven {
+		o.proven = o.applied
+	}
+}
+
 // conflicts are the objects that this pass found in conflict.
 func (o *outcome) conflicts() []string {
 	if o.failure == nil {

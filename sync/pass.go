@@ -4,10 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/rollcall-dev/rollcall/apply"
@@ -47,7 +44,11 @@ func (c *Controller) converge(ctx context.Context, gs *v1alpha1.GitSync, declare
 	c.Metrics.drifted(gs, len(seen.drift), 0)
 	o.inventory, o.withheld = apply.Inventory(seen.set, seen.plan, nil), seen.kept()
 	err := c.Metrics.time(stageApply, func() error { return c.write(ctx, gs, declared, seen, o) })
-	if err := errors.Join(err, c.summarise(ctx, declared, o)); err != nil {
+	rollouts, unread := c.readRollouts(ctx, declared)
+	if unread == nil {
+		o.take(summarise(rollouts))
+	}
+	if err := errors.Join(err, unread); err != nil {
 		return err
 	}
 	return c.Metrics.time(stagePrune, func() error { return c.prune(ctx, gs, seen, o) })
@@ -131,71 +132,4 @@ func native(ds render.DaemonSet) bool {
 
 func name(gs *v1alpha1.GitSync) types.NamespacedName {
 	return types.NamespacedName{Namespace: gs.Namespace, Name: gs.Name}
-}
-
-// summarise reads how far the rollouts are. The commit is proven when it is
-// applied and every DaemonSet runs, as its proven version, what it declares, on
-// every eligible node that is not held out.
-func (c *Controller) summarise(ctx context.Context, declared *render.Declared, o *outcome) error {
-	var rows []v1alpha1.RolloutSummary
-	proven, stragglers := o.applied != "", ""
-	for _, ds := range declared.DaemonSets {
-		if native(ds) {
-			continue
-		}
-		row, here, err := c.rolloutOf(ctx, ds, o)
-		if err != nil {
-			return err
-		}
-		rows = append(rows, row)
-		proven = proven && here
-		if !here || stragglers != "" {
-			continue
-		}
-		if stragglers, err = c.stragglersOf(ctx, row); err != nil {
-			return err
-		}
-	}
-	o.rollouts, o.stragglers = rows, stragglers
-	if proven && stragglers == "" {
-		o.proven = o.applied
-	}
-	return nil
-}
-
-// stragglersOf says which nodes the proven version of a DaemonSet has not
-// reached; empty when it has reached all.
-func (c *Controller) stragglersOf(ctx context.Context, row v1alpha1.RolloutSummary) (string, error) {
-	late, err := c.Rollouts.Stragglers(ctx, types.NamespacedName{Namespace: row.Namespace, Name: row.Name})
-	if late == "" || err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("DaemonSet %s/%s: %s", row.Namespace, row.Name, late), nil
-}
-
-// rolloutOf reads how far one rollout is, and whether what is declared is what
-// it has proven. It counts the nodes that do not run that. A node that is held
-// out is so for every DaemonSet, and counts once.
-func (c *Controller) rolloutOf(ctx context.Context, ds render.DaemonSet, o *outcome) (v1alpha1.RolloutSummary, bool, error) {
-	row := v1alpha1.RolloutSummary{Namespace: ds.GetNamespace(), Name: ds.GetName()}
-	n, err := c.Kinds.NodeRollouts(row.Namespace).Get(ctx, row.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return row, false, nil
-	}
-	if err != nil {
-		return row, false, fmt.Errorf("get noderollout %s/%s: %w", row.Namespace, row.Name, err)
-	}
-	row.Phase, row.Reason = n.Status.Phase, n.Status.Reason
-	if row.Phase != v1alpha1.PhaseProven {
-		return row, false, nil
-	}
-	if n.Status.Proven == nil || n.Status.Proven.Digest != ds.Digest {
-		row.Phase = v1alpha1.PhaseWaiting
-		if row.Reason != apply.ReasonStepFailed {
-			row.Reason = "Declared" // the rollout has not looked yet
-		}
-		return row, false, nil
-	}
-	o.absent, o.held = o.absent+n.Status.Nodes.Absent, max(o.held, n.Status.Nodes.Held)
-	return row, true, nil
 }

@@ -32,7 +32,9 @@ type RolloutPolicySpec struct {
 	GroupBy []string `json:"groupBy,omitempty"`
 
 	// Waves in order. UpTo is cumulative and must grow within counts and within
-	// percentages; the last must be 100%.
+	// percentages; the last must be 100%. A rollout keeps the waves that it started
+	// with: an edit holds for the next one, but for the soak of a wave of the same
+	// name.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=20
 	// +kubebuilder:validation:XValidation:rule="self[self.size()-1].upTo == '100%'",message="the last wave must be upTo: 100%"

@@ -1,0 +1,68 @@
+package apply
+
+import (
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/rollcall-dev/rollcall/apply/rollout"
+)
+
+// answering executes two deletions, and counts those that the API server got to
+// see; it answers them in turn.
+func answering(t *testing.T, age time.Duration, answers ...error) (asked int, err error) {
+	t.Helper()
+	client := fake.NewClientset()
+	client.PrependReactor("delete", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+		asked++
+		return true, nil, answers[(asked-1)%len(answers)]
+	})
+	r := &Rollouts{Kube: client, Logger: slog.New(slog.DiscardHandler), Written: &Written{}, Metrics: NewMetrics(prometheus.NewRegistry())}
+	v := &view{key: types.NamespacedName{Namespace: "ns", Name: "agent"}, input: rollout.Input{Now: time.Now().Add(-age)}}
+	err = r.execute(t.Context(), v, rollout.Decision{Steps: []rollout.Step{
+		{Action: rollout.DeletePod, Pod: "a", PodUID: "a", Why: rollout.ForReplace}, {Action: rollout.DeletePod, Pod: "b", PodUID: "b", Why: rollout.ForReplace},
+	}})
+	return asked, err
+}
+
+// A process that was stopped and goes on must not do what another one has decided
+// anew meanwhile.
+func TestAnOldDecisionIsNotCarriedOut(t *testing.T) {
+	t.Parallel()
+	if asked, err := answering(t, rollout.Fresh-time.Second, nil); asked != 2 || err != nil {
+		t.Errorf("a fresh decision: %d of 2 steps taken, %v", asked, err)
+	}
+	if asked, err := answering(t, rollout.Fresh+time.Second, nil); asked != 0 || err != nil {
+		t.Errorf("an old decision: %d steps taken, %v", asked, err)
+	}
+}
+
+func TestOneRefusedStepKeepsNoOtherWaiting(t *testing.T) {
+	t.Parallel()
+	pods := schema.GroupResource{Resource: "pods"}
+	refused := apierrors.NewForbidden(pods, "a", errors.New("a webhook"))
+	conflict := apierrors.NewConflict(pods, "a", errors.New("it has changed"))
+	gone := apierrors.NewNotFound(pods, "a")
+	for sentence, c := range map[string]struct {
+		first error
+		want  func(error) bool
+	}{
+		"a refusal is the error":             {refused, apierrors.IsForbidden},
+		"a conflict is looked at again":      {conflict, apierrors.IsConflict},
+		"a pod that is gone is what we want": {gone, func(err error) bool { return err == nil }},
+	} {
+		if asked, err := answering(t, 0, c.first, nil); asked != 2 || !c.want(err) {
+			t.Errorf("%s: %d of 2 steps taken, %v", sentence, asked, err)
+		}
+	}
+}
