@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -195,11 +196,11 @@ func (r *Rollouts) announce(v *view, next v1alpha1.NodeRolloutStatus) {
 // with the commit on its way, which an event shows nowhere else.
 func eventWords(s v1alpha1.NodeRolloutStatus) string {
 	words := s.Message
+	if s.Candidate != nil && s.Candidate.Commit != "" && !strings.HasPrefix(words, "commit ") {
+		words = "commit " + s.Candidate.Commit[:min(len(s.Candidate.Commit), 8)] + ": " + words
+	}
 	if s.Reason != string(s.Phase) {
 		words = s.Reason + ": " + words
-	}
-	if s.Candidate != nil && s.Candidate.Commit != "" {
-		words = "commit " + s.Candidate.Commit[:min(len(s.Candidate.Commit), 8)] + ": " + words
 	}
 	return words
 }

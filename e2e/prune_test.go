@@ -101,7 +101,7 @@ func notPrunedWhileRejected(n *tenant) {
 	}
 	n.wantStill(still)
 	rejected := n.waitRollout("it is rejected", func(r *v1alpha1.NodeRollout) bool { return r.Status.Phase == v1alpha1.PhaseRejected })
-	n.wantWarning("Returning", "Returning: ")
+	n.wantWarning("Returning", "commit ")
 	n.wantWarning("Rejected", rejected.Status.Reason+": ")
 	n.waitProven(n.push("good", map[string]string{"daemonset.yaml": manifest("v1")}))
 	n.waitPruned()
