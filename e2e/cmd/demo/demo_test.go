@@ -147,6 +147,7 @@ func TestDemo(t *testing.T) {
 	began := time.Now()
 	clone := r.waitFor(t, `clone +(\S+)`, 5*time.Minute)
 	t.Logf("the demo took %s\n%s", time.Since(began).Round(time.Second), r.out.String())
+	wantStory(t, r.out.String())
 	t.Setenv("KUBECONFIG", r.waitFor(t, `export KUBECONFIG=(\S+)`, time.Second))
 	if _, err := exec.LookPath("kubectl"); err != nil {
 		t.Log("there is no kubectl on the PATH: the commands to which the demo invites are not tried")
@@ -155,6 +156,43 @@ func TestDemo(t *testing.T) {
 	}
 	r.interrupt()
 	r.wantEnd(t, 0)
+}
+
+// wantStory looks for the lines that tell the demo, in their order: every commit
+// with its verdict and with how many nodes it touched, and of the bad one that
+// it stopped at its canaries and which commit those nodes run again.
+func wantStory(t *testing.T, printed string) {
+	t.Helper()
+	rest := printed
+	line := func(pattern string) string {
+		t.Helper()
+		m := regexp.MustCompile(`(?m)^.*` + pattern + `.*\n`).FindStringSubmatchIndex(rest)
+		if m == nil {
+			t.Fatalf("the demo does not print, where it belongs, %s\n%s", pattern, printed)
+		}
+		group := rest[m[2]:m[3]]
+		rest = rest[m[1]:]
+		return group
+	}
+	running := ""
+	for _, a := range acts() {
+		commit := line(`git push ([0-9a-f]{8})  ` + a.label + ` .*` + regexp.QuoteMeta(a.what))
+		switch {
+		case a.want == rejected:
+			line(`(Rejected): commit ` + commit + `: [1-9]\d* of [1-9]\d* touched nodes failed .*touched nodes run commit ` + running + ` again`)
+			touched := line(commit + `: rejected after \S+, (\d+) nodes touched, [1-9]\d* hurt$`)
+			if n, err := strconv.Atoi(touched); err != nil || n < 1 || n > a.mostTouched {
+				t.Errorf("the bad commit touched %s nodes, and has %d canaries", touched, a.mostTouched)
+			}
+			continue
+		case a.label == "":
+			line(commit + `: proven after \S+, (0) nodes touched, 0 hurt$`)
+		default:
+			line(commit + `: proven after \S+, (` + strconv.Itoa(nodes) + `) nodes touched, 0 hurt$`)
+		}
+		running = commit
+	}
+	line(`(VERDICT)`)
 }
 
 // tryAll runs the commands in their order, and looks at what they did.
