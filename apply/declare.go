@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -109,18 +110,13 @@ func (r *Rollouts) begin(ctx context.Context, d Declaration, c claimed, want *de
 }
 
 // declaredVersion is the declared version with its template as the API server
-// defaults it. That template comes from a dry-run creation under another name:
-// unlike a dry-run on the live object it cannot inherit anything that others
-// wrote there.
+// defaults it.
 func (r *Rollouts) declaredVersion(ctx context.Context, d Declaration) (*declared, error) {
-	var ds appsv1.DaemonSet
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(d.DaemonSet.Pinned.Object, &ds); err != nil {
-		return nil, fmt.Errorf("read daemonset %s from %s: %w", d.key(), d.DaemonSet.Source, err)
+	ds, err := d.typed()
+	if err != nil {
+		return nil, err
 	}
-	out := &declared{Digest: d.DaemonSet.Digest, Commit: d.Commit, Policy: d.Policy, Owner: d.Owner, Around: d.around()}
-	if ru := ds.Spec.UpdateStrategy.RollingUpdate; ru != nil && ru.MaxUnavailable != nil {
-		out.MaxUnavailable = ru.MaxUnavailable.String()
-	}
+	out := &declared{Digest: d.DaemonSet.Digest, Commit: d.Commit, Policy: d.Policy, Owner: d.Owner, Around: d.around(), MaxUnavailable: ownMaxUnavailable(ds)}
 	old, err := (store{r.Kube, d.key()}).declared(ctx)
 	if err != nil {
 		return nil, err
@@ -129,7 +125,7 @@ func (r *Rollouts) declaredVersion(ctx context.Context, d Declaration) (*declare
 		out.Template, out.Commit = old.Template, old.Commit
 		return out, nil
 	}
-	template, err := r.defaulted(ctx, d, &ds)
+	template, err := r.Defaulted(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -137,18 +133,51 @@ func (r *Rollouts) declaredVersion(ctx context.Context, d Declaration) (*declare
 	return out, nil
 }
 
-func (r *Rollouts) defaulted(ctx context.Context, d Declaration, ds *appsv1.DaemonSet) (*corev1.PodTemplateSpec, error) {
-	probe := ds.DeepCopy()
-	probe.Name, probe.GenerateName = "", "rollcall-dry-run-"
+// typed is what is declared, with pinned config.
+func (d Declaration) typed() (*appsv1.DaemonSet, error) {
+	var ds appsv1.DaemonSet
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(d.DaemonSet.Pinned.Object, &ds); err != nil {
+		return nil, fmt.Errorf("read daemonset %s from %s: %w", d.key(), d.DaemonSet.Source, err)
+	}
+	return &ds, nil
+}
+
+// probeName begins the name under which a declared DaemonSet is tried out.
+const probeName = "rollcall-dry-run-"
+
+// Defaulted is the declared template as the API server defaults it, without
+// rollcall's gate; an *Error when it refuses it. It comes from a dry-run creation
+// under another name: unlike a dry-run on the live object it cannot inherit
+// anything that others wrote there.
+func (r *Rollouts) Defaulted(ctx context.Context, d Declaration) (*corev1.PodTemplateSpec, error) {
+	probe, err := d.typed()
+	if err != nil {
+		return nil, err
+	}
+	probe.Name, probe.GenerateName = "", probeName
 	made, err := r.Kube.AppsV1().DaemonSets(d.key().Namespace).Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}, FieldManager: v1alpha1.FieldManager})
 	if err != nil {
-		return nil, classify("dry-run", d.reference(), err)
+		e := classify("dry-run", d.reference(), err)
+		e.Message = withoutProbe(e.Message, d.key().Name)
+		return nil, e
 	}
 	return withoutGate(&made.Spec.Template), nil
 }
 
+// withoutProbe has the name that the user wrote in place of the one that the API
+// server made up for the dry-run, which nobody could look for.
+func withoutProbe(message, name string) string {
+	return regexp.MustCompile(probeName+"[a-z0-9]*").ReplaceAllString(message, name)
+}
+
 func (d Declaration) reference() string {
 	return fmt.Sprintf("DaemonSet %s (%s)", d.key(), d.DaemonSet.Source)
+}
+
+// Refused is why the API server does not take what is declared, from what it
+// answered.
+func (d Declaration) Refused(verb string, err error) *Error {
+	return classify(verb, d.reference(), err)
 }
 
 // initialise writes the first status of a NodeRollout.

@@ -43,7 +43,7 @@ func (e *Error) Unwrap() error {
 
 // classify gives an answer of the API server a reason and the way out. What the
 // server echoes of the object's values is left out of errors about Secrets.
-func classify(verb, object string, err error) error {
+func classify(verb, object string, err error) *Error {
 	e := &Error{Object: object, Err: err, Message: verb + ": " + err.Error()}
 	switch {
 	case apierrors.IsInvalid(err) && strings.Contains(err.Error(), "field is immutable"):

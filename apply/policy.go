@@ -1,10 +1,13 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -45,8 +48,8 @@ func BuiltInPolicy() v1alpha1.RolloutPolicySpec {
 	}
 }
 
-// builtIn is the name of BuiltInPolicy, which no object can have.
-const builtIn = "built-in policy"
+// BuiltInPolicyName is the name of BuiltInPolicy, which no object can have.
+const BuiltInPolicyName = "built-in policy"
 
 // chosen is the policy that a rollout goes by, as it is recorded while one is
 // under way: with the waves that the rollout started with.
@@ -98,10 +101,10 @@ func (r *Rollouts) policyFor(ctx context.Context, want *declared, started *chose
 		return *started, &rollout.Block{Reason: ReasonPolicyNotFound,
 			Message: fmt.Sprintf("RolloutPolicy %q, by which the rollout under way goes, does not exist any more: create it again, or push another commit; returns go on", name)}, nil
 	case named:
-		return chosen{builtIn, BuiltInPolicy()}, &rollout.Block{Reason: ReasonPolicyNotFound,
+		return chosen{BuiltInPolicyName, BuiltInPolicy()}, &rollout.Block{Reason: ReasonPolicyNotFound,
 			Message: fmt.Sprintf("RolloutPolicy %q does not exist: create it, or name another in the annotation %s or in the GitSync's spec.policy", name, v1alpha1.AnnotationPolicy)}, nil
 	default:
-		return chosen{builtIn, BuiltInPolicy()}, nil, nil
+		return chosen{BuiltInPolicyName, BuiltInPolicy()}, nil, nil
 	}
 }
 
@@ -114,6 +117,39 @@ func (c chosen) read(want *declared) (rollout.Policy, *rollout.Block) {
 		return p, &rollout.Block{Reason: ReasonPolicyInvalid, Message: fmt.Sprintf("RolloutPolicy %q: %v: correct it; nothing moves forward until then, returns go on", c.Name, err)}
 	}
 	return p, nil
+}
+
+// Policy is what a rollout of a declared DaemonSet would go by, and what would
+// hold it before it begins; nil when nothing of the policy does. It is what the
+// rollout itself goes by, in the same words.
+func (r *Rollouts) Policy(ctx context.Context, d Declaration) (rollout.Policy, *rollout.Block, error) {
+	ds, err := d.typed()
+	if err != nil {
+		return rollout.Policy{}, nil, err
+	}
+	want := &declared{Policy: d.Policy, MaxUnavailable: ownMaxUnavailable(ds)}
+	found, gone, err := r.policyFor(ctx, want, nil)
+	if err != nil {
+		return rollout.Policy{}, nil, err
+	}
+	p, invalid := found.read(want)
+	return p, cmp.Or(gone, invalid, surgeBlock(want)), nil
+}
+
+// ownMaxUnavailable is the DaemonSet's own word on how many nodes may be without
+// their agent; empty when it has none.
+func ownMaxUnavailable(ds *appsv1.DaemonSet) string {
+	if ru := ds.Spec.UpdateStrategy.RollingUpdate; ru != nil && ru.MaxUnavailable != nil {
+		return ru.MaxUnavailable.String()
+	}
+	return ""
+}
+
+// PlacementChange holds a candidate that loses nodes and wins others, by name.
+func PlacementChange(lost, won []string) *rollout.Block {
+	return &rollout.Block{Reason: ReasonPlacementChange,
+		Message: fmt.Sprintf("the candidate's nodeSelector, affinity or tolerations lose %d nodes and win %d (first %s), which Kubernetes would do on all of them at once: revert the placement, or label the nodes instead",
+			len(lost), len(won), slices.Concat(lost, won)[0])}
 }
 
 // surgeBlock holds a DaemonSet whose own maxUnavailable is zero: a node is without

@@ -280,7 +280,5 @@ func (r *Rollouts) placementBlock(rest watch.Placement, want *declared) *rollout
 	if len(lost)+len(won) == 0 {
 		return nil
 	}
-	return &rollout.Block{Reason: ReasonPlacementChange,
-		Message: fmt.Sprintf("the candidate's nodeSelector, affinity or tolerations lose %d nodes and win %d (first %s), which Kubernetes would do on all of them at once: revert the placement, or label the nodes instead",
-			len(lost), len(won), append(lost, won...)[0])}
+	return PlacementChange(lost, won)
 }

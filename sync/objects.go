@@ -147,41 +147,17 @@ func (c *Controller) prune(ctx context.Context, gs *v1alpha1.GitSync, s observed
 		return c.endRollouts(ctx, s.set)
 	}
 	s.input.Unproven = o.proven == ""
-	if err := c.spare(ctx, &s); err != nil {
+	var err error
+	if s.input, err = c.Rollouts.Spare(ctx, s.set, s.input); err != nil {
 		return err
 	}
+	s.plan = diff.Calculate(s.input) // with what the rollouts say now
 	results := c.Objects.Prune(ctx, s.set.Owner, s.plan)
 	o.inventory, o.withheld = apply.Inventory(s.set, s.plan, results), s.kept()
 	for _, r := range results.Of(apply.Deleted) {
 		c.Logger.Info("pruned", "gitsync", gs.Namespace+"/"+gs.Name, "object", r.ID.String())
 	}
 	return errors.Join(joined(results.Errors()), c.endRollouts(ctx, s.set))
-}
-
-// spare plans anew with what the rollouts say now and, as long as the plan
-// deletes anything, with what is needed still: first what versions refer to,
-// then, which is a question about every pod, what the pods do.
-func (c *Controller) spare(ctx context.Context, s *observed) error {
-	s.plan = diff.Calculate(s.input)
-	if len(s.plan.Of(diff.Delete)) == 0 {
-		return nil
-	}
-	used, err := c.Rollouts.InUse(ctx, s.set.Owner)
-	if err != nil {
-		return err
-	}
-	s.input.InUse = used
-	s.plan = diff.Calculate(s.input)
-	if len(s.plan.Of(diff.Delete)) == 0 {
-		return nil
-	}
-	pods, err := c.Rollouts.Pods(ctx, s.set)
-	if err != nil {
-		return err
-	}
-	s.input.Behind, s.input.InUse = pods.Behind, slices.Concat(used, pods.Read)
-	s.plan = diff.Calculate(s.input)
-	return nil
 }
 
 // endRollouts removes the NodeRollouts of DaemonSets that Git declares no more

@@ -2,15 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/apply/rollout"
@@ -51,6 +49,8 @@ type forecast struct {
 	Waves  []waveForecast     `json:"waves,omitempty"`
 	// MaxUnavailable is in nodes.
 	MaxUnavailable int `json:"maxUnavailable,omitempty"`
+	// rests is whether the proven version is declared and the rollout at rest.
+	rests bool
 }
 
 // waveForecast is one wave of a rollout to come.
@@ -67,8 +67,8 @@ type waveForecast struct {
 func (p *planner) forecast(ctx context.Context, ds render.DaemonSet, nodes []corev1.Node, configChanged bool) (forecast, error) {
 	out := forecast{Namespace: ds.GetNamespace(), Name: ds.GetName(), Source: ds.Source, Digest: ds.Digest}
 	seen, err := p.find(ctx, ds)
-	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
-		out.Verdict, out.Message = cannotBeMade, err.Error()
+	if refused := refusal(err); refused != nil {
+		out.Verdict, out.Message = cannotBeMade, refused.Reason+": "+refused.Message
 		return out, nil
 	}
 	if err != nil {
@@ -79,23 +79,34 @@ func (p *planner) forecast(ctx context.Context, ds render.DaemonSet, nodes []cor
 	if out.Fields, err = seen.fields(ds, p.gitsync == nil); err != nil {
 		return out, err
 	}
-	if out.Verdict == willAdopt || out.Verdict == willStay {
-		out.Fields = slices.DeleteFunc(out.Fields, inTemplate) // what is proven stays as it runs
+	if out.Verdict == willAdopt || out.Verdict == willStay || out.Verdict == isUnderWay {
+		out.Fields = slices.DeleteFunc(out.Fields, inTemplate) // the template changes by nothing that this brings
 	}
 	lost, won := out.place(seen, nodes)
 	if out.Verdict != willRoll {
 		return out, nil
 	}
-	if lost+won > 0 {
-		out.Verdict = wouldBeHeld
-		out.Message = fmt.Sprintf("%s: the new placement loses %d nodes and wins %d, which Kubernetes does on all of them at once", apply.ReasonPlacementChange, lost, won)
-	}
-	return out, p.waves(ctx, ds, &out)
+	return out, p.waves(ctx, ds, lost, won, &out)
 }
 
-// place counts the eligible nodes, and those that only the old or only the new
-// placement wants.
-func (f *forecast) place(seen *found, nodes []corev1.Node) (lost, won int) {
+// refusal is why the DaemonSet cannot be made as it is declared; nil when there
+// is another reason why nothing is known of it.
+func refusal(err error) *apply.Error {
+	var e *apply.Error
+	if !errors.As(err, &e) {
+		return nil
+	}
+	switch e.Reason {
+	case apply.ReasonInvalid, apply.ReasonImmutable, apply.ReasonConflict, apply.ReasonOwnedByAnother:
+		return e
+	default:
+		return nil
+	}
+}
+
+// place counts the eligible nodes, and names those that only the old or only the
+// new placement wants.
+func (f *forecast) place(seen *found, nodes []corev1.Node) (lost, won []string) {
 	after := watch.NewPlacement(seen.want)
 	before := after
 	if seen.old != nil {
@@ -108,9 +119,9 @@ func (f *forecast) place(seen *found, nodes []corev1.Node) (lost, won int) {
 		}
 		switch {
 		case is && !was:
-			won++
+			won = append(won, nodes[i].Name)
 		case was && !is:
-			lost++
+			lost = append(lost, nodes[i].Name)
 		}
 	}
 	return lost, won
@@ -131,7 +142,7 @@ func (f *forecast) decide(seen *found) {
 	case f.Proven == f.Digest && n.Status.Candidate != nil:
 		f.Verdict, f.Message = willStay, "nodes that run another candidate return to it"
 	case f.Proven == f.Digest:
-		f.Verdict = willStay
+		f.Verdict, f.rests = willStay, n.Status.Phase == v1alpha1.PhaseProven
 	case r != nil:
 		f.Verdict, f.Message = isRejected, fmt.Sprintf("it failed before, %s: %s; it is not tried again unless asked: rollcall retry", r.Reason, clean(r.Message))
 	case n.Status.Candidate != nil && n.Status.Candidate.Digest == f.Digest:
@@ -152,64 +163,37 @@ func (f *forecast) decideWithoutRollout(seen *found) {
 	}
 }
 
-// waves resolves the policy for the nodes.
-func (p *planner) waves(ctx context.Context, ds render.DaemonSet, f *forecast) error {
-	name, named := ds.GetAnnotations()[v1alpha1.AnnotationPolicy], true
-	if name == "" {
-		name = p.policy
+// waves resolves the policy for the nodes, and says what would hold the rollout.
+func (p *planner) waves(ctx context.Context, ds render.DaemonSet, lost, won []string, f *forecast) error {
+	d := p.declaration(ds)
+	policy, block, err := p.rollouts.Policy(ctx, d)
+	if err != nil {
+		return err
 	}
-	if name == "" {
-		name, named = apply.DefaultPolicyName, false
-	}
-	f.Policy = name
-	policy, err := p.kinds.RolloutPolicies().Get(ctx, name, metav1.GetOptions{})
 	switch {
-	case apierrors.IsNotFound(err) && named:
-		f.Verdict, f.Message = wouldBeHeld, fmt.Sprintf("%s: there is no RolloutPolicy %q", apply.ReasonPolicyNotFound, name)
-		return nil
-	case apierrors.IsNotFound(err):
-		policy = &v1alpha1.RolloutPolicy{Spec: apply.BuiltInPolicy()}
-		f.Policy = "built in"
-	case err != nil:
-		return fmt.Errorf("get rolloutpolicy %s: %w", name, err)
+	case block != nil:
+	case len(lost)+len(won) > 0:
+		block = apply.PlacementChange(lost, won)
+	default:
+		if closed := policy.Calendar.Closed(time.Now()); closed != nil {
+			f.Message = closed.Reason + ": " + closed.Message
+		}
 	}
-	f.Waves = wavesOf(policy.Spec.Waves, f.Nodes)
-	f.limit(ds, policy)
-	f.wait(policy, time.Now())
+	if block != nil {
+		f.Verdict, f.Message = wouldBeHeld, block.Reason+": "+block.Message
+	}
+	if block != nil && block.Reason == apply.ReasonPolicyNotFound {
+		f.Policy = d.Policy
+		return nil
+	}
+	f.Policy = policy.Name
+	f.Waves = wavesOf(policy.Waves, f.Nodes)
+	f.MaxUnavailable = rollout.Resolve(policy.MaxUnavailable, f.Nodes)
 	return nil
 }
 
-// wait says that a rollout would not begin at once.
-func (f *forecast) wait(policy *v1alpha1.RolloutPolicy, now time.Time) {
-	calendar, err := apply.NewCalendar(policy.Spec)
-	if err != nil {
-		f.Verdict, f.Message = wouldBeHeld, fmt.Sprintf("%s: RolloutPolicy %q: %v", apply.ReasonPolicyInvalid, f.Policy, err)
-		return
-	}
-	if b := calendar.Closed(now); b != nil && f.Verdict == willRoll {
-		f.Message = b.Reason + ": " + b.Message
-	}
-}
-
-// limit resolves how many nodes may be without their agent: the DaemonSet's own
-// word goes before the policy's.
-func (f *forecast) limit(ds render.DaemonSet, policy *v1alpha1.RolloutPolicy) {
-	most := intstr.FromInt32(1)
-	if policy.Spec.MaxUnavailable != nil {
-		most = *policy.Spec.MaxUnavailable
-	}
-	own, set, err := unstructured.NestedFieldNoCopy(ds.Object.Object, "spec", "updateStrategy", "rollingUpdate", "maxUnavailable")
-	if set && err == nil {
-		most = intstr.Parse(fmt.Sprint(own))
-	}
-	if s := most.String(); s == "0" || s == "0%" {
-		f.Verdict, f.Message = wouldBeHeld, apply.ReasonSurgeNotServed+": the DaemonSet's own maxUnavailable is 0, so that no node may be without its agent"
-	}
-	f.MaxUnavailable = rollout.Resolve(most, f.Nodes)
-}
-
 // wavesOf counts the nodes of each wave.
-func wavesOf(waves []v1alpha1.Wave, nodes int) []waveForecast {
+func wavesOf(waves []rollout.Wave, nodes int) []waveForecast {
 	var out []waveForecast
 	before := 0
 	for i, w := range waves {
@@ -217,10 +201,20 @@ func wavesOf(waves []v1alpha1.Wave, nodes int) []waveForecast {
 		if i == len(waves)-1 {
 			upTo = nodes
 		}
-		out = append(out, waveForecast{Name: w.Name, Nodes: upTo - before, UpTo: upTo, Soak: w.Soak})
+		out = append(out, waveForecast{Name: w.Name, Nodes: upTo - before, UpTo: upTo, Soak: metav1.Duration{Duration: w.Soak}})
 		before = upTo
 	}
 	return out
+}
+
+// begins is whether something is begun by it that ends only after proof.
+func (f *forecast) begins() bool {
+	switch f.Verdict {
+	case willInstall, willAdopt, willRoll, wouldBeHeld, cannotBeMade:
+		return true
+	case willStay, isUnderWay, isRejected:
+	}
+	return f.changes()
 }
 
 // changes is whether the cluster changes by it, beyond what it is doing already.

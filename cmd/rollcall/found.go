@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -61,10 +63,10 @@ func (p *planner) find(ctx context.Context, ds render.DaemonSet) (*found, error)
 	if out.old, err = p.provenTemplate(ctx, out); err != nil {
 		return nil, err
 	}
-	if out.merged, err = p.tryApply(ctx, key, ds.Pinned); err != nil {
+	if out.merged, err = p.tryApply(ctx, ds, ds.Pinned); err != nil {
 		return nil, err
 	}
-	plain, err := p.tryApply(ctx, key, ds.Unstructured)
+	plain, err := p.tryApply(ctx, ds, ds.Unstructured)
 	if err != nil {
 		return nil, err
 	}
@@ -72,36 +74,53 @@ func (p *planner) find(ctx context.Context, ds render.DaemonSet) (*found, error)
 	return out, nil
 }
 
-// tryTemplate is the declared template with the API server's defaults, by a
-// dry-run creation under another name, which inherits nothing from what runs. A
-// namespace that is still to be made leaves the template without defaults.
+// tryTemplate is the declared template with the API server's defaults. It asks
+// what the pass asks, so that a refusal is the pass's own; without a GitSync it is
+// open whose the DaemonSet would be. A namespace that is still to be made leaves
+// the template without defaults.
 func (p *planner) tryTemplate(ctx context.Context, ds render.DaemonSet) (*corev1.PodTemplateSpec, error) {
-	var probe appsv1.DaemonSet
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(ds.Pinned.Object, &probe); err != nil {
-		return nil, fmt.Errorf("read daemonset %s from %s: %w", keyOf(ds), ds.Source, err)
+	d := p.declaration(ds)
+	if p.gitsync != nil {
+		if err := p.rollouts.Check(ctx, d); err != nil && !lacksNamespace(err) {
+			return nil, err
+		}
 	}
-	probe.Name, probe.GenerateName = "", "rollcall-dry-run-"
-	made, err := p.kube.AppsV1().DaemonSets(probe.Namespace).Create(ctx, &probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}, FieldManager: v1alpha1.FieldManager})
-	if apierrors.IsNotFound(err) {
-		return &probe.Spec.Template, nil
+	template, err := p.rollouts.Defaulted(ctx, d)
+	if lacksNamespace(err) {
+		var declared appsv1.DaemonSet
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(ds.Pinned.Object, &declared); err != nil {
+			return nil, fmt.Errorf("read daemonset %s from %s: %w", keyOf(ds), ds.Source, err)
+		}
+		return &declared.Spec.Template, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("dry-run daemonset %s (%s): %w", keyOf(ds), ds.Source, err)
+	return template, err
+}
+
+func lacksNamespace(err error) bool {
+	var refused *apply.Error
+	return errors.As(err, &refused) && refused.Reason == apply.ReasonNamespaceNotFound
+}
+
+// declaration is the DaemonSet as the pass would declare it.
+func (p *planner) declaration(ds render.DaemonSet) apply.Declaration {
+	out := apply.Declaration{DaemonSet: ds, Policy: cmp.Or(ds.GetAnnotations()[v1alpha1.AnnotationPolicy], p.policy)}
+	if p.gitsync != nil {
+		out.Owner = apply.Owner(types.NamespacedName{Namespace: p.gitsync.Namespace, Name: p.gitsync.Name})
 	}
-	return &made.Spec.Template, nil
+	return out
 }
 
 // tryApply is what an apply would make of the live DaemonSet, whose update
 // strategy rollcall sets by itself.
-func (p *planner) tryApply(ctx context.Context, key types.NamespacedName, declared *unstructured.Unstructured) (*appsv1.DaemonSet, error) {
-	payload := declared.DeepCopy()
+func (p *planner) tryApply(ctx context.Context, ds render.DaemonSet, declared *unstructured.Unstructured) (*appsv1.DaemonSet, error) {
+	key, payload := keyOf(ds), declared.DeepCopy()
 	unstructured.RemoveNestedField(payload.Object, "spec", "updateStrategy")
 	if p.gitsync != nil {
 		labels := payload.GetLabels()
 		if labels == nil {
 			labels = map[string]string{}
 		}
-		labels[v1alpha1.LabelOwner] = apply.Owner(types.NamespacedName{Namespace: p.gitsync.Namespace, Name: p.gitsync.Name})
+		labels[v1alpha1.LabelOwner] = p.declaration(ds).Owner
 		payload.SetLabels(labels)
 	}
 	raw, err := json.Marshal(payload)
@@ -111,7 +130,7 @@ func (p *planner) tryApply(ctx context.Context, key types.NamespacedName, declar
 	o := metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}, FieldManager: v1alpha1.FieldManager, Force: ptr.To(true)}
 	merged, err := p.kube.AppsV1().DaemonSets(key.Namespace).Patch(ctx, key.Name, types.ApplyPatchType, raw, o)
 	if err != nil {
-		return nil, fmt.Errorf("dry-run daemonset %s: %w", key, err)
+		return nil, p.declaration(ds).Refused("dry-run", err)
 	}
 	return merged, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
@@ -39,6 +40,8 @@ func (k *kubeFlags) config() (*rest.Config, string, error) {
 		return nil, "", fmt.Errorf("load kubeconfig: %w", err)
 	}
 	config.UserAgent = "rollcall/" + version
+	// What the API server warns of is for the person, once and without log headers.
+	config.WarningHandler = rest.NewWarningWriter(os.Stderr, rest.WarningWriterOptions{Deduplicate: true})
 	config.QPS, config.Burst = 50, 100 // a person waits for the answer
 	namespace := k.namespace
 	if namespace == "" {

@@ -50,7 +50,7 @@ func (o *observer) objects(ctx context.Context) ([]v1alpha1.GitSync, []v1alpha1.
 		return syncs.Items, rollouts.Items, nil
 	}
 	s, r := o.choose(syncs.Items, rollouts.Items)
-	if o.name != "" && len(r) == 0 {
+	if o.name != "" && len(r) == 0 && !slices.ContainsFunc(s, o.declaresUnrolled) {
 		return nil, nil, notFound(ctx, o.kinds, types.NamespacedName{Namespace: o.namespace, Name: o.name})
 	}
 	return s, r, nil
@@ -69,6 +69,7 @@ func (o *observer) choose(syncs []v1alpha1.GitSync, rollouts []v1alpha1.NodeRoll
 		declares := slices.ContainsFunc(gs.Status.Rollouts, func(r v1alpha1.RolloutSummary) bool {
 			return wanted[types.NamespacedName{Namespace: r.Namespace, Name: r.Name}]
 		})
+		declares = declares || o.declaresUnrolled(gs)
 		return !declares && (o.name != "" || gs.Namespace != o.namespace)
 	})
 	for _, gs := range shown {
@@ -81,6 +82,12 @@ func (o *observer) choose(syncs []v1alpha1.GitSync, rollouts []v1alpha1.NodeRoll
 	return shown, slices.DeleteFunc(slices.Clone(rollouts), func(n v1alpha1.NodeRollout) bool {
 		return !wanted[types.NamespacedName{Namespace: n.Namespace, Name: n.Name}]
 	})
+}
+
+// declaresUnrolled is whether the GitSync has a DaemonSet that was asked for and
+// that no rollout moves.
+func (o *observer) declaresUnrolled(gs v1alpha1.GitSync) bool {
+	return slices.ContainsFunc(unrolled(&gs), o.asksFor)
 }
 
 // fewRollouts are drawn with their nodes even when all is well.
@@ -101,6 +108,7 @@ func (o *observer) screen(ctx context.Context) (screen, error) {
 		out.rollouts = append(out.rollouts, rolloutView{rollout: rollouts[i], detailed: detailed})
 	}
 	o.fleets(ctx, out.rollouts)
+	out.natives = o.natives(ctx, syncs)
 	return out, ctx.Err()
 }
 

@@ -18,7 +18,7 @@ whose agent is being replaced right now finish, and health is judged on. A pod
 that appears by itself meanwhile, after a reboot say, runs the proven version.
 
 DAEMONSET is NAME, ds/NAME or NAMESPACE/NAME.`,
-		Args:              cobra.ExactArgs(1),
+		Args:              oneDaemonSet,
 		ValidArgsFunction: k.completeRollouts,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := k.find(cmd.Context(), args[0])

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,8 +45,9 @@ func newPlan(k *kubeFlags) *cobra.Command {
 with the cluster by server-side dry-runs, and says of every DaemonSet whether its
 change is a rollout and how many nodes each wave takes. It writes nothing.
 
-The directory is planned for the GitSync that --gitsync names, else for the one
-that already declares something of it. Without either the owner is left open.
+Without a DIRECTORY it is the current one. It is planned for the GitSync that
+--gitsync names, else for the one that already declares something of it. Without
+either the owner is left open.
 
 Exit codes: 0 nothing changes, 2 something does, 1 an error, or something that
 cannot be applied.`,
@@ -53,7 +56,13 @@ cannot be applied.`,
 			return nil, cobra.ShellCompDirectiveFilterDirs
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.run(cmd.Context(), append(args, ".")[0], cmd.OutOrStdout())
+			dir := "."
+			if len(args) > 0 {
+				dir = args[0]
+			} else if err := announce(cmd.ErrOrStderr()); err != nil {
+				return err
+			}
+			return f.run(cmd.Context(), dir, cmd.OutOrStdout())
 		},
 	}
 	k.register(cmd)
@@ -63,7 +72,21 @@ cannot be applied.`,
 	return cmd
 }
 
+// announce says which directory is planned when none was named: whoever is in
+// another one than they think must not have to guess that from the errors.
+func announce(stderr io.Writer) error {
+	here, err := os.Getwd()
+	if err != nil {
+		return fmt.Errorf("find the current directory: %w", err)
+	}
+	fmt.Fprintf(stderr, "rollcall: no directory is named: planning the current one, %s\n", here)
+	return nil
+}
+
 func (f *planFlags) run(ctx context.Context, dir string, stdout io.Writer) error {
+	if err := checkDirectory(dir); err != nil {
+		return err
+	}
 	p, err := f.planner()
 	if err != nil {
 		return err
@@ -92,9 +115,11 @@ func (f *planFlags) run(ctx context.Context, dir string, stdout io.Writer) error
 
 // planner compares a directory with the cluster.
 type planner struct {
-	kube      kubernetes.Interface
-	kinds     *kinds.Client
-	objects   *apply.Applier
+	kube    kubernetes.Interface
+	kinds   *kinds.Client
+	objects *apply.Applier
+	// rollouts judges as the pass does. Only what writes nothing is asked of it.
+	rollouts  *apply.Rollouts
 	namespace string
 	// policy is that of --policy, or the GitSync's; empty for the default.
 	policy string
@@ -118,6 +143,7 @@ func (f *planFlags) planner() (*planner, error) {
 		return nil, err
 	}
 	p.objects.Owners = apply.Owners(p.kinds)
+	p.rollouts = &apply.Rollouts{Kube: p.kube, Kinds: p.kinds, Objects: p.objects}
 	return p, nil
 }
 
@@ -138,6 +164,22 @@ func (p *planner) render(ctx context.Context, dir, gitsync string) (*render.Decl
 		return declared, err
 	}
 	return p.build(dir)
+}
+
+// checkDirectory says what is wrong with the argument in its own words, before
+// anything is asked of a cluster or a tree.
+func checkDirectory(dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s: no such directory", dir)
+	case err != nil:
+		return fmt.Errorf("look at the directory: %w", err)
+	case !info.IsDir():
+		return fmt.Errorf("%s: this is a file: name the directory that holds it, %s", dir, filepath.Dir(dir))
+	default:
+		return nil
+	}
 }
 
 // build renders the directory with all of its working tree within reach, since
@@ -190,31 +232,86 @@ func (p *planner) plan(ctx context.Context, declared *render.Declared) (*planned
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	out.objects = diff.Calculate(diff.Input{Owner: set.Owner, Objects: seen.Objects, DaemonSets: set.DaemonSets, Previous: previous, Former: seen.Former, Prune: prune})
+	in := diff.Input{Owner: set.Owner, Objects: seen.Objects, DaemonSets: set.DaemonSets, Previous: previous, Former: seen.Former, Prune: prune}
+	var err error
+	if in.Frozen, err = p.frozen(ctx, declared); err != nil {
+		return nil, err
+	}
+	out.objects = diff.Calculate(in)
+	if err := p.forecasts(ctx, declared, out); err != nil {
+		return nil, err
+	}
+	if in, err = p.spare(ctx, set, in, out); err != nil {
+		return nil, err
+	}
+	out.objects = diff.Calculate(in)
 	if p.gitsync == nil {
 		out.objects = withoutOwner(out.objects)
 	}
-	nodes, err := p.kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("list nodes: %w", err)
-	}
+	return out, nil
+}
+
+// frozen is the config that the pass would not write before proof.
+func (p *planner) frozen(ctx context.Context, declared *render.Declared) ([]diff.Reference, error) {
+	var out []diff.Reference
 	for _, ds := range declared.DaemonSets {
-		if ds.GetAnnotations()[v1alpha1.AnnotationRollout] == v1alpha1.RolloutNative {
-			continue // one of the objects
+		if isNative(ds) {
+			continue
 		}
-		f, err := p.forecast(ctx, ds, nodes.Items, changesConfig(out.objects, ds))
+		mounted, err := p.rollouts.Mounted(ctx, ds)
 		if err != nil {
 			return nil, err
 		}
-		out.rollouts = append(out.rollouts, f)
+		out = append(out, mounted...)
 	}
 	return out, nil
+}
+
+// forecasts says what becomes of every DaemonSet that rollouts move; the others
+// are objects.
+func (p *planner) forecasts(ctx context.Context, declared *render.Declared, out *planned) error {
+	nodes, err := p.kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("list nodes: %w", err)
+	}
+	for _, ds := range declared.DaemonSets {
+		if isNative(ds) {
+			continue
+		}
+		f, err := p.forecast(ctx, ds, nodes.Items, changesConfig(out.objects, ds))
+		if err != nil {
+			return err
+		}
+		out.rollouts = append(out.rollouts, f)
+	}
+	return nil
+}
+
+func isNative(ds render.DaemonSet) bool {
+	return ds.GetAnnotations()[v1alpha1.AnnotationRollout] == v1alpha1.RolloutNative
+}
+
+// spare is what the pass keeps although Git declares it no more. Where something
+// begins with this directory, that is judged as it will be after proof: what only
+// the pods of now need is deleted then.
+func (p *planner) spare(ctx context.Context, set apply.Set, in diff.Input, out *planned) (diff.Input, error) {
+	if len(out.objects.Of(diff.Delete)) == 0 {
+		return in, nil
+	}
+	begins := func(f forecast) bool { return f.begins() }
+	if len(out.objects.Of(diff.Create, diff.Update)) > 0 || slices.ContainsFunc(out.rollouts, begins) {
+		var err error
+		in.InUse, err = p.rollouts.InUse(ctx, set.Owner)
+		return in, err
+	}
+	in.Unproven = slices.ContainsFunc(out.rollouts, func(f forecast) bool { return !f.rests })
+	return p.rollouts.Spare(ctx, set, in)
 }
 
 // changesConfig is whether the plan changes a ConfigMap or Secret that the
 // DaemonSet reads by its plain name.
 func changesConfig(plan diff.Plan, ds render.DaemonSet) bool {
-	return slices.ContainsFunc(plan.Of(diff.Update), func(c diff.Change) bool {
+	return slices.ContainsFunc(plan.Of(diff.Update, diff.Keep), func(c diff.Change) bool {
 		read := c.Group == "" && slices.Contains(ds.Config, render.Reference{Kind: c.Kind, Namespace: c.Namespace, Name: c.Name})
 		return read && slices.ContainsFunc(c.Fields, func(f diff.FieldChange) bool {
 			return strings.HasPrefix(f.Path, "data") || strings.HasPrefix(f.Path, "binaryData")

@@ -14,13 +14,14 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/rollcall-dev/rollcall/apply"
+	"github.com/rollcall-dev/rollcall/apply/rollout"
 	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
 func TestDecide(t *testing.T) {
-	rollout := func(change func(*v1alpha1.NodeRolloutStatus)) *v1alpha1.NodeRollout {
+	of := func(change func(*v1alpha1.NodeRolloutStatus)) *v1alpha1.NodeRollout {
 		n := &v1alpha1.NodeRollout{Status: v1alpha1.NodeRolloutStatus{Phase: v1alpha1.PhaseProven, Proven: &v1alpha1.Version{Digest: oldDigest}}}
 		change(&n.Status)
 		return n
@@ -32,13 +33,13 @@ func TestDecide(t *testing.T) {
 		"neither DaemonSet nor NodeRollout":         {found{}, willInstall},
 		"a DaemonSet that runs as declared":         {found{live: &appsv1.DaemonSet{}, same: true}, willAdopt},
 		"a DaemonSet that runs something else":      {found{live: &appsv1.DaemonSet{}}, willRoll},
-		"the proven version is another one":         {found{rollout: rollout(func(*v1alpha1.NodeRolloutStatus) {})}, willRoll},
-		"the declared version is proven":            {found{rollout: rollout(func(s *v1alpha1.NodeRolloutStatus) { s.Proven.Digest = newDigest })}, willStay},
-		"the declared version is the candidate":     {found{rollout: rollout(func(s *v1alpha1.NodeRolloutStatus) { s.Candidate = &v1alpha1.Version{Digest: newDigest} })}, isUnderWay},
-		"another candidate is superseded":           {found{rollout: rollout(func(s *v1alpha1.NodeRolloutStatus) { s.Candidate = &v1alpha1.Version{Digest: "sha256:3"} })}, willRoll},
-		"the declared version failed before":        {found{rollout: rollout(func(s *v1alpha1.NodeRolloutStatus) { s.Rejected = []v1alpha1.Rejection{{Digest: newDigest}} })}, isRejected},
+		"the proven version is another one":         {found{rollout: of(func(*v1alpha1.NodeRolloutStatus) {})}, willRoll},
+		"the declared version is proven":            {found{rollout: of(func(s *v1alpha1.NodeRolloutStatus) { s.Proven.Digest = newDigest })}, willStay},
+		"the declared version is the candidate":     {found{rollout: of(func(s *v1alpha1.NodeRolloutStatus) { s.Candidate = &v1alpha1.Version{Digest: newDigest} })}, isUnderWay},
+		"another candidate is superseded":           {found{rollout: of(func(s *v1alpha1.NodeRolloutStatus) { s.Candidate = &v1alpha1.Version{Digest: "sha256:3"} })}, willRoll},
+		"the declared version failed before":        {found{rollout: of(func(s *v1alpha1.NodeRolloutStatus) { s.Rejected = []v1alpha1.Rejection{{Digest: newDigest}} })}, isRejected},
 		"a NodeRollout that nobody has looked at":   {found{rollout: &v1alpha1.NodeRollout{}}, willInstall},
-		"a first install that is not proven so far": {found{rollout: rollout(func(s *v1alpha1.NodeRolloutStatus) { s.Proven, s.Candidate = nil, &v1alpha1.Version{Digest: newDigest} })}, isUnderWay},
+		"a first install that is not proven so far": {found{rollout: of(func(s *v1alpha1.NodeRolloutStatus) { s.Proven, s.Candidate = nil, &v1alpha1.Version{Digest: newDigest} })}, isUnderWay},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -55,15 +56,15 @@ func TestDecide(t *testing.T) {
 func TestWavesTakeEveryNodeOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		nodes := rapid.IntRange(0, 600).Draw(t, "nodes")
-		waves := []v1alpha1.Wave{}
+		waves := []rollout.Wave{}
 		for range rapid.IntRange(0, 4).Draw(t, "waves") {
 			upTo := intstr.FromString(fmt.Sprintf("%d%%", rapid.IntRange(1, 100).Draw(t, "percent")))
 			if rapid.Bool().Draw(t, "count") {
 				upTo = intstr.FromInt(rapid.IntRange(1, 700).Draw(t, "upTo"))
 			}
-			waves = append(waves, v1alpha1.Wave{UpTo: upTo})
+			waves = append(waves, rollout.Wave{UpTo: upTo})
 		}
-		waves = append(waves, v1alpha1.Wave{UpTo: intstr.FromString("100%")})
+		waves = append(waves, rollout.Wave{UpTo: intstr.FromString("100%")})
 		sum := 0
 		for _, w := range wavesOf(waves, nodes) {
 			if w.Nodes < 0 {
@@ -82,7 +83,10 @@ func TestWavesTakeEveryNodeOnce(t *testing.T) {
 func plannedRollout() *planned {
 	roll := forecast{Namespace: "kube-system", Name: "log-agent", Source: "agents/log.yaml", Verdict: willRoll, Digest: newDigest, Proven: oldDigest,
 		Fields: []diff.FieldChange{{Path: "spec.template.spec.containers[name=agent].image", From: `"log:1"`, To: `"log:2"`}},
-		Policy: "built in", Nodes: 50, MaxUnavailable: 1, Waves: wavesOf(apply.BuiltInPolicy().Waves, 50)}
+		Policy: apply.BuiltInPolicyName, Nodes: 50, MaxUnavailable: 1, Waves: wavesOf([]rollout.Wave{
+			{Name: "canary", UpTo: intstr.FromInt32(1), Soak: 2 * time.Minute}, {Name: "early", UpTo: intstr.FromString("10%"), Soak: time.Minute},
+			{Name: "half", UpTo: intstr.FromString("50%"), Soak: 30 * time.Second}, {Name: "rest", UpTo: intstr.FromString("100%")},
+		}, 50)}
 	return &planned{
 		gitsync: "platform/agents",
 		objects: diff.Plan{Changes: []diff.Change{
@@ -107,6 +111,12 @@ func TestPlanned(t *testing.T) {
 		changes, blocks bool
 	}{
 		"rollout": {plannedRollout(), true, false},
+		"under-way": {&planned{
+			objects:  diff.Plan{Changes: []diff.Change{{ID: diff.ID{Namespace: "kube-system", Name: "log-config-1", Kind: "ConfigMap"}, Operation: diff.Keep, Reason: diff.ReasonInUse, Message: "a pod or the way back reads it: it goes when nothing does"}}},
+			rollouts: []forecast{{Namespace: "kube-system", Name: "log-agent", Source: "agents/log.yaml", Verdict: isUnderWay, Digest: newDigest, Proven: oldDigest, Nodes: 3, Message: "Soaking: wave canary: 1 of 3 nodes healthy"}},
+		}, false, false},
+		"refused": {&planned{rollouts: []forecast{{Namespace: "kube-system", Name: "log-agent", Source: "agents/log.yaml", Verdict: cannotBeMade, Digest: newDigest,
+			Message: "Invalid: dry-run: spec.template.spec.terminationGracePeriodSeconds: Invalid value: -7: must be greater than or equal to 0"}}}, false, true},
 		"nothing": {&planned{rollouts: []forecast{{Namespace: "kube-system", Name: "cilium", Source: "cilium.yaml", Verdict: willStay, Nodes: 3}}}, false, false},
 		"blocked": {&planned{objects: diff.Plan{Changes: []diff.Change{
 			{ID: diff.ID{Namespace: "kube-system", Name: "log-config", Kind: "ConfigMap"}, Source: "agents/log.yaml", Declared: true, Operation: diff.Conflict, Reason: diff.ReasonConflict, Message: "ops has data.level"},

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/diff"
 )
 
@@ -33,7 +34,7 @@ func (p *planned) render(st style) string {
 		page.WriteString("GitSync " + st.paint(bold, p.gitsync) + "\n\n")
 	}
 	if len(p.objects.Changes) > 0 {
-		page.signed(p.objects.String() + "\n")
+		page.signed(dim, p.objects.String()+"\n")
 	}
 	for i := range p.rollouts {
 		page.forecast(&p.rollouts[i])
@@ -61,6 +62,13 @@ func (p *planned) conclusion() string {
 		return "Something cannot be applied: nothing of this would be."
 	case counts[willRoll] > 0:
 		said = fmt.Sprintf("Rollouts: %d of %d DaemonSets, over up to %d nodes", counts[willRoll], len(p.rollouts), nodes)
+		if n := counts[isUnderWay]; n > 0 {
+			said += fmt.Sprintf("; %d under way", n)
+		}
+	case counts[isUnderWay] == 1:
+		said = "1 rollout under way"
+	case counts[isUnderWay] > 0:
+		said = fmt.Sprintf("%d rollouts under way", counts[isUnderWay])
 	case !p.changes():
 		said = "Nothing changes"
 	}
@@ -73,8 +81,9 @@ func (p *planned) conclusion() string {
 	return said + "."
 }
 
-// signed paints each line by the sign that it begins with.
-func (p *page) signed(text string) {
+// signed paints each line by the sign that it begins with; kept is for what stays
+// as it is.
+func (p *page) signed(kept ink, text string) {
 	for line := range strings.Lines(text) {
 		i := plain
 		switch sign, _, _ := strings.Cut(strings.TrimLeft(line, " "), " "); sign {
@@ -84,6 +93,10 @@ func (p *page) signed(text string) {
 			i = red
 		case "~":
 			i = yellow
+		case "=":
+			i = kept
+		case "▶":
+			i = cyan
 		}
 		p.WriteString(p.paint(i, strings.TrimSuffix(line, "\n")) + "\n")
 	}
@@ -91,18 +104,27 @@ func (p *page) signed(text string) {
 
 // forecast writes what becomes of one DaemonSet.
 func (p *page) forecast(f *forecast) {
-	p.signed(diff.Change{
+	c := diff.Change{
 		ID: diff.ID{Namespace: f.Namespace, Name: f.Name, Group: "apps", Kind: "DaemonSet"}, Source: f.Source,
 		Operation: f.operation(), Reason: string(f.Verdict), Message: f.says(), Fields: f.Fields,
-	}.String())
+	}
+	if f.Verdict == cannotBeMade || f.Verdict == isUnderWay {
+		c.Reason, c.Message, _ = strings.Cut(f.Message, ": ") // its own reason says more
+	}
+	text := c.String()
+	if f.Verdict == isUnderWay {
+		_, about, _ := strings.Cut(text, c.ID.String())
+		text = "▶ under way " + c.ID.String() + about
+	}
+	p.signed(plain, text)
 	if f.Proven != "" && f.Proven != f.Digest {
 		p.paragraph(dim, indent+indent, named(f.Proven, "")+" → "+named(f.Digest, ""))
 	}
 	if len(f.Waves) == 0 {
 		return
 	}
-	p.paragraph(plain, indent+indent, fmt.Sprintf("policy %s, at most %d of %d nodes without an agent, %s of soaking at least",
-		f.Policy, f.MaxUnavailable, f.Nodes, brief(f.soaking())))
+	p.paragraph(plain, indent+indent, fmt.Sprintf("%s, at most %d of %d nodes without an agent, %s of soaking at least",
+		f.policy(), f.MaxUnavailable, f.Nodes, brief(f.soaking())))
 	name := cells("WAVE")
 	for _, w := range f.Waves {
 		name = max(name, cells(w.Name))
@@ -111,6 +133,14 @@ func (p *page) forecast(f *forecast) {
 	for _, w := range f.Waves {
 		fmt.Fprintf(p, "%s%s%s  %6d   %6d   %s\n", indent, indent, pad(w.Name, name), w.Nodes, w.UpTo, brief(w.Soak.Duration))
 	}
+}
+
+// policy is what the rollout goes by, in words.
+func (f *forecast) policy() string {
+	if f.Policy == apply.BuiltInPolicyName {
+		return f.Policy
+	}
+	return "policy " + f.Policy
 }
 
 // operation is the nearest of what a plan does with objects.

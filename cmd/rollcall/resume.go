@@ -17,7 +17,7 @@ func newResume(k *kubeFlags) *cobra.Command {
 health that its nodes show now.
 
 DAEMONSET is NAME, ds/NAME or NAMESPACE/NAME.`,
-		Args:              cobra.ExactArgs(1),
+		Args:              oneDaemonSet,
 		ValidArgsFunction: k.completeRollouts,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := k.find(cmd.Context(), args[0])
@@ -44,7 +44,11 @@ func whereItStands(n *v1alpha1.NodeRollout) string {
 	if n.Status.Phase == "" {
 		return "the controller has not looked at it yet"
 	}
-	return fmt.Sprintf("%s (%s): %s", n.Status.Phase, n.Status.Reason, clean(n.Status.Message))
+	phase := string(n.Status.Phase)
+	if n.Status.Reason != "" && n.Status.Reason != phase {
+		phase += " (" + n.Status.Reason + ")"
+	}
+	return phase + ": " + clean(n.Status.Message)
 }
 
 // afterResume says what the end of a pause means for the rollout as it stands.

@@ -25,7 +25,7 @@ func newRetry(k *kubeFlags) *cobra.Command {
 never does so by itself: do it when the cause was not the version, or push a fix.
 
 DAEMONSET is NAME, ds/NAME or NAMESPACE/NAME.`,
-		Args:              cobra.ExactArgs(1),
+		Args:              oneDaemonSet,
 		ValidArgsFunction: k.completeRollouts,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := k.find(cmd.Context(), args[0])

@@ -19,6 +19,7 @@ type screen struct {
 	now      time.Time
 	syncs    []v1alpha1.GitSync
 	rollouts []rolloutView
+	natives  []nativeView
 	// empty says where was looked when there is nothing to show.
 	empty string
 	// stale is why the cluster could not be read again; empty when it could.
@@ -64,7 +65,7 @@ func (s screen) render(st style) string {
 	for i := range s.syncs {
 		p.gitSync(&s.syncs[i])
 	}
-	if len(s.syncs) > 0 && len(s.rollouts) > 0 {
+	if len(s.syncs) > 0 && len(s.rollouts)+len(s.natives) > 0 {
 		p.WriteByte('\n')
 	}
 	for i := range s.rollouts {
@@ -73,15 +74,22 @@ func (s screen) render(st style) string {
 		}
 		p.rollout(&s.rollouts[i])
 	}
+	if n := len(s.rollouts); n > 0 && len(s.natives) > 0 && s.rollouts[n-1].detailed {
+		p.WriteByte('\n')
+	}
+	for i := range s.natives {
+		p.native(&s.natives[i])
+	}
 	return p.String()
 }
 
 // indent is how far what belongs to an object is moved to the right.
 const indent = "  "
 
-// headline names an object on the left and its state on the right.
+// headline names an object on the left and its state on the right, which has half
+// of the line, and more where the name leaves it.
 func (p *page) headline(m mark, kind, name, state string) {
-	state = truncate(clean(state), p.width/2)
+	state = truncate(clean(state), max(p.width/2, p.width-3-cells(kind+" "+clean(name))))
 	room := p.width - cells(state) - 1
 	head := truncate(kind+" "+clean(name), room-2)
 	left := p.paint(m.ink, m.symbol) + " " + p.paint(bold, head)

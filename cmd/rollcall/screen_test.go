@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/rollcall-dev/rollcall/health"
@@ -170,6 +171,38 @@ func rejectedScreen() screen {
 		syncs: []v1alpha1.GitSync{syncOf(metav1.ConditionFalse, "RolloutStopped", "DaemonSet kube-system/log-agent is Rejected (Restarted): see its NodeRollout", provenBefore, stalled)}}
 }
 
+// returnedScreen is a rejection whose one node has gone back: all agents are Ready.
+func returnedScreen() screen {
+	s := rejectedScreen()
+	v := &s.rollouts[0]
+	v.fleet, v.zones = fleetOf(30, 3, nil)
+	n := &v.rollout.Status
+	n.Phase, n.Reason, n.Message = v1alpha1.PhaseRejected, "CannotStart", "commit 9f3c2a1e: 1 of 1 touched nodes failed (budget 0)"
+	n.Nodes, n.Failing = v1alpha1.NodeCounts{Eligible: 30, Present: 30, Failed: 1}, nil
+	s.natives = []nativeView{
+		{namespace: "kube-system", name: "kube-proxy", status: appsv1.DaemonSetStatus{DesiredNumberScheduled: 30, NumberReady: 30}},
+		{namespace: "kube-system", name: "gpu-agent", status: appsv1.DaemonSetStatus{DesiredNumberScheduled: 4, NumberReady: 3}},
+	}
+	return s
+}
+
+// A bar is never wider than there are nodes, and each has one cell while they fit.
+func TestABarHasNoMoreCellsThanNodes(t *testing.T) {
+	t.Parallel()
+	for _, width := range []int{40, 80, 120} {
+		got := returnedScreen().render(style{width: width})
+		if n := strings.Count(got, "✗") - strings.Count(got, "✗ "); width >= 80 && n != 1 {
+			t.Errorf("at %d columns one failed node has %d cells:\n%s", width, n, got)
+		}
+		if n := strings.Count(got, "░"); n > 29 || width >= 80 && n != 29 {
+			t.Errorf("at %d columns the rest of 29 nodes has %d cells:\n%s", width, n, got)
+		}
+		if !strings.Contains(strings.Join(strings.Fields(got), " "), "candidate: 0 healthy, 1 failed; 30 of 30") {
+			t.Errorf("at %d columns it does not say how many agents are Ready:\n%s", width, got)
+		}
+	}
+}
+
 // largeScreen has more nodes than are drawn one by one.
 func largeScreen() screen {
 	fleet, zones := fleetOf(500, 3, func(i int, n *health.Node) {
@@ -223,7 +256,7 @@ func hostileScreen() screen {
 
 func TestScreen(t *testing.T) {
 	screens := map[string]screen{
-		"at-rest": atRestScreen(), "moving": movingScreen(), "rejected": rejectedScreen(), "large": largeScreen(), "many": manyScreen(), "hostile": hostileScreen(),
+		"at-rest": atRestScreen(), "moving": movingScreen(), "rejected": rejectedScreen(), "returned": returnedScreen(), "large": largeScreen(), "many": manyScreen(), "hostile": hostileScreen(),
 		"empty": {now: noon(), empty: "No GitSync and no NodeRollout in namespace default; -A shows all namespaces."},
 	}
 	for name, s := range screens {

@@ -18,6 +18,18 @@ import (
 // fieldManager is the name that a person's wishes are written under.
 const fieldManager = "rollcall-cli"
 
+// oneDaemonSet wants exactly one argument, and shows what it may be.
+func oneDaemonSet(cmd *cobra.Command, args []string) error {
+	if len(args) == 1 {
+		return nil
+	}
+	wrong := "name the DAEMONSET"
+	if len(args) > 1 {
+		wrong = fmt.Sprintf("name one DAEMONSET, not %d", len(args))
+	}
+	return fmt.Errorf("%s, such as: %s node-exporter -n monitoring; %s status -A lists them", wrong, cmd.CommandPath(), cmd.Root().CommandPath())
+}
+
 // target is the NodeRollout that a command acts on.
 type target struct {
 	kinds   *kinds.Client

@@ -96,6 +96,19 @@ func TestPushOverHTTP(t *testing.T) {
 	}
 }
 
+// A person in the clone types git push, and nothing more.
+func TestAPlainPushKnowsWhereTo(t *testing.T) {
+	t.Parallel()
+	_, repo := serve(t, gitserver.Options{})
+	want := commit(t, repo, "first")
+	if _, err := repo.Git(t.Context(), "push", "--quiet"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := repo.Git(t.Context(), "ls-remote", "origin", "main"); err != nil || !strings.HasPrefix(got, want) {
+		t.Errorf("the server has %q (%v), want %s", got, err, want)
+	}
+}
+
 func TestForcePushReplacesHistory(t *testing.T) {
 	t.Parallel()
 	_, repo := serve(t, gitserver.Options{})

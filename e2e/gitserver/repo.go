@@ -47,6 +47,9 @@ func (s *Server) NewRepo(ctx context.Context, name string) (*Repo, error) {
 		{"--git-dir", bare, "config", "uploadpack.allowFilter", "true"},
 		{"init", "--quiet", "--initial-branch", branch},
 		{"remote", "add", "origin", bare},
+		// As a clone of a repository that has the branch: a plain git push works.
+		{"config", "branch." + branch + ".remote", "origin"},
+		{"config", "branch." + branch + ".merge", "refs/heads/" + branch},
 	} {
 		if _, err := r.Git(ctx, args...); err != nil {
 			return nil, fmt.Errorf("create repository %s: %w", name, err)

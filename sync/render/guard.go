@@ -36,5 +36,5 @@ func (g *guard) check(n *yaml.Node, depth int) error {
 
 func (g *guard) exceeded(n *yaml.Node, limit string, allowed, value int, note string) *Error {
 	return &Error{Reason: LimitExceeded, File: g.file, Line: n.Line, Message: fmt.Sprintf(
-		"%s is limited to %d and this file has %d or more (%s): make it smaller", limit, allowed, value, note)}
+		"%s is limited to %d and this file has %d or more (%s): make it smaller", inWords(limit), allowed, value, note)}
 }

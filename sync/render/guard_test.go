@@ -42,49 +42,49 @@ func TestLimits(t *testing.T) {
 		says   string
 	}{
 		"an alias bomb, by the nodes that it expands to": {
-			tree: one("a.yaml", bomb(12)), says: "Nodes is limited to 200000",
+			tree: one("a.yaml", bomb(12)), says: "the number of YAML nodes in a file is limited to 200000",
 		},
 		"an alias inside its own anchor": {
-			tree: one("a.yaml", "a: &a [*a]\n"), says: "Nesting is limited to 100",
+			tree: one("a.yaml", "a: &a [*a]\n"), says: "the nesting of YAML values is limited to 100",
 		},
 		"deep nesting": {
-			tree: one("a.yaml", strings.Repeat("[", 5000)+strings.Repeat("]", 5000)), says: "Nesting is limited to 100",
+			tree: one("a.yaml", strings.Repeat("[", 5000)+strings.Repeat("]", 5000)), says: "the nesting of YAML values is limited to 100",
 		},
 		"documents, empty ones too": {
-			tree: one("a.yaml", strings.Repeat("---\n", 30)), limits: render.Limits{Documents: 20}, says: "Documents is limited to 20",
+			tree: one("a.yaml", strings.Repeat("---\n", 30)), limits: render.Limits{Documents: 20}, says: "the number of YAML documents in a file is limited to 20",
 		},
 		"objects": {
-			tree: one("a.yaml", configMaps(21)), limits: render.Limits{Objects: 20}, says: "Objects is limited to 20 and this build has 21",
+			tree: one("a.yaml", configMaps(21)), limits: render.Limits{Objects: 20}, says: "the number of objects is limited to 20 and this build has 21",
 		},
 		"bytes of a file": {
-			tree: one("a.yaml", strings.Repeat("#", 100)), limits: render.Limits{FileBytes: 99}, says: "FileBytes is limited to 99",
+			tree: one("a.yaml", strings.Repeat("#", 100)), limits: render.Limits{FileBytes: 99}, says: "the size of a file in bytes is limited to 99",
 		},
 		"bytes of all files": {
 			tree: fstest.MapFS{
 				"a.yaml": &fstest.MapFile{Data: []byte("# 34567890")},
 				"b.yaml": &fstest.MapFile{Data: []byte("# 34567890")},
-			}, limits: render.Limits{TotalBytes: 19}, says: "TotalBytes is limited to 19 and this build has 20",
+			}, limits: render.Limits{TotalBytes: 19}, says: "the size of all files in bytes is limited to 19 and this build has 20",
 		},
 		"files": {
-			tree: manyFiles, limits: render.Limits{Files: 19}, says: "Files is limited to 19",
+			tree: manyFiles, limits: render.Limits{Files: 19}, says: "the number of files and directories is limited to 19",
 		},
 		"depth of directories": {
-			tree: one("a/b/c/d/e.yaml", ""), limits: render.Limits{Depth: 3}, says: "Depth is limited to 3",
+			tree: one("a/b/c/d/e.yaml", ""), limits: render.Limits{Depth: 3}, says: "the depth of directories is limited to 3",
 		},
 		"an alias bomb inside a patch of a kustomization": {
 			tree: fstest.MapFS{
 				"kustomization.yaml": &fstest.MapFile{Data: []byte("patches:\n- patch: |\n    " +
 					strings.ReplaceAll(bomb(12), "\n", "\n    "))},
-			}, says: "Nodes is limited to 200000",
+			}, says: "the number of YAML nodes in a file is limited to 200000",
 		},
 		"an alias bomb in a resource of a kustomization": {
 			tree: fstest.MapFS{
 				"kustomization.yaml": &fstest.MapFile{Data: []byte("resources: [a.yaml]\n")},
 				"a.yaml":             &fstest.MapFile{Data: []byte(bomb(12))},
-			}, says: "Nodes is limited to 200000",
+			}, says: "the number of YAML nodes in a file is limited to 200000",
 		},
 		"bases that are used twice at each of many levels": {
-			tree: doubling(20), says: "Kustomizations is limited to 100",
+			tree: doubling(20), says: "the number of kustomizations is limited to 100",
 		},
 		"the objects of a base, once for each use": {
 			tree: fstest.MapFS{
@@ -93,7 +93,7 @@ func TestLimits(t *testing.T) {
 				"y1/kustomization.yaml":   &fstest.MapFile{Data: []byte("resources: [../base]\nnamePrefix: y-\n")},
 				"base/kustomization.yaml": &fstest.MapFile{Data: []byte("resources: [a.yaml]\n")},
 				"base/a.yaml":             &fstest.MapFile{Data: []byte(configMaps(10))},
-			}, limits: render.Limits{Objects: 19}, says: "Objects is limited to 19 and this build has 20",
+			}, limits: render.Limits{Objects: 19}, says: "the number of objects is limited to 19 and this build has 20",
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {

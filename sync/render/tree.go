@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -157,5 +158,20 @@ func unreadable(name string, err error) *Error {
 
 func exceeded[N int | int64](name, limit string, allowed, value N) *Error {
 	return &Error{Reason: LimitExceeded, File: name, Message: fmt.Sprintf(
-		"%s is limited to %d and this build has %d or more: make it smaller, or split the path", limit, allowed, value)}
+		"%s is limited to %d and this build has %d or more: make it smaller, or split the path", inWords(limit), allowed, value)}
+}
+
+// inWords is a field of Limits as whoever reads an error knows it.
+func inWords(limit string) string {
+	return cmp.Or(map[string]string{
+		"Files":          "the number of files and directories",
+		"Depth":          "the depth of directories",
+		"FileBytes":      "the size of a file in bytes",
+		"TotalBytes":     "the size of all files in bytes",
+		"Nodes":          "the number of YAML nodes in a file",
+		"Nesting":        "the nesting of YAML values",
+		"Documents":      "the number of YAML documents in a file",
+		"Objects":        "the number of objects",
+		"Kustomizations": "the number of kustomizations",
+	}[limit], limit)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"strings"
 )
 
@@ -15,7 +16,7 @@ func tries(clone string) []try {
 	return []try{
 		{"what is moving, how far, and why not further", "kubectl get gsync,nroll -A"},
 		{"push a version that crash-loops, and watch it stop at its canaries",
-			"(cd " + clone + " && sed -i 's/image:.*/image: " + image + ":bad/' " + manifestFile + " && git commit -qam 'Try bad' && git push -q origin main)"},
+			"(cd " + clone + " && sed -i 's/image:.*/image: " + image + ":bad/' " + manifestFile + " && git commit -qam 'Try bad' && git push -q)"},
 		{"the node grid of rollcall itself (--watch redraws it)", "bin/rollcall status --watch"},
 		{"take a node its agent, in the middle of a rollout too: it comes back proven",
 			"kubectl delete pod -l app=example --field-selector spec.nodeName=" + oneOfNodes},
@@ -33,6 +34,11 @@ func invitation(st style, kubeconfig, url, clone string) string {
 	say("cluster", "export KUBECONFIG="+kubeconfig)
 	say("Git", url)
 	say("clone", clone)
+	b.WriteString("\n" + margin + st.paint(bold, "Where to look") + ", commit by commit (kubectl is yours to bring):\n\n")
+	for _, a := range acts() {
+		b.WriteString(margin + margin + pad(cmp.Or(a.label, "revert"), 8) + a.look + "\n")
+	}
+	b.WriteString("\n" + margin + st.paint(bold, "Worth trying") + ":\n")
 	for _, t := range tries(clone) {
 		b.WriteString("\n" + margin + st.paint(dim, "# "+t.what) + "\n" + margin + t.command + "\n")
 	}
