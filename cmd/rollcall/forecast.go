@@ -69,7 +69,7 @@ func (p *planner) forecast(ctx context.Context, ds render.DaemonSet, nodes []cor
 	seen, err := p.find(ctx, ds)
 	if refused := refusal(err); refused != nil {
 		out.Verdict, out.Message = cannotBeMade, refused.Reason+": "+refused.Message
-		return out, nil
+		return out, nil //nolint:nilerr // what the API server refuses is what is foretold
 	}
 	if err != nil {
 		return out, err

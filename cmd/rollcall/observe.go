@@ -32,28 +32,37 @@ type observer struct {
 // objects reads the GitSyncs and NodeRollouts: those of the namespace, and what
 // belongs to them in other namespaces as far as that may be read.
 func (o *observer) objects(ctx context.Context) ([]v1alpha1.GitSync, []v1alpha1.NodeRollout, error) {
+	syncs, rollouts, err := o.list(ctx)
+	if err != nil {
+		return nil, nil, explainList(err)
+	}
+	if o.namespace == "" && o.name == "" {
+		return syncs, rollouts, nil
+	}
+	s, r := o.choose(syncs, rollouts)
+	if o.name != "" && len(r) == 0 && !slices.ContainsFunc(s, o.declaresUnrolled) {
+		return nil, nil, notFound(ctx, o.kinds, types.NamespacedName{Namespace: o.namespace, Name: o.name})
+	}
+	return s, r, nil
+}
+
+// list reads those of all namespaces, or of the only one that may be read.
+func (o *observer) list(ctx context.Context) ([]v1alpha1.GitSync, []v1alpha1.NodeRollout, error) {
 	syncs, err := o.kinds.GitSyncs(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if apierrors.IsForbidden(err) && o.namespace != "" {
 		syncs, err = o.kinds.GitSyncs(o.namespace).List(ctx, metav1.ListOptions{})
 	}
 	if err != nil {
-		return nil, nil, explainList(err)
+		return nil, nil, err
 	}
 	rollouts, err := o.kinds.NodeRollouts(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if apierrors.IsForbidden(err) && o.namespace != "" {
 		rollouts, err = o.kinds.NodeRollouts(o.namespace).List(ctx, metav1.ListOptions{})
 	}
 	if err != nil {
-		return nil, nil, explainList(err)
+		return nil, nil, err
 	}
-	if o.namespace == "" && o.name == "" {
-		return syncs.Items, rollouts.Items, nil
-	}
-	s, r := o.choose(syncs.Items, rollouts.Items)
-	if o.name != "" && len(r) == 0 && !slices.ContainsFunc(s, o.declaresUnrolled) {
-		return nil, nil, notFound(ctx, o.kinds, types.NamespacedName{Namespace: o.namespace, Name: o.name})
-	}
-	return s, r, nil
+	return syncs.Items, rollouts.Items, nil
 }
 
 // choose picks the rollouts that were asked for and the GitSyncs that declare
@@ -66,22 +75,24 @@ func (o *observer) choose(syncs []v1alpha1.GitSync, rollouts []v1alpha1.NodeRoll
 		}
 	}
 	shown := slices.DeleteFunc(slices.Clone(syncs), func(gs v1alpha1.GitSync) bool {
-		declares := slices.ContainsFunc(gs.Status.Rollouts, func(r v1alpha1.RolloutSummary) bool {
-			return wanted[types.NamespacedName{Namespace: r.Namespace, Name: r.Name}]
-		})
-		declares = declares || o.declaresUnrolled(gs)
-		return !declares && (o.name != "" || gs.Namespace != o.namespace)
+		declares := slices.ContainsFunc(gs.Status.Rollouts, func(r v1alpha1.RolloutSummary) bool { return wanted[rolloutKey(r)] })
+		return !declares && !o.declaresUnrolled(gs) && (o.name != "" || gs.Namespace != o.namespace)
 	})
 	for _, gs := range shown {
+		if o.name != "" || gs.Namespace != o.namespace {
+			continue
+		}
 		for _, r := range gs.Status.Rollouts {
-			if o.name == "" && gs.Namespace == o.namespace {
-				wanted[types.NamespacedName{Namespace: r.Namespace, Name: r.Name}] = true
-			}
+			wanted[rolloutKey(r)] = true
 		}
 	}
 	return shown, slices.DeleteFunc(slices.Clone(rollouts), func(n v1alpha1.NodeRollout) bool {
 		return !wanted[types.NamespacedName{Namespace: n.Namespace, Name: n.Name}]
 	})
+}
+
+func rolloutKey(r v1alpha1.RolloutSummary) types.NamespacedName {
+	return types.NamespacedName{Namespace: r.Namespace, Name: r.Name}
 }
 
 // declaresUnrolled is whether the GitSync has a DaemonSet that was asked for and

@@ -68,19 +68,27 @@ func (s screen) render(st style) string {
 	if len(s.syncs) > 0 && len(s.rollouts)+len(s.natives) > 0 {
 		p.WriteByte('\n')
 	}
+	p.daemonSets(s)
+	return p.String()
+}
+
+// daemonSets shows the rollouts, with an empty line around what has details, and
+// then what is left to Kubernetes.
+func (p *page) daemonSets(s screen) {
+	apart := false
 	for i := range s.rollouts {
-		if i > 0 && (s.rollouts[i].detailed || s.rollouts[i-1].detailed) {
+		if i > 0 && (apart || s.rollouts[i].detailed) {
 			p.WriteByte('\n')
 		}
 		p.rollout(&s.rollouts[i])
+		apart = s.rollouts[i].detailed
 	}
-	if n := len(s.rollouts); n > 0 && len(s.natives) > 0 && s.rollouts[n-1].detailed {
+	if apart && len(s.natives) > 0 {
 		p.WriteByte('\n')
 	}
 	for i := range s.natives {
 		p.native(&s.natives[i])
 	}
-	return p.String()
 }
 
 // indent is how far what belongs to an object is moved to the right.

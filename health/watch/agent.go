@@ -68,15 +68,24 @@ func trouble(p *corev1.Pod) health.Trouble {
 			return health.Trouble{Reason: t.Reason, Message: t.Message}
 		}
 	}
+	if t := homeless(p); t.Reason != "" {
+		return t
+	}
+	return health.Trouble{Reason: p.Status.Reason, Message: p.Status.Message}
+}
+
+// homeless is why the pod has no node; empty when it has one, or is about to.
+func homeless(p *corev1.Pod) health.Trouble {
 	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodScheduled && c.Reason == corev1.PodReasonSchedulingGated {
+		switch {
+		case c.Type != corev1.PodScheduled || c.Status != corev1.ConditionFalse:
+		case c.Reason == corev1.PodReasonSchedulingGated:
 			return health.Trouble{Reason: health.ReasonGated, Message: "the pod waits for its scheduling gates: " + gateNames(p)}
-		}
-		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
+		case c.Reason == corev1.PodReasonUnschedulable:
 			return health.Trouble{Reason: health.ReasonUnschedulable, Message: c.Message}
 		}
 	}
-	return health.Trouble{Reason: p.Status.Reason, Message: p.Status.Message}
+	return health.Trouble{}
 }
 
 func gateNames(p *corev1.Pod) string {
