@@ -78,7 +78,7 @@ func planned(n *tenant) {
 	delete(changed, "extra.yaml")
 	changed["config.yaml"], changed["secret.yaml"] = plainConfig("config", "2"), plainSecret("token", newToken)
 	next := n.wantPlan(2, changed)
-	want := []string{"Create Secret token-HASH", "Delete ConfigMap extra", "Delete Secret token-HASH", "Update ConfigMap config", "Update Secret token"}
+	want := []string{"Create Secret token-HASH", "Delete ConfigMap extra", "Keep Secret token-HASH", "Update ConfigMap config", "Update Secret token"}
 	if d := cmp.Diff(want, next.operations()); d != "" {
 		n.t.Errorf("operations (-want +got):\n%s", d)
 	}

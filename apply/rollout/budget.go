@@ -17,7 +17,7 @@ func (p *pass) unavailable() map[types.UID]bool {
 		out[f.NodeUID] = true
 	}
 	for _, r := range p.next.Records {
-		if n := p.nodes[r.UID]; n != nil && !r.Touched.IsZero() && !r.Excused && !p.available(n) {
+		if n := p.nodes[r.UID]; n != nil && n.Eligible && !r.Touched.IsZero() && !r.Excused && !p.available(n) {
 			out[r.UID] = true
 		}
 	}

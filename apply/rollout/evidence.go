@@ -87,7 +87,7 @@ func (p *pass) judgeable(r *Record, n *health.Node) bool {
 	a, f := n.Agent(), p.inFlight(n)
 	switch {
 	case !n.Ready:
-		return r.Ran
+		return r.Ran && (a == nil || !a.Gated)
 	case f != nil && n.Pod(f.PodUID) != nil, a != nil && a.Gated:
 		return false
 	case a == nil:

@@ -70,7 +70,7 @@ func (p *pass) passWave() bool {
 	case g.unfinished > 0, g.tail > 0 && !p.tailWaits:
 		p.sayBlocked()
 	case g.evidence == 0 && (!p.lastWave() || g.any == 0):
-		p.say(Held, ReasonNoEvidence, fmt.Sprintf("wave %s has no healthy node to prove the candidate: its nodes were sick before, or failed within the budget", p.waveName()))
+		p.say(Held, ReasonNoEvidence, fmt.Sprintf("wave %s has no healthy node to prove the candidate: its nodes were sick before, failed within the budget, or are held out by label", p.waveName()))
 	case g.evidence == 0 && p.unreached() > 0:
 		p.say(Held, ReasonUnreachable, fmt.Sprintf("wave %s: none of its %d nodes can be reached (NotReady, tainted or without a pod); one has to come back, or all have to leave or be held out by label", p.waveName(), p.unreached()))
 	case p.in.Now.Before(g.until):

@@ -55,7 +55,7 @@ func (p *pass) runPulse() {
 		if end := p.pulseEnd(f); end.After(limit) {
 			limit = end
 		}
-		if n := p.nodes[f.NodeUID]; n.Agent() == nil && reachable(n) {
+		if n := p.nodes[f.NodeUID]; n.Agent() == nil && reachable(n) && !p.overdue(f) {
 			waiting++
 		}
 	}
@@ -136,6 +136,9 @@ func (p *pass) closeGates() {
 				p.do(Step{Action: OpenGate, Node: n.Name, Pod: a.Name, PodUID: a.UID})
 				continue
 			}
+			if r := p.record(n); r != nil && a.Digest == p.candidate() && r.Tries <= 1 {
+				r.Ran = false // its gate was to be opened, and never was
+			}
 			p.do(deletion(n, a, ForStray))
 		}
 	}
@@ -151,7 +154,7 @@ func (p *pass) mayOpen(n *health.Node, a *health.Agent) bool {
 		return false
 	}
 	return a.Digest == c.Digest && a.UID != f.PodUID && !r.Touched.IsZero() && r.Failed == "" && p.next.rejection(c.Digest) == nil &&
-		p.in.Now.Before(a.Created.Add(p.in.Policy.Health.Deadline))
+		p.in.Now.Before(a.Created.Add(p.in.Policy.Health.Deadline+p.in.Policy.Grace+pulseSlack))
 }
 
 // Fresh is for how long after its observation a decision may be carried out.
@@ -162,11 +165,12 @@ const Fresh = 10 * time.Second
 const cacheLag = 30 * time.Second
 
 // withdraw forgets intents that never came to a delete: the pod is still there,
-// and was not just deleted by somebody whose view is newer.
+// and was not just deleted by somebody whose view is newer. A node that a candidate
+// has left without an available agent keeps its own.
 func (p *pass) withdraw(when func(n *health.Node, old *health.Agent) bool) {
 	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool {
 		n, old := p.nodes[f.NodeUID], p.pending(f)
-		if old == nil || !when(n, old) || !settled(f, n) {
+		if old == nil || !when(n, old) || !settled(f, n) && p.broken(n) {
 			return false
 		}
 		p.wakeAt(f.At.Add(cacheLag))

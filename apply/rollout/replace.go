@@ -178,7 +178,7 @@ func (p *pass) sayBlocked() {
 	wave := "wave " + p.waveName()
 	switch {
 	case b.moving > 0, p.flying() > 0:
-	case late > 0:
+	case late > 0 && p.in.Now.Before(until):
 		p.say(Held, ReasonPulseTimedOut, fmt.Sprintf("%s: %d nodes kept their pods for %s after they were to be replaced: the DaemonSet controller does not take up the template (is kube-controller-manager running, is there a quota on controllerrevisions?), or nobody may delete their pods; the proven template is back until the next try at %s", wave, late, p.in.Policy.Grace+pulseSlack, timeOfDay(until)))
 		p.wakeAt(until)
 	case b.podless > 0:

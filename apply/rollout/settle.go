@@ -38,7 +38,8 @@ func (p *pass) forgetWaves() {
 	p.next.Records = slices.DeleteFunc(p.next.Records, func(r Record) bool { return !r.KeptOut })
 }
 
-// over is whether a record says nothing any more: its node left as announced,
+// over is whether a record says nothing any more: its node left as announced, or is
+// to have no agent,
 // or the candidate never ran on it and it cannot be reached now, so that it goes
 // to the tail.
 func (p *pass) over(r Record) bool {
@@ -48,6 +49,8 @@ func (p *pass) over(r Record) bool {
 		return true
 	case n == nil:
 		return !r.Ran || r.Leaving
+	case !n.Eligible && r.Failed == "" && !p.runsCandidate(n):
+		return true
 	default:
 		return !r.Ran && r.Failed == "" && !reachable(n)
 	}

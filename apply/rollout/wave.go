@@ -62,7 +62,7 @@ func (p *pass) startWave() bool {
 // goes back to the start when no node of any wave is there.
 func (p *pass) repickEmptyWave() {
 	if p.members() == 0 {
-		p.next.Waves, p.next.Wave, p.next.WaveStarted = nil, 0, time.Time{}
+		p.next.Wave, p.next.WaveStarted = 0, time.Time{}
 		return
 	}
 	if p.next.WaveStarted.IsZero() || p.lastWave() {

@@ -23,8 +23,10 @@ type witness struct {
 	// proven are the digests that ever were, by the record, and those installed
 	// before any was.
 	proven map[string]bool
-	// started is what each digest may reach and what it has reached.
+	// reach is what each digest may reach and what it has reached, and ran are those
+	// that have run anywhere.
 	reach map[string]*reach
+	ran   map[string]bool
 	// taken are the nodes whose available agent rollcall took away, until they
 	// have an available one of a proven version again.
 	taken map[types.UID]bool
@@ -77,7 +79,7 @@ type opening struct {
 }
 
 func newWitness() *witness {
-	return &witness{proven: map[string]bool{}, reach: map[string]*reach{}, taken: map[types.UID]bool{}, orders: map[types.UID]order{}, down: map[types.UID]bool{}, emptied: map[types.UID]bool{}, opened: map[types.UID]opening{}}
+	return &witness{proven: map[string]bool{}, reach: map[string]*reach{}, ran: map[string]bool{}, taken: map[types.UID]bool{}, orders: map[types.UID]order{}, down: map[types.UID]bool{}, emptied: map[types.UID]bool{}, opened: map[types.UID]opening{}}
 }
 
 func (w *witness) accuse(promise, format string, args ...any) {
@@ -115,6 +117,9 @@ func (w *witness) see(f sim.Fact) {
 		if name, excluded := strings.CutPrefix(f.Command, "exclude "); excluded {
 			delete(w.down, w.uid(name)) // it shall have none
 			delete(w.taken, w.uid(name))
+			for _, r := range w.reach {
+				delete(r.nodes, w.uid(name)) // another one takes its place
+			}
 		}
 	case sim.Opened:
 		w.opened[f.Pod] = opening{f.NodeUID, w.reach[f.Digest]}
@@ -139,6 +144,7 @@ func (w *witness) uid(name string) types.UID {
 // than the waves started so far have, and on no new one once it is rejected.
 func (w *witness) seeRun(f sim.Fact) {
 	if w.proven[f.Digest] || f.Digest == "foreign" {
+		w.ran[f.Digest] = true
 		return
 	}
 	o := w.opened[f.Pod]
@@ -150,7 +156,7 @@ func (w *witness) seeRun(f sim.Fact) {
 	if r.rejected != nil && !r.rejected[node] {
 		w.accuse("P5", "%s is rejected and reaches %s", f.Digest, f.Node)
 	}
-	r.nodes[node] = true
+	r.nodes[node], w.ran[f.Digest] = true, true
 	reached := 0
 	for _, n := range w.cluster.Fleet() {
 		if r.nodes[n.UID] {
@@ -263,6 +269,11 @@ func rest(s rollout.State) string {
 	}
 }
 
+// rejects is whether the digest is among those that are remembered.
+func rejects(s rollout.State, digest string) bool {
+	return slices.ContainsFunc(s.Rejected, func(r rollout.Rejection) bool { return r.Digest == digest })
+}
+
 // seeRecord learns what was started, rejected and proven.
 func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 	s := d.Next
@@ -290,14 +301,14 @@ func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 		return
 	}
 	digest := s.Candidate.Digest
-	again := w.last.Candidate == nil || w.last.Candidate.Digest != digest || w.last.HandledRetry != s.HandledRetry
+	again := w.last.Candidate == nil || w.last.Candidate.Digest != digest || w.last.HandledRetry != s.HandledRetry && rejects(w.last, digest)
 	goesOn := !s.WaveStarted.IsZero() && s.WaveStarted.Equal(w.last.WaveStarted)
 	if w.reach[digest] == nil || again && !goesOn {
 		w.reach[digest] = &reach{nodes: map[types.UID]bool{}}
 	}
 	r := w.reach[digest]
 	if !s.WaveStarted.IsZero() {
-		if r.waves == nil || noneLeft(in) {
+		if r.waves == nil {
 			r.waves = in.Policy.Waves
 		}
 		limit := share(r.waves[s.Wave].UpTo, w.eligible[len(w.eligible)-1])
@@ -313,16 +324,11 @@ func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 		}
 		// A node that fails between its gate and its pod's start looks like one that the pod broke.
 		ofAgents := s.Rejected[0].Reason != health.ReasonNodeVanished && s.Rejected[0].Reason != health.ReasonNodeNotReady
-		if s.Proven != nil && len(r.nodes) == 0 && s.Rejected[0].At.Equal(in.Now) && ofAgents {
+		if s.Proven != nil && !w.ran[digest] && s.Rejected[0].At.Equal(in.Now) && ofAgents {
 			w.accuse("P3", "%s is rejected though it ran nowhere: %+v", digest, s.Rejected[0])
 		}
 	}
 	w.last = s
-}
-
-// noneLeft is whether no node of any wave is there, so that the waves begin anew.
-func noneLeft(in *rollout.Input) bool {
-	return !slices.ContainsFunc(in.State.Records, func(r rollout.Record) bool { return find(in.Fleet, r.UID) != nil })
 }
 
 // wavesOf are the waves that the attempt at a digest started with, each with the
