@@ -49,16 +49,7 @@ const pulsePause = 45 * time.Second
 // runPulse deletes the pods in flight, and closes the pulse when each node has
 // its next pod, or when that takes too long, whatever the reason.
 func (p *pass) runPulse() {
-	waiting := 0
-	var limit time.Time
-	for _, f := range p.next.InFlight {
-		if end := p.pulseEnd(f); end.After(limit) {
-			limit = end
-		}
-		if n := p.nodes[f.NodeUID]; n.Agent() == nil && reachable(n) && !p.overdue(f) {
-			waiting++
-		}
-	}
+	waiting, limit := p.awaited()
 	inTime := p.in.Now.Before(limit)
 	switch {
 	case inTime && !p.in.Live.Observed: // a delete now would recreate the old pod
@@ -69,6 +60,20 @@ func (p *pass) runPulse() {
 	default:
 		p.do(Step{Action: WriteTemplate, Digest: p.rest()})
 	}
+}
+
+// awaited counts the nodes that are to get their pods in the pulse, and says until
+// when it waits for them.
+func (p *pass) awaited() (waiting int, limit time.Time) {
+	for _, f := range p.next.InFlight {
+		if end := p.pulseEnd(f); end.After(limit) {
+			limit = end
+		}
+		if n := p.nodes[f.NodeUID]; n.Agent() == nil && reachable(n) && !p.overdue(f) {
+			waiting++
+		}
+	}
+	return waiting, limit
 }
 
 // pulseEnd is until when the pulse waits that was opened for the node.

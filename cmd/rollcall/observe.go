@@ -74,10 +74,7 @@ func (o *observer) choose(syncs []v1alpha1.GitSync, rollouts []v1alpha1.NodeRoll
 			wanted[types.NamespacedName{Namespace: n.Namespace, Name: n.Name}] = true
 		}
 	}
-	shown := slices.DeleteFunc(slices.Clone(syncs), func(gs v1alpha1.GitSync) bool {
-		declares := slices.ContainsFunc(gs.Status.Rollouts, func(r v1alpha1.RolloutSummary) bool { return wanted[rolloutKey(r)] })
-		return !declares && !o.declaresUnrolled(gs) && (o.name != "" || gs.Namespace != o.namespace)
-	})
+	shown := slices.DeleteFunc(slices.Clone(syncs), func(gs v1alpha1.GitSync) bool { return !o.shows(gs, wanted) })
 	for _, gs := range shown {
 		if o.name != "" || gs.Namespace != o.namespace {
 			continue
@@ -89,6 +86,12 @@ func (o *observer) choose(syncs []v1alpha1.GitSync, rollouts []v1alpha1.NodeRoll
 	return shown, slices.DeleteFunc(slices.Clone(rollouts), func(n v1alpha1.NodeRollout) bool {
 		return !wanted[types.NamespacedName{Namespace: n.Namespace, Name: n.Name}]
 	})
+}
+
+// shows is whether the GitSync declares what is wanted, or is asked for itself.
+func (o *observer) shows(gs v1alpha1.GitSync, wanted map[types.NamespacedName]bool) bool {
+	declares := slices.ContainsFunc(gs.Status.Rollouts, func(r v1alpha1.RolloutSummary) bool { return wanted[rolloutKey(r)] })
+	return declares || o.declaresUnrolled(gs) || o.name == "" && gs.Namespace == o.namespace
 }
 
 func rolloutKey(r v1alpha1.RolloutSummary) types.NamespacedName {
