@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
@@ -24,12 +25,42 @@ func (r *Rollouts) Check(ctx context.Context, d Declaration) error {
 	if err != nil {
 		return err
 	}
+	if err := r.fitsProven(ctx, d, c); err != nil {
+		return err
+	}
 	want, err := r.declaredVersion(ctx, d)
 	if err != nil {
 		return err
 	}
 	_, err = r.differsAround(ctx, d, c.live, want)
 	return err
+}
+
+// fitsProven refuses a selector that the proven version's pods do not match, while
+// there is no DaemonSet for the API server to refuse it by: whoever deleted that
+// would have it made again with a template that is not the selector's.
+func (r *Rollouts) fitsProven(ctx context.Context, d Declaration, c claimed) error {
+	if c.live != nil || c.rollout == nil || c.rollout.Status.Proven == nil {
+		return nil
+	}
+	rec, _, err := (store{r.Kube, d.key()}).recorded(ctx)
+	if err != nil {
+		return err
+	}
+	proven, known := rec.Templates[c.rollout.Status.Proven.Digest]
+	if !known {
+		return nil
+	}
+	ds, err := d.typed()
+	if err != nil {
+		return err
+	}
+	selector, err := metav1.LabelSelectorAsSelector(ds.Spec.Selector)
+	if err != nil || selector.Matches(labels.Set(proven.Labels)) {
+		return nil //nolint:nilerr // what is wrong with the selector itself, the API server says better
+	}
+	return &Error{Reason: ReasonImmutable, Object: d.reference(),
+		Message: "spec.selector: the pods of the proven version do not match it, so that they could not come back: revert the change in Git, or give the DaemonSet another name"}
 }
 
 // differsAround is whether there is something to apply beside the template, by a

@@ -62,6 +62,9 @@ func (r *Rollouts) declareOnce(ctx context.Context, d Declaration) error {
 	if err != nil {
 		return err
 	}
+	if err := r.fitsProven(ctx, d, c); err != nil {
+		return err
+	}
 	want, err := r.declaredVersion(ctx, d)
 	if err != nil {
 		return err

@@ -48,7 +48,7 @@ func classify(verb, object string, err error) *Error {
 	switch {
 	case apierrors.IsInvalid(err) && strings.Contains(err.Error(), "field is immutable"):
 		e.Reason = ReasonImmutable
-		e.Message = verb + ": " + causes(err) + ": the API server allows no change of it; revert the change in Git, or delete the object with --cascade=orphan"
+		e.Message = verb + ": " + causes(err) + ": the API server allows no change of it; revert the change in Git, or give the DaemonSet another name"
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
 		e.Reason = ReasonInvalid
 		e.Message = verb + ": " + causes(err)

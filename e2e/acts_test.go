@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -256,6 +257,22 @@ func (w *world) wantQuiet(d time.Duration) {
 		if p, ok := e.Object.(*corev1.Pod); ok {
 			w.t.Errorf("pod %s on %s: %s", p.Name, p.Spec.NodeName, e.Type)
 		}
+	}
+}
+
+// wantEvents fails unless there is an event of the NodeRollout for each of these
+// reasons that names the commit it is about.
+func (w *world) wantEvents(reasons ...string) {
+	w.t.Helper()
+	for _, reason := range reasons {
+		w.until("there is an event "+reason, 15*time.Second, func() (bool, string) {
+			list, err := w.cluster.Client.CoreV1().Events(metav1.NamespaceDefault).List(w.t.Context(), metav1.ListOptions{FieldSelector: fields.AndSelectors(
+				fields.OneTermEqualSelector("involvedObject.name", agent), fields.OneTermEqualSelector("reason", reason),
+			).String()})
+			w.must(err, "list events")
+			said := slices.ContainsFunc(list.Items, func(e corev1.Event) bool { return strings.Contains(e.Message, "commit ") })
+			return said, fmt.Sprintf("%d of that reason", len(list.Items))
+		})
 	}
 }
 

@@ -215,3 +215,29 @@ func (w *world) waitInFlight(tagged string) string {
 	})
 	return node
 }
+
+// Touched nodes that are to have no agent any more hold up nothing: other nodes
+// prove the commit.
+func TestTouchedNodesLeaveTheFleet(t *testing.T) {
+	t.Parallel()
+	w := settled(t, 12, quick(soak(0, 8), soak(1, 8)))
+	exclude := func(nodes []string) {
+		for _, n := range nodes {
+			w.patchNode(n, `{"spec":{"taints":[{"key":"dedicated","value":"gpu","effect":"NoExecute"}]}}`)
+		}
+	}
+
+	w.act(t, "the canaries", func(t *testing.T) {
+		r := record(t, w.cluster.Client)
+		commit := w.deliver("v2")
+		exclude(w.waitSoaking(r, "canary", "v2"))
+		w.waitProven(commit, 2*time.Minute)
+	})
+	w.act(t, "as many as the budget has", func(t *testing.T) {
+		r := record(t, w.cluster.Client)
+		commit := w.deliver("v3")
+		canaries := w.waitSoaking(r, "canary", "v3")
+		exclude(but(w.waitSoaking(r, "half", "v3"), canaries...)[:3])
+		w.waitProven(commit, 2*time.Minute)
+	})
+}

@@ -75,6 +75,13 @@ func TestDaemonSetIsGone(t *testing.T) {
 		w.comesBack("v2")
 		w.waitNotReady("UnknownKind")
 	})
+	w.act(t, "while Git has another selector", func(t *testing.T) {
+		w.push("another selector", map[string]string{"extra.yaml": "", "daemonset.yaml": strings.ReplaceAll(manifest("v2"), "app: example\n", "app: renamed\n")})
+		w.poke()
+		w.waitNotReady("Immutable")
+		w.comesBack("v2")
+		w.waitNotReady("Immutable")
+	})
 	w.act(t, "while the newest commit cannot be read and rollcall is new", func(t *testing.T) {
 		w.must(w.control.Stop(), "stop rollcall")
 		w.push("no YAML", map[string]string{"extra.yaml": "{"})

@@ -56,6 +56,7 @@ func TestGoodCommitReachesEveryNode(t *testing.T) {
 		t.Errorf("at rest the DaemonSet has strategy %s and gates %v, want OnDelete and none", ds.Spec.UpdateStrategy.Type, ds.Spec.Template.Spec.SchedulingGates)
 	}
 	w.waitUpdated(20)
+	w.wantEvents("Replacing", "Soaking", "Proven")
 }
 
 func TestBadCommitStopsAtItsCanaries(t *testing.T) {
@@ -66,6 +67,7 @@ func TestBadCommitStopsAtItsCanaries(t *testing.T) {
 	} {
 		w.act(t, c.tag, func(t *testing.T) { w.wantStopped(t, c.tag, c.reason) })
 	}
+	w.wantEvents("Replacing", "Returning", "Rejected")
 }
 
 // Candidates that fail long after they were Ready pass every check before, so

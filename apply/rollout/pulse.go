@@ -50,13 +50,16 @@ const pulsePause = 45 * time.Second
 // its next pod, or when that takes too long, whatever the reason.
 func (p *pass) runPulse() {
 	waiting, limit := p.awaited()
-	inTime := p.in.Now.Before(limit)
+	inTime := p.in.Now.Before(limit) && !p.hurts(limit)
 	switch {
 	case inTime && !p.in.Live.Observed: // a delete now would recreate the old pod
 		p.wakeAt(limit)
 	case inTime && p.deletePending():
 	case inTime && waiting > 0:
 		p.wakeAt(limit)
+		if soon := limit.Add(-p.in.Policy.Grace); p.in.Now.Before(soon) {
+			p.wakeAt(soon)
+		}
 	default:
 		p.do(Step{Action: WriteTemplate, Digest: p.rest()})
 	}
@@ -74,6 +77,18 @@ func (p *pass) awaited() (waiting int, limit time.Time) {
 		}
 	}
 	return waiting, limit
+}
+
+// hurts is whether a pulse that waits for a long grace period keeps a node without
+// an agent that it is not for.
+func (p *pass) hurts(limit time.Time) bool {
+	if p.in.Now.Before(limit.Add(-p.in.Policy.Grace)) {
+		return false
+	}
+	return slices.ContainsFunc(p.in.Fleet, func(n health.Node) bool {
+		a := n.Agent()
+		return a != nil && a.Gated && p.inFlight(&n) == nil
+	})
 }
 
 // pulseEnd is until when the pulse waits that was opened for the node.

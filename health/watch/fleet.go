@@ -146,12 +146,14 @@ func (f *Fleet) Revisions(daemonSet types.UID) []*appsv1.ControllerRevision {
 	return out
 }
 
-// CompareEligible says which nodes only one of two placements wants, by name.
+// CompareEligible says which nodes only one of two placements wants, by name. A
+// node whose agent only the one after would lose, to a taint that passes, is lost
+// too: the DaemonSet controller does not wait for it to pass.
 func (f *Fleet) CompareEligible(before, after Placement) (lost, won []string) {
 	for _, o := range f.nodes.GetStore().List() {
 		n := o.(*corev1.Node)
 		switch was, is := before.Eligible(n), after.Eligible(n); {
-		case was && !is:
+		case was && (!is || after.Evicts(n) && !before.Evicts(n)):
 			lost = append(lost, n.Name)
 		case is && !was:
 			won = append(won, n.Name)

@@ -59,6 +59,12 @@ func (p Placement) Eligible(n *corev1.Node) bool {
 	return true
 }
 
+// Evicts is whether Kubernetes would end a pod of this placement on the node, by a
+// taint that lasts or by one that passes.
+func (p Placement) Evicts(n *corev1.Node) bool {
+	return slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Effect == corev1.TaintEffectNoExecute && p.repels(&t) })
+}
+
 // Schedulable is whether the DaemonSet controller would make a pod for the node
 // now. The taint that forbids it is returned, as key=value:effect.
 func (p Placement) Schedulable(n *corev1.Node) (bool, string) {

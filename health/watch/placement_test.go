@@ -116,6 +116,7 @@ func TestCompareEligible(t *testing.T) {
 		node("a2"), node("a1"), node("b2", labelled("zone", "b")), node("b1", labelled("zone", "b")),
 		node("gpu", labelled("zone", "c"), tainted("dedicated", "gpu", corev1.TaintEffectNoSchedule)),
 		node("going", labelled("zone", "c"), tainted("ToBeDeletedByClusterAutoscaler", "1", corev1.TaintEffectNoSchedule)),
+		node("out", labelled("zone", "d"), tainted("node.kubernetes.io/out-of-service", "", corev1.TaintEffectNoExecute)),
 	} {
 		if err := f.nodes.GetStore().Add(n); err != nil {
 			t.Fatal(err)
@@ -127,11 +128,12 @@ func TestCompareEligible(t *testing.T) {
 		lost, won     []string
 	}{
 		"the same placement":                            {placed(), placed(), nil, nil},
-		"a selector that comes":                         {placed(), placed(selecting("zone", "a")), []string{"b1", "b2", "going"}, nil},
-		"a selector that goes":                          {placed(selecting("zone", "b")), placed(), nil, []string{"a1", "a2", "going"}},
+		"a selector that comes":                         {placed(), placed(selecting("zone", "a")), []string{"b1", "b2", "going", "out"}, nil},
+		"a selector that goes":                          {placed(selecting("zone", "b")), placed(), nil, []string{"a1", "a2", "going", "out"}},
 		"from one zone to another":                      {placed(selecting("zone", "a")), placed(selecting("zone", "b")), []string{"a1", "a2"}, []string{"b1", "b2"}},
 		"a toleration wins a node with a lasting taint": {placed(), placed(all), nil, []string{"gpu"}},
 		"a passing taint makes no difference":           {placed(selecting("zone", "c")), placed(selecting("zone", "c"), all), nil, []string{"gpu"}},
+		"a toleration that goes loses agents at once":   {placed(selecting("zone", "d"), all), placed(selecting("zone", "d")), []string{"out"}, nil},
 		"another toleration that no node asks for":      {placed(), placed(tolerating(corev1.Toleration{Key: "x", Operator: corev1.TolerationOpExists})), nil, nil},
 	} {
 		t.Run(sentence, func(t *testing.T) {
