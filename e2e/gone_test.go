@@ -91,9 +91,15 @@ func TestDaemonSetIsGone(t *testing.T) {
 	})
 }
 
-// goneWhole deletes the DaemonSet and checks what the NodeRollout says then.
+// goneWhole deletes the DaemonSet of a suspended GitSync and checks what the
+// NodeRollout says then. A pass that began before the suspension would make it
+// again.
 func (w *world) goneWhole(how metav1.DeletionPropagation) {
 	w.t.Helper()
+	w.waitSync("it is suspended", 30*time.Second, func(gs *v1alpha1.GitSync) bool {
+		c := apimeta.FindStatusCondition(gs.Status.Conditions, "Ready")
+		return gs.Status.ObservedGeneration == gs.Generation && c != nil && c.Reason == "Suspended"
+	})
 	nodes := int32(len(w.nodes()))
 	before := w.rollout()
 	w.deleteDaemonSet(how)
