@@ -21,19 +21,31 @@ import (
 // writes nothing. A namespace that is missing may be one that the same commit
 // brings: that is for the caller to tell.
 func (r *Rollouts) Check(ctx context.Context, d Declaration) error {
-	c, err := r.look(ctx, d)
-	if err != nil {
-		return err
-	}
-	if err := r.fitsProven(ctx, d, c); err != nil {
-		return err
-	}
-	want, err := r.declaredVersion(ctx, d)
-	if err != nil {
-		return err
-	}
-	_, err = r.differsAround(ctx, d, c.live, want)
+	_, err := r.examine(ctx, d)
 	return err
+}
+
+// examined is a declaration that may be carried out.
+type examined struct {
+	claimed
+	want *declared
+	// differs is whether there is something to apply beside the template.
+	differs bool
+}
+
+// examine reads and tries everything that can speak against a declaration.
+func (r *Rollouts) examine(ctx context.Context, d Declaration) (out examined, err error) {
+	if out.claimed, err = r.look(ctx, d); err != nil {
+		return out, err
+	}
+	if err = r.fitsProven(ctx, d, out.claimed); err != nil {
+		return out, err
+	}
+	if out.want, err = r.declaredVersion(ctx, d); err != nil {
+		return out, err
+	}
+	out.differs, err = r.differsAround(ctx, d, out.live, out.want)
+	return out, err
 }
 
 // fitsProven refuses a selector that the proven version's pods do not match, while

@@ -18,6 +18,9 @@ import (
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
+// ReasonDeclared is a rollout that has not looked yet at what was declared to it.
+const ReasonDeclared = "Declared"
+
 // Declaration is one DaemonSet as a commit declares it.
 type Declaration struct {
 	DaemonSet render.DaemonSet
@@ -58,21 +61,11 @@ func (r *Rollouts) Declare(ctx context.Context, d Declaration) error {
 }
 
 func (r *Rollouts) declareOnce(ctx context.Context, d Declaration) error {
-	c, err := r.look(ctx, d)
+	e, err := r.examine(ctx, d)
 	if err != nil {
 		return err
 	}
-	if err := r.fitsProven(ctx, d, c); err != nil {
-		return err
-	}
-	want, err := r.declaredVersion(ctx, d)
-	if err != nil {
-		return err
-	}
-	differs, err := r.differsAround(ctx, d, c.live, want)
-	if err != nil {
-		return err
-	}
+	c, want := e.claimed, e.want
 	if c, err = r.claim(ctx, d, c); err != nil {
 		return err
 	}
@@ -86,7 +79,7 @@ func (r *Rollouts) declareOnce(ctx context.Context, d Declaration) error {
 	switch {
 	case c.live == nil:
 		return r.createDaemonSet(ctx, d, c.rollout, want)
-	case differs:
+	case e.differs:
 		return r.applyAround(ctx, d, c.live)
 	default:
 		return nil
@@ -185,7 +178,7 @@ func (d Declaration) Refused(verb string, err error) *Error {
 
 // initialise writes the first status of a NodeRollout.
 func (r *Rollouts) initialise(ctx context.Context, n *v1alpha1.NodeRollout, proven *v1alpha1.Version) error {
-	n.Status.Phase, n.Status.Reason, n.Status.Message, n.Status.Proven = v1alpha1.PhaseWaiting, "Declared", "the rollout begins", proven
+	n.Status.Phase, n.Status.Reason, n.Status.Message, n.Status.Proven = v1alpha1.PhaseWaiting, ReasonDeclared, "the rollout begins", proven
 	if proven != nil {
 		n.Status.Message = "adopted as it runs"
 	}

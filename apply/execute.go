@@ -192,12 +192,17 @@ func (r *Rollouts) announce(v *view, next v1alpha1.NodeRolloutStatus) {
 	r.Events.Event(v.rollout, kind, string(next.Phase), eventWords(next))
 }
 
+// short is a commit as messages name it.
+func short(commit string) string {
+	return commit[:min(len(commit), 8)]
+}
+
 // eventWords are a status as an event says it, that has the phase for its reason:
 // with the commit on its way, which an event shows nowhere else.
 func eventWords(s v1alpha1.NodeRolloutStatus) string {
 	words := s.Message
 	if s.Candidate != nil && s.Candidate.Commit != "" && !strings.HasPrefix(words, "commit ") {
-		words = "commit " + s.Candidate.Commit[:min(len(s.Candidate.Commit), 8)] + ": " + words
+		words = "commit " + short(s.Candidate.Commit) + ": " + words
 	}
 	if s.Reason != string(s.Phase) {
 		words = s.Reason + ": " + words

@@ -150,6 +150,6 @@ func provenWords(proven *v1alpha1.Version) string {
 	case proven.Commit == "":
 		return " as it was proven"
 	default:
-		return " as commit " + proven.Commit[:min(len(proven.Commit), 8)] + " proved it"
+		return " as commit " + short(proven.Commit) + " proved it"
 	}
 }

@@ -97,8 +97,7 @@ func TestDaemonSetIsGone(t *testing.T) {
 func (w *world) goneWhole(how metav1.DeletionPropagation) {
 	w.t.Helper()
 	w.waitSync("it is suspended", 30*time.Second, func(gs *v1alpha1.GitSync) bool {
-		c := apimeta.FindStatusCondition(gs.Status.Conditions, "Ready")
-		return gs.Status.ObservedGeneration == gs.Generation && c != nil && c.Reason == "Suspended"
+		return gs.Status.ObservedGeneration == gs.Generation && readyCondition(gs).Reason == "Suspended"
 	})
 	nodes := int32(len(w.nodes()))
 	before := w.rollout()

@@ -13,9 +13,6 @@ import (
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
-// ReasonDeclared is a rollout that has not looked yet at what was declared to it.
-const ReasonDeclared = "Declared"
-
 // followed is a declared DaemonSet with how far its rollout is.
 type followed struct {
 	key    types.NamespacedName
@@ -43,7 +40,7 @@ func (f followed) row() v1alpha1.RolloutSummary {
 	if out.Phase == v1alpha1.PhaseProven && !f.proven() {
 		out.Phase = v1alpha1.PhaseWaiting
 		if out.Reason != apply.ReasonStepFailed {
-			out.Reason = ReasonDeclared
+			out.Reason = apply.ReasonDeclared
 		}
 	}
 	return out

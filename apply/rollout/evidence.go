@@ -88,9 +88,7 @@ func (p *pass) judgeable(r *Record, n *health.Node) bool {
 	switch {
 	case !n.Ready:
 		return r.Ran && (a == nil || !a.Gated)
-	case f != nil && n.Pod(f.PodUID) != nil, a != nil && a.Gated:
-		return false
-	case a == nil:
+	case a == nil, a.Gated, f != nil && n.Pod(f.PodUID) != nil:
 		return false
 	default:
 		return a.Digest == p.candidate() && (n.Schedulable || a.Trouble.Reason != health.ReasonUnschedulable)

@@ -96,16 +96,18 @@ func (p *pass) pulseEnd(f InFlight) time.Time {
 	return f.At.Add(p.in.Policy.Grace + pulseSlack)
 }
 
+// overdue is whether the pulse of the node had to be over by now.
+func (p *pass) overdue(f InFlight) bool { return !p.in.Now.Before(p.pulseEnd(f)) }
+
 // late counts the nodes that a pulse was opened for in vain, and says until when
 // no other one is.
 func (p *pass) late() (count int, until time.Time) {
 	for _, f := range p.next.InFlight {
-		end := p.pulseEnd(f)
 		if !p.overdue(f) || p.pending(f) == nil || !reachable(p.nodes[f.NodeUID]) {
 			continue
 		}
 		count++
-		if end = end.Add(pulsePause); end.After(until) {
+		if end := p.pulseEnd(f).Add(pulsePause); end.After(until) {
 			until = end
 		}
 	}

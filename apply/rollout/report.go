@@ -98,9 +98,6 @@ func (p *pass) inPlay(n *health.Node, x health.Problem) health.Problem {
 	return x
 }
 
-// overdue is whether the pulse of the node had to be over by now.
-func (p *pass) overdue(f InFlight) bool { return !p.in.Now.Before(p.pulseEnd(f)) }
-
 // sayDefault names the phase from the goal: in the middle of a pulse no rule of
 // the policy has been asked.
 func (p *pass) sayDefault() {
@@ -203,14 +200,14 @@ func (p *pass) sayStopped() {
 }
 
 func (p *pass) sayRest() {
-	c := p.d.Counts
+	c, late := p.d.Counts, p.outdated()
 	switch {
 	case p.next.Proven == nil:
 		p.say(Waiting, ReasonProven, "nothing is declared yet")
 	case c.Absent > 0:
 		p.say(Proven, ReasonAgentsAbsent, fmt.Sprintf("%s is proven; %d of %d eligible nodes have no Ready agent", short(*p.next.Proven), c.Absent, c.Eligible))
-	case p.outdated().sum() > 0:
-		p.say(Proven, ReasonNodesOutdated, fmt.Sprintf("%s is proven; of %d eligible nodes %d run another version: %s", short(*p.next.Proven), c.Eligible, p.outdated().sum(), p.outdated()))
+	case late.sum() > 0:
+		p.say(Proven, ReasonNodesOutdated, fmt.Sprintf("%s is proven; of %d eligible nodes %d run another version: %s", short(*p.next.Proven), c.Eligible, late.sum(), late))
 	default:
 		p.say(Proven, ReasonProven, fmt.Sprintf("%s runs on all %d eligible nodes", short(*p.next.Proven), c.Eligible))
 	}

@@ -38,10 +38,9 @@ func (p *pass) forgetWaves() {
 	p.next.Records = slices.DeleteFunc(p.next.Records, func(r Record) bool { return !r.KeptOut })
 }
 
-// over is whether a record says nothing any more: its node left as announced, or is
-// to have no agent,
-// or the candidate never ran on it and it cannot be reached now, so that it goes
-// to the tail.
+// over is whether a record says nothing any more: its node left as announced, or
+// is to have no agent, or the candidate never ran on it and it cannot be reached
+// now, so that it goes to the tail.
 func (p *pass) over(r Record) bool {
 	n := p.nodes[r.UID]
 	switch {
