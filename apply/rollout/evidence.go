@@ -36,7 +36,11 @@ func (p *pass) gatherEvidence() {
 // judge takes one touched node's verdict, if it can have one.
 func (p *pass) judge(r *Record, n *health.Node) {
 	if !p.judgeable(r, n) {
+		r.Away = r.Away || p.barred(n) || p.silent(n)
 		return
+	}
+	if r.Away {
+		r.Away, r.Touched = false, p.in.Now
 	}
 	v := p.verdictOn(r, n)
 	p.verdicts[r.UID] = v
@@ -78,21 +82,33 @@ func (p *pass) verdictOn(r *Record, n *health.Node) health.Verdict {
 
 // judgeable is whether what the node shows can be the candidate's doing:
 //
-//	NotReady ......................................................... if it ever ran there
+//	a pod that the node keeps from being scheduled ................... no: it does not run yet
+//	NotReady, and that is evidence by the policy ..................... if it ever ran there
+//	NotReady, and that is none ....................................... no: it tells nothing of its agent
 //	the pod that has to go is still there, or the next one is gated .. no: it does not run yet
 //	no pod ........................................................... no: none ran that could show anything
-//	none that is scheduled, and the node is tainted .................. no
 //	a pod of another version ......................................... no: it fell back
 func (p *pass) judgeable(r *Record, n *health.Node) bool {
 	a, f := n.Agent(), p.inFlight(n)
 	switch {
+	case p.barred(n), p.silent(n):
+		return false
 	case !n.Ready:
 		return r.Ran && (a == nil || !a.Gated)
 	case a == nil, a.Gated, f != nil && n.Pod(f.PodUID) != nil:
 		return false
 	default:
-		return a.Digest == p.candidate() && (n.Schedulable || a.Trouble.Reason != health.ReasonUnschedulable)
+		return a.Digest == p.candidate()
 	}
+}
+
+// silent is whether the node is NotReady and the policy has no rule for that.
+func (p *pass) silent(n *health.Node) bool { return !n.Ready && !p.in.Policy.Health.Node }
+
+// barred is whether the node's pod of the candidate may start, and a taint keeps
+// it from being scheduled.
+func (p *pass) barred(n *health.Node) bool {
+	return p.runsCandidate(n) && !n.Schedulable && n.Agent().Trouble.Reason == health.ReasonUnschedulable
 }
 
 // rejectCandidate remembers the digest and turns the goal round.

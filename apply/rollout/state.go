@@ -62,6 +62,9 @@ type Record struct {
 	Touched time.Time `json:"t,omitzero"`
 	// Ran is whether a pod of the candidate was allowed to start on it.
 	Ran bool `json:"r,omitempty"`
+	// Away nodes have told nothing of the new pod since it was let start, or did not
+	// let it be scheduled: its time begins anew when they do.
+	Away bool `json:"x,omitempty"`
 	// SickBefore nodes had no Ready agent when they were first touched, and have
 	// not been healthy since: their failures are no evidence, their recovery is.
 	SickBefore bool `json:"s,omitempty"`
