@@ -12,9 +12,9 @@ SHELL := bash
 
 # How many runs each property gets in `make test`.
 RAPID_CHECKS ?= 10000
-# Where each property begins to draw, so that one commit has one verdict. 0 draws
-# others each time: make properties RAPID_SEED=0
-RAPID_SEED ?= 1
+# Where each property begins to draw, RAPID_CHECKS runs from each, so that one commit
+# has one verdict. 0 draws others each time: make properties RAPID_SEEDS=0
+RAPID_SEEDS ?= 1 2 3
 # Keep the cluster of `make demo` until Ctrl-C: make demo KEEP=1
 KEEP ?=
 # What `make bench` and `make e2e` run.
@@ -66,15 +66,17 @@ demo: build bin/demo ## Watch a bad commit stop at its canaries on a real contro
 
 .PHONY: test
 test: lint unit properties alerts e2e ## Everything CI runs
-	@echo 'make test: lint, unit tests, $(RAPID_CHECKS) runs of each property, alerts and e2e are OK'
+	@echo 'make test: lint, unit tests, $(RAPID_CHECKS) runs of each property from each seed, alerts and e2e are OK'
 
 .PHONY: unit
 unit: ## Run the tests of the root module, with the race detector where there is a C compiler
 	go test $(RACE) -shuffle=on ./...
 
 .PHONY: properties
-properties: ## Run each property RAPID_CHECKS times
-	go test -count=1 -timeout 60m $(PROPERTIES) -rapid.checks=$(RAPID_CHECKS) -rapid.seed=$(RAPID_SEED)
+properties: ## Run each property RAPID_CHECKS times from each of RAPID_SEEDS
+	for seed in $(RAPID_SEEDS); do \
+		go test -count=1 -timeout 60m $(PROPERTIES) -rapid.checks=$(RAPID_CHECKS) -rapid.seed=$$seed; \
+	done
 
 .PHONY: alerts
 alerts: bin/promtool ## Prove that every alert of the chart fires and clears

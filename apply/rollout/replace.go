@@ -54,17 +54,17 @@ func (p *pass) sick(n *health.Node) bool {
 	return !n.Present() && health.Judge(n, n.Agent().Created, p.in.Policy.Health, p.in.Now).Status == health.Failed
 }
 
-// affordable are the nodes that may be replaced now: those in flight already,
+// affordable are the nodes that may be replaced now: those recorded for it already,
 // and of the others as many as the budget leaves. One that lost its agent
-// otherwise costs nothing, but no more than the budget's nodes are in flight at
-// any time: without rollcall they would wait for their gates.
+// otherwise costs nothing, but no more than the budget's nodes wait for their gates
+// at any time: without rollcall they would do so for ever.
 func (p *pass) affordable(batch []*Record) []*Record {
 	down := p.unavailable()
-	free, seats := p.budget()-len(down), p.budget()-len(p.next.InFlight)
+	free, seats := p.budget()-len(down), p.budget()-p.seated()
 	return slices.DeleteFunc(batch, func(r *Record) bool {
 		n := p.nodes[r.UID]
 		switch f := p.inFlight(n); {
-		case f != nil:
+		case f != nil && seated(*f, n):
 			return free < 0 && n.Present() && p.pending(*f) != nil // it has recovered
 		case seats <= 0, free <= 0 && !down[r.UID]:
 			return true
@@ -74,6 +74,23 @@ func (p *pass) affordable(batch []*Record) []*Record {
 		seats--
 		return false
 	})
+}
+
+// seated counts the nodes that wait for their gates, or would if a pulse went on.
+func (p *pass) seated() int {
+	count := 0
+	for _, f := range p.next.InFlight {
+		if n := p.nodes[f.NodeUID]; n == nil || seated(f, n) {
+			count++
+		}
+	}
+	return count
+}
+
+// seated is whether the node in flight has no other pod yet that could serve it.
+func seated(f InFlight, n *health.Node) bool {
+	a := n.Agent()
+	return a == nil || a.Gated || a.UID == f.PodUID
 }
 
 // awaitedPods is until when a pulse has to wait for nodes that are to get their

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"cmp"
+	"container/heap"
 	"hash/fnv"
 	"slices"
 	"strings"
@@ -9,37 +10,74 @@ import (
 	"github.com/rollcall-dev/rollcall/health"
 )
 
-// spread orders nodes so that every prefix takes from each group in proportion
-// to the group's size. Within a group the order is by hash of the seed and the
+// spread orders nodes so that every prefix takes from each group its share, less
+// than one node off. Within a group the order is by hash of the seed and the
 // node's UID: another candidate has other canaries, a restart has the same.
+//
+// The j-th node (from 0) of a group of g among n has its place from ⌊j·n/g⌋ on
+// and before ⌈(j+1)·n/g⌉. Each place goes to the node, of those whose turn it may
+// be, that has to have one first. (Baruah, Cohen, Plaxton and Varvel,
+// Proportionate Progress, 1996, have the proof that no node comes too late.)
 func spread(nodes []*health.Node, seed string) []*health.Node {
-	type ranked struct {
-		node *health.Node
-		hash uint64
-		key  float64
-	}
-	groups := map[string][]*ranked{}
-	all := make([]*ranked, 0, len(nodes))
-	for _, n := range nodes {
-		r := &ranked{node: n, hash: hash(seed, string(n.UID))}
-		all = append(all, r)
-		g := strings.Join(n.Groups, "\x00")
-		groups[g] = append(groups[g], r)
-	}
-	for _, g := range groups {
-		slices.SortFunc(g, func(a, b *ranked) int { return cmp.Compare(a.hash, b.hash) })
-		for i, r := range g {
-			r.key = (float64(i) + 0.5) / float64(len(g))
+	all := turns(nodes, seed)
+	slices.SortFunc(all, func(a, b turn) int { return cmp.Compare(a.from, b.from) })
+	var due byDeadline
+	out := make([]*health.Node, 0, len(all))
+	for place := range len(nodes) {
+		for len(all) > 0 && all[0].from <= place {
+			heap.Push(&due, all[0])
+			all = all[1:]
 		}
-	}
-	slices.SortFunc(all, func(a, b *ranked) int {
-		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.hash, b.hash), cmp.Compare(a.node.Name, b.node.Name))
-	})
-	out := make([]*health.Node, len(all))
-	for i, r := range all {
-		out[i] = r.node
+		out = append(out, heap.Pop(&due).(turn).node)
 	}
 	return out
+}
+
+// turn is when a node's place in the order may be: from the one, before the other.
+type turn struct {
+	node         *health.Node
+	hash         uint64
+	from, before int
+}
+
+func turns(nodes []*health.Node, seed string) []turn {
+	groups := map[string][]turn{}
+	for _, n := range nodes {
+		g := strings.Join(n.Groups, "\x00")
+		groups[g] = append(groups[g], turn{node: n, hash: hash(seed, string(n.UID))})
+	}
+	all := make([]turn, 0, len(nodes))
+	for _, g := range groups {
+		slices.SortFunc(g, byHash)
+		for j := range g {
+			g[j].from = j * len(nodes) / len(g)
+			g[j].before = ((j+1)*len(nodes) + len(g) - 1) / len(g)
+		}
+		all = append(all, g...)
+	}
+	return all
+}
+
+func byHash(a, b turn) int {
+	return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.node.Name, b.node.Name))
+}
+
+// byDeadline is a heap of turns, the one that must be given first on top.
+type byDeadline []turn
+
+func (h byDeadline) Len() int      { return len(h) }
+func (h byDeadline) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *byDeadline) Push(x any)   { *h = append(*h, x.(turn)) }
+
+func (h byDeadline) Less(i, j int) bool {
+	return cmp.Or(cmp.Compare(h[i].before, h[j].before), byHash(h[i], h[j])) < 0
+}
+
+func (h *byDeadline) Pop() any {
+	last := len(*h) - 1
+	x := (*h)[last]
+	*h = (*h)[:last]
+	return x
 }
 
 func hash(parts ...string) uint64 {
