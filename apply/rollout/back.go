@@ -14,7 +14,8 @@ const maxRelabels = 20
 // goBack gives the proven version to every node that runs another one.
 func (p *pass) goBack() {
 	if p.next.Proven == nil {
-		return // there is nothing to go back to
+		p.clear(p.failed())
+		return
 	}
 	strangers := p.strangers()
 	p.giveProven(strangers)
@@ -82,9 +83,9 @@ func (p *pass) strangers() []*health.Node {
 func (p *pass) reversible(n *health.Node) bool {
 	r := p.record(n)
 	if r == nil {
-		return reachable(n)
+		return p.reachable(n)
 	}
-	return !r.KeptOut && (reachable(n) || !r.Touched.IsZero() && !p.available(n))
+	return !r.KeptOut && (p.reachable(n) || !r.Touched.IsZero() && !p.available(n))
 }
 
 // record returns the node's record, or nil.

@@ -10,14 +10,14 @@ import (
 
 // unavailable are the nodes without an available agent because of rollcall: in
 // flight, or touched and not (or no longer) available. Nodes that were sick
-// before and stay so are not rollcall's doing.
+// before and stay so are not rollcall's doing, nor are those that had none yet.
 func (p *pass) unavailable() map[types.UID]bool {
 	out := map[types.UID]bool{}
 	for _, f := range p.next.InFlight {
 		out[f.NodeUID] = true
 	}
 	for _, r := range p.next.Records {
-		if n := p.nodes[r.UID]; n != nil && n.Eligible && !r.Touched.IsZero() && !r.Excused && !p.available(n) {
+		if n := p.nodes[r.UID]; n != nil && n.Eligible && !r.Touched.IsZero() && !r.Excused && !r.First && !p.available(n) {
 			out[r.UID] = true
 		}
 	}
@@ -33,7 +33,7 @@ func (p *pass) unavailable() map[types.UID]bool {
 // on it.
 func (p *pass) broken(n *health.Node) bool {
 	r := p.record(n)
-	return r != nil && r.Ran && !r.SickBefore || slices.ContainsFunc(p.next.Owed, func(o Owed) bool { return o.UID == n.UID })
+	return r != nil && r.Ran && !r.SickBefore && !r.First || slices.ContainsFunc(p.next.Owed, func(o Owed) bool { return o.UID == n.UID })
 }
 
 // owed counts the nodes that lost an available agent on the way back and have

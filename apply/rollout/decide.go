@@ -17,7 +17,7 @@ const (
 	goalRest goal = iota // every node shall run the proven version, and Git agrees
 	goalBack             // the candidate is rejected: touched nodes go back
 	goalForward
-	goalInstall // nothing is proven yet: the candidate is all there is
+	goalInstall // nothing is proven yet, and every node gets the candidate at once
 	goalStop    // paused, or held for a person after a rejection
 )
 
@@ -88,7 +88,7 @@ func (p *pass) chooseGoal() {
 	switch {
 	case c == nil:
 		p.goal = goalRest
-	case p.next.Proven == nil:
+	case p.next.Proven == nil && p.in.Policy.InstallAll:
 		p.goal = goalInstall
 	case p.next.rejection(c.Digest) == nil:
 		p.goal = goalForward
@@ -140,7 +140,7 @@ func (p *pass) restart() {
 func (p *pass) owe() {
 	for _, r := range p.next.Records {
 		o := Owed{Node: r.Node, UID: r.UID}
-		if r.Ran && !r.SickBefore && !r.KeptOut && p.next.Proven != nil && !p.paid(o) {
+		if r.Ran && !r.First && !r.SickBefore && !r.KeptOut && !p.paid(o) {
 			p.next.Owed = append(p.next.Owed, o)
 		}
 	}
@@ -159,6 +159,12 @@ func (p *pass) rest() string {
 	default:
 		return ""
 	}
+}
+
+// firstWaves is whether the first version goes over the nodes in waves. The rest
+// state is the candidate with its gate then: each pod waits for its wave.
+func (p *pass) firstWaves() bool {
+	return p.next.Proven == nil && p.next.Candidate != nil && !p.in.Policy.InstallAll
 }
 
 // candidate is the digest on its way, or empty.

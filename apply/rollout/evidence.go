@@ -15,7 +15,7 @@ func (p *pass) gatherEvidence() {
 		p.judgeInstall()
 		return
 	}
-	if p.next.Candidate == nil || p.goal == goalBack {
+	if p.next.Candidate == nil || p.goal == goalBack && !p.firstWaves() {
 		return
 	}
 	failed := 0
@@ -36,18 +36,19 @@ func (p *pass) gatherEvidence() {
 // judge takes one touched node's verdict, if it can have one.
 func (p *pass) judge(r *Record, n *health.Node) {
 	if !p.judgeable(r, n) {
-		r.Away = r.Away || p.barred(n) || p.silent(n)
+		r.Away = r.Away || p.barred(n) || p.silent(r, n)
 		return
 	}
 	if r.Away {
 		r.Away, r.Touched = false, p.in.Now
 	}
+	r.Down = r.Down && !n.Ready
 	v := p.verdictOn(r, n)
 	p.verdicts[r.UID] = v
 	p.wakeAt(v.Next)
 	switch {
 	case v.Status == health.Healthy:
-		r.Excused, r.SickBefore, r.Tries, r.Well = false, false, 0, true
+		r.Excused, r.SickBefore, r.First, r.Tries, r.Well = false, false, false, 0, true
 	case v.Status != health.Failed:
 	case r.SickBefore && v.Reason != health.ReasonNodeNotReady:
 		r.Excused = true
@@ -69,7 +70,9 @@ func (p *pass) verdictOn(r *Record, n *health.Node) health.Verdict {
 	if a := n.Agent(); (r.Well || r.Breaks > 0) && a != nil && a.ReadySince.After(since) {
 		since = a.ReadySince
 	}
-	v := health.Judge(n, since, p.in.Policy.Health, p.in.Now)
+	rule := p.in.Policy.Health
+	rule.Node = rule.Node && !r.Down
+	v := health.Judge(n, since, rule, p.in.Now)
 	if r.Well && v.Status == health.Progressing {
 		r.Well = false
 		r.Breaks++
@@ -91,7 +94,7 @@ func (p *pass) verdictOn(r *Record, n *health.Node) health.Verdict {
 func (p *pass) judgeable(r *Record, n *health.Node) bool {
 	a, f := n.Agent(), p.inFlight(n)
 	switch {
-	case p.barred(n), p.silent(n):
+	case p.barred(n), p.silent(r, n):
 		return false
 	case !n.Ready:
 		return r.Ran && (a == nil || !a.Gated)
@@ -102,8 +105,11 @@ func (p *pass) judgeable(r *Record, n *health.Node) bool {
 	}
 }
 
-// silent is whether the node is NotReady and the policy has no rule for that.
-func (p *pass) silent(n *health.Node) bool { return !n.Ready && !p.in.Policy.Health.Node }
+// silent is whether the node has become NotReady and the policy has no rule for
+// that.
+func (p *pass) silent(r *Record, n *health.Node) bool {
+	return !n.Ready && !p.in.Policy.Health.Node && !r.Down
+}
 
 // barred is whether the node's pod of the candidate may start, and a taint keeps
 // it from being scheduled.
@@ -138,14 +144,14 @@ func (p *pass) rejectCandidate(failed int) {
 	}
 }
 
-// judgeInstall judges every eligible node of a first install, each since its
-// pod was made: there is no replacement to record.
+// judgeInstall judges every eligible node of a first install on all nodes, each
+// since its pod was made: there is no replacement to record.
 func (p *pass) judgeInstall() {
 	failed, first := 0, ""
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
 		a := n.Agent()
-		if !reachable(n) || a == nil || a.Digest != p.candidate() {
+		if !p.reachable(n) || a == nil || a.Digest != p.candidate() {
 			continue
 		}
 		v := health.Judge(n, a.Created, p.in.Policy.Health, p.in.Now)

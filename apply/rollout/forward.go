@@ -102,13 +102,18 @@ func (p *pass) unreached() int {
 // and that are not to get this one now. It says whether there are any: a pulse
 // has to wait until they have their pods, or they would get the candidate.
 func (p *pass) returnHurt() bool {
-	p.giveProven(slices.DeleteFunc(p.strangers(), func(n *health.Node) bool {
+	hurt := slices.DeleteFunc(p.strangers(), func(n *health.Node) bool {
 		r := p.record(n)
 		if p.runsCandidate(n) {
 			return r == nil || r.Failed == ""
 		}
 		return r != nil || n.Present()
-	}))
+	})
+	if p.firstWaves() {
+		p.clear(hurt)
+	} else {
+		p.giveProven(hurt)
+	}
 	return len(p.d.Steps) > 0
 }
 
@@ -157,7 +162,7 @@ func (p *pass) installProgress() (healthy, missing, moving int) {
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
 		switch {
-		case !reachable(n):
+		case !p.reachable(n):
 		case p.verdicts[n.UID].Status == health.Healthy:
 			healthy++
 		case p.verdicts[n.UID].Status == health.Failed:
@@ -188,7 +193,7 @@ func (p *pass) replaceEarlierInstall() (waiting int) {
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
 		a := n.Agent()
-		if a == nil || !reachable(n) || a.Digest == p.candidate() {
+		if a == nil || !p.reachable(n) || a.Digest == p.candidate() {
 			continue
 		}
 		if p.available(n) {

@@ -31,7 +31,7 @@ func drawOptions(t *rapid.T) sim.Options {
 		ReadyAfter: pick("readyAfter", 1, 4), ControllerLag: pick("controllerLag", 0, 2), CacheLag: pick("cacheLag", 0, 4),
 		TolerateAll: rapid.Bool().Draw(t, "tolerateAll"), RollingUpdate: pick("rollingUpdate", 0, 4) == 4,
 	}
-	if pick("install", 0, 7) == 7 {
+	if pick("install", 0, 3) == 3 {
 		o.Proven = ""
 	}
 	return o
@@ -49,6 +49,7 @@ func drawPolicy(t *rapid.T) rollout.Policy {
 		},
 		FailureBudget: max(0, rapid.IntRange(-2, 2).Draw(t, "failureBudget")),
 		HoldOnFailure: rapid.IntRange(0, 4).Draw(t, "hold") == 4,
+		InstallAll:    rapid.IntRange(0, 2).Draw(t, "installAll") == 2,
 		Grace:         seconds("grace", 0, 5),
 	}
 	if rapid.IntRange(0, 3).Draw(t, "freeze") == 3 {

@@ -18,6 +18,8 @@ type Policy struct {
 	Health         health.Rule
 	// FailureBudget is how many touched nodes may fail.
 	FailureBudget int
+	// InstallAll gives the first version to every node at once.
+	InstallAll bool
 	// HoldOnFailure leaves touched nodes as they are after a rejection.
 	HoldOnFailure bool
 	Calendar      Calendar

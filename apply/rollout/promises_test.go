@@ -71,7 +71,7 @@ func calm(c *sim.Cluster, w *witness) error {
 		return fmt.Errorf("liveness: still busy after %ds: %s %s %s %v", c.Now(), d.Phase, d.Reason, d.Message, d.Steps)
 	case d.Phase == rollout.Replacing, d.Phase == rollout.Soaking, d.Phase == rollout.Returning:
 		return fmt.Errorf("liveness: at rest in the middle: %s %s %s", d.Phase, d.Reason, d.Message)
-	case live.Gated, live.Digest != rest(c.State()), !live.OnDelete:
+	case live.Gated && (c.State().Proven != nil || c.Policy().InstallAll), live.Digest != rest(c.State()), !live.OnDelete:
 		return fmt.Errorf("P4: at rest the DaemonSet has %+v instead of %s", live, rest(c.State()))
 	}
 	return atRest(c, d)
@@ -89,7 +89,7 @@ func atRest(c *sim.Cluster, d rollout.Decision) error {
 		a := n.Agent()
 		switch {
 		case a == nil:
-		case a.Gated:
+		case a.Gated && s.Proven != nil:
 			return fmt.Errorf("P4: at rest the pod on %s is gated", n.Name)
 		case s.Proven == nil || d.Phase == rollout.Held || !n.Ready || !n.Schedulable || keptOut[n.UID]:
 		case a.Digest != s.Proven.Digest:

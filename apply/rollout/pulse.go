@@ -18,7 +18,8 @@ const pulseSlack = 15 * time.Second
 //	pulse open, going forward ...... delete its pods, wait for the new ones, close it
 //	template is not the rest one ... write the rest one
 //	template not observed .......... wait: a delete now would recreate the old pod
-//	gated pods ..................... open those in flight, delete the strays
+//	gated pods ..................... open those in flight, delete the strays; those of
+//	                                 a first version wait for their waves
 func (p *pass) finishStarted() bool {
 	live, rest := p.in.Live, p.rest()
 	switch {
@@ -27,8 +28,8 @@ func (p *pass) finishStarted() bool {
 	case p.pulseOpen():
 		p.runPulse()
 		return true
-	case rest != "" && (live.Digest != rest || live.Gated):
-		p.do(Step{Action: WriteTemplate, Digest: rest})
+	case rest != "" && (live.Digest != rest || live.Gated != p.firstWaves()):
+		p.do(Step{Action: WriteTemplate, Digest: rest, Gated: p.firstWaves()})
 	case !live.Observed:
 		return true
 	default:
@@ -38,7 +39,7 @@ func (p *pass) finishStarted() bool {
 }
 
 func (p *pass) pulseOpen() bool {
-	return p.goal == goalForward && p.in.Live.Gated && p.in.Live.Digest == p.candidate()
+	return p.goal == goalForward && !p.firstWaves() && p.in.Live.Gated && p.in.Live.Digest == p.candidate()
 }
 
 // pulsePause is how long no pulse is opened after one in which a pod was to be
@@ -72,7 +73,7 @@ func (p *pass) awaited() (waiting int, limit time.Time) {
 		if end := p.pulseEnd(f); end.After(limit) {
 			limit = end
 		}
-		if n := p.nodes[f.NodeUID]; n.Agent() == nil && reachable(n) && !p.overdue(f) {
+		if n := p.nodes[f.NodeUID]; n.Agent() == nil && p.reachable(n) && !p.overdue(f) {
 			waiting++
 		}
 	}
@@ -103,7 +104,7 @@ func (p *pass) overdue(f InFlight) bool { return !p.in.Now.Before(p.pulseEnd(f))
 // no other one is.
 func (p *pass) late() (count int, until time.Time) {
 	for _, f := range p.next.InFlight {
-		if !p.overdue(f) || p.pending(f) == nil || !reachable(p.nodes[f.NodeUID]) {
+		if !p.overdue(f) || p.pending(f) == nil || !p.reachable(p.nodes[f.NodeUID]) {
 			continue
 		}
 		count++
@@ -128,7 +129,7 @@ func (p *pass) deletePending() bool {
 		f := &p.next.InFlight[i]
 		n, old := p.nodes[f.NodeUID], p.pending(*f)
 		switch {
-		case old == nil || !reachable(n) || n.Present() && free <= 0:
+		case old == nil || !p.reachable(n) || n.Present() && free <= 0:
 			continue
 		case n.Present():
 			f.Idle = false
@@ -158,6 +159,9 @@ func (p *pass) closeGates() {
 				p.do(Step{Action: OpenGate, Node: n.Name, Pod: a.Name, PodUID: a.UID})
 				continue
 			}
+			if p.firstWaves() && p.waitsForFirst(n) && a == n.Agent() {
+				continue
+			}
 			if r := p.record(n); r != nil && a.Digest == p.candidate() && r.Tries <= 1 {
 				r.Ran = false // its gate was to be opened, and never was
 			}
@@ -172,7 +176,7 @@ func (p *pass) closeGates() {
 // gets its proven agent instead.
 func (p *pass) mayOpen(n *health.Node, a *health.Agent) bool {
 	c, f, r := p.next.Candidate, p.inFlight(n), p.record(n)
-	if c == nil || p.next.Proven == nil || f == nil || r == nil {
+	if c == nil || f == nil || r == nil {
 		return false
 	}
 	return a.Digest == c.Digest && a.UID != f.PodUID && !r.Touched.IsZero() && r.Failed == "" && p.next.rejection(c.Digest) == nil &&

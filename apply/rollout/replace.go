@@ -17,6 +17,9 @@ const maxTries = 3
 // replace records the next nodes and opens a pulse for them. It returns false
 // when there is nothing to replace.
 func (p *pass) replace() bool {
+	if p.firstWaves() {
+		return p.replaceFirst()
+	}
 	batch := p.affordable(p.batch())
 	if len(batch) == 0 {
 		return false
@@ -30,22 +33,27 @@ func (p *pass) replace() bool {
 		return true
 	}
 	for _, r := range batch {
-		n := p.nodes[r.UID]
-		a := n.Agent()
-		f := p.inFlight(n)
-		if r.Touched.IsZero() {
-			r.SickBefore = p.sick(n) && (f == nil || f.Idle)
-		}
-		if f == nil || f.PodUID != a.UID {
-			r.Tries++
-		}
-		r.Touched, r.Well, r.Breaks = p.in.Now, false, 0
-		delete(p.verdicts, r.UID)
-		p.take(n, a)
+		p.touch(r)
 	}
 	first := p.nodes[batch[0].UID].Agent()
 	p.do(Step{Action: WriteTemplate, Digest: p.candidate(), Gated: true, Pod: first.Name, PodUID: first.UID})
 	return true
+}
+
+// touch records that the node's agent has to go, before it does.
+func (p *pass) touch(r *Record) {
+	n := p.nodes[r.UID]
+	a := n.Agent()
+	f := p.inFlight(n)
+	if r.Touched.IsZero() {
+		r.SickBefore = p.sick(n) && (f == nil || f.Idle)
+	}
+	if f == nil || f.PodUID != a.UID {
+		r.Tries++
+	}
+	r.Touched, r.Well, r.Breaks = p.in.Now, false, 0
+	delete(p.verdicts, r.UID)
+	p.take(n, a)
 }
 
 // sick is whether the node's agent is not available and not about to be: it
@@ -98,7 +106,7 @@ func seated(f InFlight, n *health.Node) bool {
 func (p *pass) awaitedPods() (until time.Time) {
 	for _, f := range p.next.InFlight {
 		n := p.nodes[f.NodeUID]
-		if end := p.pulseEnd(f); n != nil && reachable(n) && n.Agent() == nil && end.After(until) {
+		if end := p.pulseEnd(f); n != nil && p.reachable(n) && n.Agent() == nil && end.After(until) {
 			until = end
 		}
 	}
@@ -133,12 +141,12 @@ func (p *pass) givenUp(r *Record) bool {
 // before it was tried again.
 func (p *pass) waits(r *Record) bool {
 	n := p.nodes[r.UID]
-	if n == nil || r.Failed != "" || r.Excused || !reachable(n) {
+	if n == nil || r.Failed != "" || r.Excused || !p.reachable(n) {
 		return false
 	}
 	a := n.Agent()
 	if a == nil || a.Gated {
-		return false
+		return p.firstWaves() && p.waitsForFirst(n)
 	}
 	f := p.inFlight(n)
 	return a.Digest != p.candidate() || r.Touched.IsZero() || f != nil && f.PodUID == a.UID
@@ -177,7 +185,7 @@ func (p *pass) countBlocked() (b blocked) {
 			b.tried++
 		case p.waits(r):
 			b.waiting++
-		case !reachable(p.nodes[r.UID]):
+		case !p.reachable(p.nodes[r.UID]) && !r.Down:
 			b.away++
 		case p.nodes[r.UID].Agent() == nil && p.inFlight(p.nodes[r.UID]) != nil:
 			b.podless++

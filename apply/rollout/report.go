@@ -16,7 +16,7 @@ const MaxFailing = 20
 func (p *pass) report() {
 	p.count()
 	p.listFailing()
-	if p.next.Candidate != nil && p.next.Proven != nil {
+	if p.next.Candidate != nil && (p.next.Proven != nil || p.firstWaves()) {
 		waves := p.waves()
 		p.d.Wave, p.d.Waves = waves[p.next.Wave], len(waves)
 	}
@@ -106,14 +106,18 @@ func (p *pass) sayDefault() {
 	case goalStop:
 		p.sayStopped()
 	case goalForward:
-		p.say(Replacing, ReasonReplacing, fmt.Sprintf("wave %s: %d of %d eligible nodes run the candidate, %d healthy, %d unavailable of at most %d",
-			p.waveName(), c.Candidate, c.Eligible, c.Healthy, c.Unavailable, Resolve(p.in.Policy.MaxUnavailable, p.eligible)))
+		reason, wave := ReasonReplacing, "wave "+p.waveName()
+		if p.firstWaves() {
+			reason, wave = ReasonInstalling, "first install, "+wave
+		}
+		p.say(Replacing, reason, fmt.Sprintf("%s: %d of %d eligible nodes run the candidate, %d healthy, %d unavailable of at most %d",
+			wave, c.Candidate, c.Eligible, c.Healthy, c.Unavailable, Resolve(p.in.Policy.MaxUnavailable, p.eligible)))
 	case goalInstall:
 		if !p.sayRejected() {
 			p.say(Replacing, ReasonInstalling, "first install")
 		}
 	case goalBack:
-		if p.stillTouched() {
+		if p.next.Proven != nil && p.stillTouched() {
 			p.say(Returning, ReasonReturning, "touched nodes go back to "+short(*p.next.Proven))
 			return
 		}
@@ -160,7 +164,7 @@ func (p *pass) outdated() (out outdated) {
 			out.held++
 		case r != nil && r.KeptOut:
 			out.failed++
-		case !reachable(n):
+		case !p.reachable(n):
 			out.away++
 		default:
 			out.other++

@@ -51,7 +51,7 @@ func (p *pass) over(r Record) bool {
 	case !n.Eligible && r.Failed == "" && !p.runsCandidate(n):
 		return true
 	default:
-		return !r.Ran && r.Failed == "" && !reachable(n)
+		return !r.Ran && r.Failed == "" && !p.reachable(n)
 	}
 }
 
@@ -63,13 +63,13 @@ func (p *pass) paid(o Owed) bool {
 		return true
 	}
 	r, a := p.record(n), n.Agent()
-	return r != nil && r.KeptOut || a != nil && a.Digest == p.rest() && p.inFlight(n) == nil
+	return r != nil && r.KeptOut || a != nil && !a.Gated && a.Digest == p.rest() && p.inFlight(n) == nil
 }
 
 // halfRecorded is whether the record is of a wave that has not started: the
 // process died between the two writes, and did nothing.
 func (p *pass) halfRecorded(r Record) bool {
-	if p.next.Candidate == nil || p.next.Proven == nil || r.KeptOut {
+	if p.next.Candidate == nil || p.next.Proven == nil && !p.firstWaves() || r.KeptOut {
 		return false
 	}
 	return r.Wave > p.next.Wave || r.Wave == p.next.Wave && p.next.WaveStarted.IsZero()
@@ -99,9 +99,16 @@ func (p *pass) available(n *health.Node) bool {
 	return !p.in.Now.Before(a.ReadySince.Add(p.in.Policy.Health.ReadyFor))
 }
 
-// reachable nodes can be given another agent now.
-func reachable(n *health.Node) bool {
-	return n.Eligible && n.Schedulable && n.Ready && !n.Held
+// reachable nodes can be given another agent now. One whose first agent waits for
+// its gate need not be Ready.
+func (p *pass) reachable(n *health.Node) bool {
+	return n.Eligible && n.Schedulable && (n.Ready || p.firstWaves() && p.waitsForFirst(n)) && !n.Held
+}
+
+// waitsForFirst is whether the node's agent is of the first version and gated.
+func (p *pass) waitsForFirst(n *health.Node) bool {
+	a := n.Agent()
+	return a != nil && a.Gated && a.Digest == p.candidate()
 }
 
 // inFlight returns the node's entry, or nil.

@@ -65,6 +65,12 @@ type Record struct {
 	// Away nodes have told nothing of the new pod since it was let start, or did not
 	// let it be scheduled: its time begins anew when they do.
 	Away bool `json:"x,omitempty"`
+	// First nodes had no agent at all when the first version was let start on them,
+	// and have had no healthy one since: rollcall took nothing from them.
+	First bool `json:"i,omitempty"`
+	// Down nodes were NotReady then, and still are: that is no evidence, for the
+	// agent may be what makes them Ready.
+	Down bool `json:"d,omitempty"`
 	// SickBefore nodes had no Ready agent when they were first touched, and have
 	// not been healthy since: their failures are no evidence, their recovery is.
 	SickBefore bool `json:"s,omitempty"`

@@ -51,6 +51,9 @@ func (p *pass) startWave() bool {
 		p.addRecords(picked, false)
 		p.next.WaveStarted = p.in.Now
 	}
+	if p.firstWaves() {
+		p.preferHurt()
+	}
 	if p.lastWave() {
 		p.addRecords(p.pick(len(p.in.Fleet)), true)
 	}
@@ -99,28 +102,34 @@ const canaryAge = 10 * time.Minute
 
 // pick chooses up to count nodes that are in no wave yet, evenly over their
 // groups. Nodes that already lost the proven version to a superseded candidate
-// come first, so that the radius does not grow; the first wave wants canaries.
+// come first, so that the radius does not grow, and before them those that have
+// lost an agent to a superseded first version and hold budget; the first wave
+// wants canaries.
 func (p *pass) pick(count int) []*health.Node {
-	var touched, well, young, sick []*health.Node
+	var hurt, touched, well, young, sick []*health.Node
 	for _, n := range p.pickable() {
+		fit := n.Present() || n.Ready && p.waitsForFirst(n)
 		switch {
+		case p.hurt(n):
+			hurt = append(hurt, n)
 		case n.Agent().Digest != p.rest():
 			touched = append(touched, n)
 		case p.next.Wave == 0 && (n.Cordoned || n.Leaving):
-		case p.next.Wave == 0 && n.Present() && p.in.Now.Before(n.Created.Add(canaryAge)):
+		case p.next.Wave == 0 && fit && p.in.Now.Before(n.Created.Add(canaryAge)):
 			young = append(young, n)
-		case n.Present():
+		case fit:
 			well = append(well, n)
 		default:
 			sick = append(sick, n)
 		}
 	}
 	seed := p.candidate()
-	ordered := slices.Concat(spread(touched, seed), spread(well, seed), spread(young, seed), spread(sick, seed))
+	ordered := slices.Concat(spread(hurt, seed), spread(touched, seed), spread(well, seed), spread(young, seed), spread(sick, seed))
 	return ordered[:max(0, min(count, len(ordered)))]
 }
 
-// pickable are the nodes with a running agent that are in no wave yet.
+// pickable are the nodes that are in no wave yet and have a running agent, or one
+// that waits for the first wave of all.
 func (p *pass) pickable() []*health.Node {
 	taken := make(map[types.UID]bool, len(p.next.Records))
 	for _, r := range p.next.Records {
@@ -129,7 +138,7 @@ func (p *pass) pickable() []*health.Node {
 	var out []*health.Node
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
-		if a := n.Agent(); a != nil && !a.Gated && !taken[n.UID] && reachable(n) {
+		if a := n.Agent(); a != nil && (!a.Gated || p.firstWaves() && p.waitsForFirst(n)) && !taken[n.UID] && p.reachable(n) {
 			out = append(out, n)
 		}
 	}
@@ -144,7 +153,11 @@ func (p *pass) addRecords(nodes []*health.Node, late bool) {
 		}
 		p.next.Records = append(p.next.Records, r)
 	}
-	slices.SortFunc(p.next.Records, func(a, b Record) int { return cmp.Compare(a.Node, b.Node) })
+	sortRecords(p.next.Records)
+}
+
+func sortRecords(all []Record) {
+	slices.SortFunc(all, func(a, b Record) int { return cmp.Compare(a.Node, b.Node) })
 }
 
 // accept takes an agent that runs the candidate already for a replaced one, if

@@ -175,7 +175,10 @@ func (w *witness) seeDeletion(f sim.Fact) {
 		delete(w.taken, f.NodeUID) // what it lacks now, somebody else took
 		return
 	}
-	if f.Why != rollout.ForStray { // whoever made the stray emptied the node
+	switch {
+	case f.Why == rollout.ForReturn && w.cluster.State().Proven == nil:
+		delete(w.emptied, f.NodeUID) // there is no version to wait for
+	case f.Why != rollout.ForStray: // whoever made the stray emptied the node
 		w.emptied[f.NodeUID] = true
 	}
 	if !f.Served || w.orders[f.Pod].node != f.NodeUID {
@@ -242,11 +245,19 @@ func (w *witness) seeSteps(in *rollout.Input, d rollout.Decision) {
 	}
 	for _, s := range d.Steps {
 		switch {
-		case s.Action == rollout.OpenGate && !inFlight(s.Node):
+		case s.Action == rollout.OpenGate && !inFlight(s.Node) && d.Next.Proven != nil:
 			w.accuse("P1", "the gate on %s is opened though the node is not in flight", s.Node)
+		case s.Action == rollout.DeletePod && s.Why == rollout.ForReturn && d.Next.Proven == nil:
+			if n := nodeOf(in, s.Node); n.Present() {
+				w.accuse("P2", "the agent on %s serves and is deleted, though there is no proven one to give", s.Node)
+			}
 		case s.Action == rollout.DeletePod && s.Why != rollout.ForStray && !inFlight(s.Node):
 			w.accuse("P2", "the pod on %s is deleted for %s though that is not recorded", s.Node, s.Why)
 		case s.Action != rollout.WriteTemplate:
+		case s.Gated && d.Next.Proven == nil:
+			if in.Policy.InstallAll {
+				w.accuse("P4", "a first version for all nodes at once is gated")
+			}
 		case s.Gated && in.Policy.Calendar.Closed(in.Now) != nil:
 			w.accuse("P9", "a pulse is opened in a freeze")
 		case s.Gated && (len(d.Next.InFlight) == 0 || d.Next.Candidate == nil || s.Digest != d.Next.Candidate.Digest):
@@ -255,6 +266,11 @@ func (w *witness) seeSteps(in *rollout.Input, d rollout.Decision) {
 			w.accuse("P4", "%s is written, the rest state is %s", s.Digest, rest(d.Next))
 		}
 	}
+}
+
+func nodeOf(in *rollout.Input, name string) *health.Node {
+	i := slices.IndexFunc(in.Fleet, func(n health.Node) bool { return n.Name == name })
+	return &in.Fleet[i]
 }
 
 // rest is the digest that the template has outside a pulse.
@@ -357,7 +373,7 @@ const maxUnrest = 40
 func (w *witness) seeTick() {
 	s, live := w.cluster.State(), w.cluster.Live()
 	switch {
-	case !live.Gated && live.Digest == rest(s):
+	case live.Digest == rest(s) && (!live.Gated || s.Proven == nil):
 		w.unrest = 0
 	case w.cluster.Led():
 		w.unrest++

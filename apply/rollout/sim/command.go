@@ -60,7 +60,7 @@ func (c *Cluster) doGit(verb, arg string) bool {
 	case "commit":
 		c.asked.version = &rollout.Version{Digest: arg}
 		if !c.daemonSet.exists {
-			c.write(spec{template: template{digest: arg}, onDelete: true}, Fact{By: Rollcall})
+			c.write(spec{template: template{digest: arg, gated: !c.opts.Policy.InstallAll}, onDelete: true}, Fact{By: Rollcall})
 		}
 	case "revert":
 		if p := c.store.status.Proven; p != nil {

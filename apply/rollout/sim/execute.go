@@ -42,7 +42,7 @@ func (l *leader) writeTemplate(p *pass, s rollout.Step) bool {
 	if !l.known(p)[s.Digest] {
 		return false
 	}
-	if s.Gated && l.c.forbidden["delete"] {
+	if s.Pod != "" && l.c.forbidden["delete"] {
 		return true
 	}
 	next := l.c.daemonSet.spec

@@ -140,9 +140,11 @@ func (l *leader) operate(p *pass) bool {
 	case 3:
 		ok := l.retryUnless(c.store.writeStatus(p.read, p.decision.Next))
 		if ok {
+			l.wake = l.wakeAfter(p)
+		}
+		if ok && sameStatus(c.store.state(), p.decision.Next) { // or it was overtaken, with nothing to write
 			c.store.last = p.decision
 			c.tell(Fact{Event: Recorded, By: Rollcall, Decision: p.decision, Input: &p.input})
-			l.wake = l.wakeAfter(p)
 		}
 		return ok && len(p.decision.Steps) > 0
 	default:

@@ -1,0 +1,82 @@
+package rollout
+
+import (
+	"slices"
+
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// The first version of a DaemonSet goes over the nodes in the same waves as any
+// other. Its template keeps the gate until it is proven, so that a node is given
+// it by the opening of its gate alone: there is no pulse, and no budget, for
+// nothing is taken away. Only nodes that run an earlier first version, one that
+// was never proven, lose an agent for it.
+
+// replaceFirst lets the first version start on the nodes of the waves so far. It
+// returns false when there is nothing to do.
+func (p *pass) replaceFirst() bool {
+	var earlier []*Record
+	for _, r := range p.batch() {
+		if n := p.nodes[r.UID]; n.Agent().Gated {
+			p.openFirst(r, n)
+		} else {
+			earlier = append(earlier, r)
+		}
+	}
+	for _, r := range p.affordable(earlier) {
+		n := p.nodes[r.UID]
+		a := n.Agent()
+		p.touch(r)
+		p.do(deletion(n, a, ForReplace))
+	}
+	return len(p.d.Steps) > 0
+}
+
+func (p *pass) openFirst(r *Record, n *health.Node) {
+	if r.Touched.IsZero() {
+		r.First, r.Down = p.inFlight(n) == nil && !p.broken(n), !n.Ready
+	}
+	a := n.Agent()
+	r.Touched, r.Ran, r.Well, r.Breaks = p.in.Now, true, false, 0 // until now it could not start
+	p.do(Step{Action: OpenGate, Node: n.Name, Pod: a.Name, PodUID: a.UID})
+}
+
+// hurt is whether the node lost its agent to a first version that was superseded.
+func (p *pass) hurt(n *health.Node) bool {
+	return p.firstWaves() && !n.Present() && (p.inFlight(n) != nil || p.broken(n))
+}
+
+// preferHurt gives hurt nodes the places in the wave of nodes that are served and
+// not yet touched: these wait for the budget that those hold.
+func (p *pass) preferHurt() {
+	hurt := slices.DeleteFunc(p.pickable(), func(n *health.Node) bool { return !p.hurt(n) })
+	for i := range p.next.Records {
+		r := &p.next.Records[i]
+		if n := p.nodes[r.UID]; len(hurt) > 0 && n != nil && r.Touched.IsZero() && n.Present() {
+			r.Node, r.UID = hurt[0].Name, hurt[0].UID
+			hurt = hurt[1:]
+		}
+	}
+	sortRecords(p.next.Records)
+}
+
+// failed are the nodes on which the first version failed and serves nobody. Where
+// it serves it stays after a rejection, for there is nothing better.
+func (p *pass) failed() []*health.Node {
+	var out []*health.Node
+	for i := range p.next.Records {
+		r := &p.next.Records[i]
+		if n := p.nodes[r.UID]; n != nil && r.Failed != "" && p.runsCandidate(n) && !n.Present() {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// clear deletes agents that serve nobody. Gated ones take their place, which wait
+// for a wave: the nodes are not in flight, for nothing was taken from them.
+func (p *pass) clear(nodes []*health.Node) {
+	for _, n := range nodes {
+		p.do(deletion(n, n.Agent(), ForReturn))
+	}
+}
