@@ -34,7 +34,10 @@ type pass struct {
 	eligible int
 	// tailWaits is whether nothing is begun on late nodes.
 	tailWaits bool
-	d         Decision
+	// Where the list of what is recorded was last searched.
+	atRecord, atFlight, atOwed finger
+
+	d Decision
 }
 
 // Decide says what to record and what to do next. The order of its rules is part

@@ -38,7 +38,7 @@ func (p *pass) forward() {
 		p.sayBlock(b)
 		return
 	}
-	over := len(p.unavailable()) > p.budget()
+	over := p.unavailable() > p.budget()
 	p.withdraw(func(n *health.Node, _ *health.Agent) bool {
 		r := p.record(n)
 		return r == nil || !p.waits(r) || over && n.Present()
@@ -126,7 +126,11 @@ func (p *pass) promote() {
 	// What failed within the budget is given up, and holds no budget any more.
 	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool {
 		n := p.nodes[f.NodeUID]
-		return n != nil && p.record(n) != nil && p.record(n).KeptOut
+		if n == nil {
+			return false
+		}
+		r := p.record(n)
+		return r != nil && r.KeptOut
 	})
 	p.goal = goalRest
 	p.do(Step{Action: WriteTemplate, Digest: c.Digest})
@@ -185,6 +189,7 @@ func (p *pass) failedRecords() int {
 // counts those that have to wait.
 func (p *pass) replaceEarlierInstall() (waiting int) {
 	free := p.free()
+	var taken []*health.Node
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
 		a := n.Agent()
@@ -198,9 +203,10 @@ func (p *pass) replaceEarlierInstall() (waiting int) {
 			}
 			free--
 		}
-		p.take(n, a)
+		taken = append(taken, n)
 		p.do(deletion(n, a, ForReplace))
 	}
+	p.take(taken)
 	return waiting
 }
 

@@ -85,10 +85,13 @@ func (p *pass) hurts(limit time.Time) bool {
 	if p.in.Now.Before(limit.Add(-p.in.Policy.Grace)) {
 		return false
 	}
-	return slices.ContainsFunc(p.in.Fleet, func(n health.Node) bool {
-		a := n.Agent()
-		return a != nil && a.Gated && p.inFlight(&n) == nil
-	})
+	for i := range p.in.Fleet {
+		n := &p.in.Fleet[i]
+		if a := n.Agent(); a != nil && a.Gated && p.inFlight(n) == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // pulseEnd is until when the pulse waits that was opened for the node.
@@ -118,7 +121,7 @@ func (p *pass) late() (count int, until time.Time) {
 // whose node would get no other one, and those whose agent has recovered since
 // it was recorded, so that its loss is beyond the budget now.
 func (p *pass) deletePending() bool {
-	free := p.budget() - len(p.unavailable())
+	free := p.budget() - p.unavailable()
 	for _, f := range p.next.InFlight {
 		if n := p.nodes[f.NodeUID]; p.pending(f) != nil && n.Present() {
 			free++

@@ -29,6 +29,7 @@ func (p *pass) replace() bool {
 		p.wakeAt(until)
 		return true
 	}
+	taken := make([]*health.Node, 0, len(batch))
 	for _, r := range batch {
 		n := p.nodes[r.UID]
 		a := n.Agent()
@@ -41,8 +42,9 @@ func (p *pass) replace() bool {
 		}
 		r.Touched, r.Well, r.Breaks = p.in.Now, false, 0
 		delete(p.verdicts, r.UID)
-		p.take(n, a)
+		taken = append(taken, n)
 	}
+	p.take(taken)
 	first := p.nodes[batch[0].UID].Agent()
 	p.do(Step{Action: WriteTemplate, Digest: p.candidate(), Gated: true, Pod: first.Name, PodUID: first.UID})
 	return true
@@ -59,16 +61,16 @@ func (p *pass) sick(n *health.Node) bool {
 // otherwise costs nothing, but no more than the budget's nodes are in flight at
 // any time: without rollcall they would wait for their gates.
 func (p *pass) affordable(batch []*Record) []*Record {
-	down := p.unavailable()
-	free, seats := p.budget()-len(down), p.budget()-len(p.next.InFlight)
+	free, seats := p.budget()-p.unavailable(), p.budget()-len(p.next.InFlight)
 	return slices.DeleteFunc(batch, func(r *Record) bool {
 		n := p.nodes[r.UID]
-		switch f := p.inFlight(n); {
+		f, down := p.inFlight(n), p.down(n)
+		switch {
 		case f != nil:
 			return free < 0 && n.Present() && p.pending(*f) != nil // it has recovered
-		case seats <= 0, free <= 0 && !down[r.UID]:
+		case seats <= 0, free <= 0 && !down:
 			return true
-		case !down[r.UID]:
+		case !down:
 			free--
 		}
 		seats--

@@ -51,7 +51,7 @@ func (p *pass) count() {
 	}
 	c.Failed = p.failedCount()
 	c.Absent = c.Eligible - c.Present
-	c.Unavailable = len(p.unavailable())
+	c.Unavailable = p.unavailable()
 }
 
 func (p *pass) failedCount() int {

@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/rollcall-dev/rollcall/health"
@@ -116,19 +115,22 @@ func (p *pass) inFlight(n *health.Node) *InFlight {
 
 // flight is where the entries of nodes of that name begin.
 func (p *pass) flight(name string) int {
-	i, _ := slices.BinarySearchFunc(p.next.InFlight, name, func(f InFlight, name string) int { return cmp.Compare(f.Node, name) })
-	return i
+	return p.atFlight.find(name, len(p.next.InFlight), func(i int) string { return p.next.InFlight[i].Node })
 }
 
-// take records that the pod has to go, before it does. The node's earlier
-// entry, if any, is replaced; what the node lost with it, or to a candidate, is
-// still owed.
-func (p *pass) take(n *health.Node, a *health.Agent) {
-	next := InFlight{Node: n.Name, NodeUID: n.UID, PodUID: a.UID, At: p.in.Now, Idle: !n.Present() && !p.broken(n)}
-	if f := p.inFlight(n); f != nil {
-		next.Idle = next.Idle && f.Idle
-		*f = next
-		return
+// take records that the agents of the nodes have to go, before they do. A node's
+// earlier entry, if any, is replaced; what the node lost with it, or to a
+// candidate, is still owed.
+func (p *pass) take(nodes []*health.Node) {
+	var added []InFlight
+	for _, n := range nodes {
+		next := InFlight{Node: n.Name, NodeUID: n.UID, PodUID: n.Agent().UID, At: p.in.Now, Idle: !n.Present() && !p.broken(n)}
+		if f := p.inFlight(n); f != nil {
+			next.Idle = next.Idle && f.Idle
+			*f = next
+			continue
+		}
+		added = append(added, next)
 	}
-	p.next.InFlight = slices.Insert(p.next.InFlight, p.flight(n.Name), next)
+	p.next.InFlight = merge(p.next.InFlight, added, func(f InFlight) string { return f.Node })
 }

@@ -1,0 +1,50 @@
+package rollout
+
+import (
+	"cmp"
+	"slices"
+	"sort"
+)
+
+// finger is a place in a list that is sorted by node name: where the search before
+// has ended. Whoever goes through the fleet asks for one name after the other, and
+// the answer is there or next to it. It is only where to look first: the answer is
+// that of a binary search, whatever has become of the list since.
+type finger int
+
+// near is how far a finger looks ahead before it searches.
+const near = 4
+
+// find returns the first place in the list whose name is not less than the one
+// asked for, length if there is none.
+func (f *finger) find(name string, length int, nameAt func(int) string) int {
+	at := min(int(*f), length)
+	if at == 0 || nameAt(at-1) < name {
+		for ahead := at + near; at < min(ahead, length) && nameAt(at) < name; {
+			at++
+		}
+	}
+	if at > 0 && nameAt(at-1) >= name || at < length && nameAt(at) < name {
+		at = sort.Search(length, func(i int) bool { return nameAt(i) >= name })
+	}
+	*f = finger(at)
+	return at
+}
+
+// merge joins two lists that are to be one sorted by node name. The first is; the
+// second is sorted here.
+func merge[T any](sorted, added []T, name func(T) string) []T {
+	if len(added) == 0 {
+		return sorted
+	}
+	slices.SortFunc(added, func(a, b T) int { return cmp.Compare(name(a), name(b)) })
+	out := make([]T, 0, len(sorted)+len(added))
+	for len(sorted) > 0 && len(added) > 0 {
+		if name(added[0]) < name(sorted[0]) {
+			out, added = append(out, added[0]), added[1:]
+		} else {
+			out, sorted = append(out, sorted[0]), sorted[1:]
+		}
+	}
+	return append(append(out, sorted...), added...)
+}
