@@ -125,7 +125,7 @@ func (p *pass) withdrawProven() {
 func (p *pass) flying() int {
 	count := 0
 	for _, f := range p.next.InFlight {
-		n := p.nodes[f.NodeUID]
+		n := p.node(f.Node, f.NodeUID)
 		if n == nil || !n.Ready || !n.Schedulable {
 			continue
 		}

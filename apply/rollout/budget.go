@@ -17,13 +17,17 @@ func (p *pass) unavailable() int {
 // flight, or touched and not (or no longer) available. What was sick before and
 // stays so is not rollcall's doing.
 func (p *pass) down(n *health.Node) bool {
-	if p.inFlight(n) != nil {
+	switch {
+	case p.inFlight(n) != nil:
 		return true
-	}
-	if r := p.record(n); r != nil && n.Eligible && !r.Touched.IsZero() && !r.Excused && !p.available(n) {
+	case p.available(n):
+		return false
+	case !n.Present() && p.isOwed(n):
 		return true
+	default:
+		r := p.record(n)
+		return r != nil && n.Eligible && !r.Touched.IsZero() && !r.Excused
 	}
-	return p.isOwed(n) && !n.Present()
 }
 
 // broken is whether the node, which is not served, was so until a candidate ran
@@ -51,7 +55,7 @@ func (p *pass) isOwed(n *health.Node) bool {
 func (p *pass) owed() int {
 	count := 0
 	for _, f := range p.next.InFlight {
-		n := p.nodes[f.NodeUID]
+		n := p.node(f.Node, f.NodeUID)
 		if f.Idle || n == nil || !n.Ready || !n.Schedulable {
 			continue
 		}

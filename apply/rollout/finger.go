@@ -12,23 +12,22 @@ import (
 // that of a binary search, whatever has become of the list since.
 type finger int
 
-// near is how far a finger looks ahead before it searches.
-const near = 4
-
 // find returns the first place in the list whose name is not less than the one
 // asked for, length if there is none.
 func (f *finger) find(name string, length int, nameAt func(int) string) int {
 	at := min(int(*f), length)
-	if at == 0 || nameAt(at-1) < name {
-		for ahead := at + near; at < min(ahead, length) && nameAt(at) < name; {
-			at++
-		}
+	if at < length && nameAt(at) < name {
+		at++ // what comes next in a list of all
 	}
-	if at > 0 && nameAt(at-1) >= name || at < length && nameAt(at) < name {
+	if at < length && nameAt(at) < name || at > 0 && nameAt(at-1) >= name {
 		at = sort.Search(length, func(i int) bool { return nameAt(i) >= name })
 	}
 	*f = finger(at)
 	return at
+}
+
+func mergeRecords(sorted, added []Record) []Record {
+	return merge(sorted, added, func(r Record) string { return r.Node })
 }
 
 // merge joins two lists that are to be one sorted by node name. The first is; the

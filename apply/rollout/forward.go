@@ -120,12 +120,12 @@ func (p *pass) promote() {
 	p.next.Wave, p.next.WaveStarted = 0, time.Time{}
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
-		r.KeptOut = r.Failed != "" && p.nodes[r.UID] != nil
+		r.KeptOut = r.Failed != "" && p.node(r.Node, r.UID) != nil
 	}
 	p.about = c.Digest
 	// What failed within the budget is given up, and holds no budget any more.
 	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool {
-		n := p.nodes[f.NodeUID]
+		n := p.node(f.Node, f.NodeUID)
 		if n == nil {
 			return false
 		}
@@ -162,9 +162,9 @@ func (p *pass) installProgress() (healthy, missing, moving int) {
 		n := &p.in.Fleet[i]
 		switch {
 		case !reachable(n):
-		case p.verdicts[n.UID].Status == health.Healthy:
+		case p.verdicts[i].Status == health.Healthy:
 			healthy++
-		case p.verdicts[n.UID].Status == health.Failed:
+		case p.verdicts[i].Status == health.Failed:
 			missing++
 		default:
 			missing++
@@ -177,7 +177,7 @@ func (p *pass) installProgress() (healthy, missing, moving int) {
 func (p *pass) failedRecords() int {
 	count := 0
 	for _, r := range p.next.Records {
-		if r.Failed != "" && p.nodes[r.UID] != nil {
+		if r.Failed != "" && p.node(r.Node, r.UID) != nil {
 			count++
 		}
 	}

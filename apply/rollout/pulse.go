@@ -72,7 +72,7 @@ func (p *pass) awaited() (waiting int, limit time.Time) {
 		if end := p.pulseEnd(f); end.After(limit) {
 			limit = end
 		}
-		if n := p.nodes[f.NodeUID]; n.Agent() == nil && reachable(n) && !p.overdue(f) {
+		if n := p.node(f.Node, f.NodeUID); n.Agent() == nil && reachable(n) && !p.overdue(f) {
 			waiting++
 		}
 	}
@@ -106,7 +106,7 @@ func (p *pass) overdue(f InFlight) bool { return !p.in.Now.Before(p.pulseEnd(f))
 // no other one is.
 func (p *pass) late() (count int, until time.Time) {
 	for _, f := range p.next.InFlight {
-		if !p.overdue(f) || p.pending(f) == nil || !reachable(p.nodes[f.NodeUID]) {
+		if !p.overdue(f) || p.pending(f) == nil || !reachable(p.node(f.Node, f.NodeUID)) {
 			continue
 		}
 		count++
@@ -123,13 +123,13 @@ func (p *pass) late() (count int, until time.Time) {
 func (p *pass) deletePending() bool {
 	free := p.budget() - p.unavailable()
 	for _, f := range p.next.InFlight {
-		if n := p.nodes[f.NodeUID]; p.pending(f) != nil && n.Present() {
+		if n := p.node(f.Node, f.NodeUID); p.pending(f) != nil && n.Present() {
 			free++
 		}
 	}
 	for i := range p.next.InFlight {
 		f := &p.next.InFlight[i]
-		n, old := p.nodes[f.NodeUID], p.pending(*f)
+		n, old := p.node(f.Node, f.NodeUID), p.pending(*f)
 		switch {
 		case old == nil || !reachable(n) || n.Present() && free <= 0:
 			continue
@@ -194,7 +194,7 @@ const cacheLag = 30 * time.Second
 // has left without an available agent keeps its own.
 func (p *pass) withdraw(when func(n *health.Node, old *health.Agent) bool) {
 	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool {
-		n, old := p.nodes[f.NodeUID], p.pending(f)
+		n, old := p.node(f.Node, f.NodeUID), p.pending(f)
 		if old == nil || !when(n, old) || !settled(f, n) && p.broken(n) {
 			return false
 		}
@@ -213,7 +213,7 @@ func settled(f InFlight, n *health.Node) bool {
 
 // pending returns the pod that is to go and has not been deleted yet, or nil.
 func (p *pass) pending(f InFlight) *health.Agent {
-	n := p.nodes[f.NodeUID]
+	n := p.node(f.Node, f.NodeUID)
 	if n == nil {
 		return nil
 	}

@@ -31,7 +31,7 @@ func (p *pass) replace() bool {
 	}
 	taken := make([]*health.Node, 0, len(batch))
 	for _, r := range batch {
-		n := p.nodes[r.UID]
+		n := p.node(r.Node, r.UID)
 		a := n.Agent()
 		f := p.inFlight(n)
 		if r.Touched.IsZero() {
@@ -41,11 +41,11 @@ func (p *pass) replace() bool {
 			r.Tries++
 		}
 		r.Touched, r.Well, r.Breaks = p.in.Now, false, 0
-		delete(p.verdicts, r.UID)
+		*p.verdict(n) = health.Verdict{}
 		taken = append(taken, n)
 	}
 	p.take(taken)
-	first := p.nodes[batch[0].UID].Agent()
+	first := p.node(batch[0].Node, batch[0].UID).Agent()
 	p.do(Step{Action: WriteTemplate, Digest: p.candidate(), Gated: true, Pod: first.Name, PodUID: first.UID})
 	return true
 }
@@ -61,9 +61,12 @@ func (p *pass) sick(n *health.Node) bool {
 // otherwise costs nothing, but no more than the budget's nodes are in flight at
 // any time: without rollcall they would wait for their gates.
 func (p *pass) affordable(batch []*Record) []*Record {
+	if len(batch) == 0 {
+		return nil
+	}
 	free, seats := p.budget()-p.unavailable(), p.budget()-len(p.next.InFlight)
 	return slices.DeleteFunc(batch, func(r *Record) bool {
-		n := p.nodes[r.UID]
+		n := p.node(r.Node, r.UID)
 		f, down := p.inFlight(n), p.down(n)
 		switch {
 		case f != nil:
@@ -82,7 +85,7 @@ func (p *pass) affordable(batch []*Record) []*Record {
 // pods from the template as it is.
 func (p *pass) awaitedPods() (until time.Time) {
 	for _, f := range p.next.InFlight {
-		n := p.nodes[f.NodeUID]
+		n := p.node(f.Node, f.NodeUID)
 		if end := p.pulseEnd(f); n != nil && reachable(n) && n.Agent() == nil && end.After(until) {
 			until = end
 		}
@@ -109,29 +112,38 @@ func (p *pass) batch() []*Record {
 // givenUp is whether the node was tried often enough. A try that is recorded
 // and not begun is still to be made.
 func (p *pass) givenUp(r *Record) bool {
-	f := p.inFlight(p.nodes[r.UID])
-	return r.Tries >= maxTries && (f == nil || p.pending(*f) == nil)
+	if r.Tries < maxTries {
+		return false
+	}
+	f := p.inFlight(p.node(r.Node, r.UID))
+	return f == nil || p.pending(*f) == nil
 }
 
 // waits is whether the node's agent has to be replaced: it is of another
 // version, was recorded but not deleted yet, or is a candidate that failed
 // before it was tried again.
 func (p *pass) waits(r *Record) bool {
-	n := p.nodes[r.UID]
-	if n == nil || r.Failed != "" || r.Excused || !reachable(n) {
+	if r.Failed != "" || r.Excused {
+		return false
+	}
+	n := p.node(r.Node, r.UID)
+	if n == nil || !reachable(n) {
 		return false
 	}
 	a := n.Agent()
 	if a == nil || a.Gated {
 		return false
 	}
+	if a.Digest != p.candidate() || r.Touched.IsZero() {
+		return true
+	}
 	f := p.inFlight(n)
-	return a.Digest != p.candidate() || r.Touched.IsZero() || f != nil && f.PodUID == a.UID
+	return f != nil && f.PodUID == a.UID
 }
 
 // urgency is the node's place in a batch: 0, 1 or 2.
 func (p *pass) urgency(r *Record) int {
-	n := p.nodes[r.UID]
+	n := p.node(r.Node, r.UID)
 	switch {
 	case n.Agent().Digest != p.rest():
 		return 0
@@ -162,9 +174,9 @@ func (p *pass) countBlocked() (b blocked) {
 			b.tried++
 		case p.waits(r):
 			b.waiting++
-		case !reachable(p.nodes[r.UID]):
+		case !reachable(p.node(r.Node, r.UID)):
 			b.away++
-		case p.nodes[r.UID].Agent() == nil && p.inFlight(p.nodes[r.UID]) != nil:
+		case p.node(r.Node, r.UID).Agent() == nil && p.inFlight(p.node(r.Node, r.UID)) != nil:
 			b.podless++
 		default:
 			b.moving++

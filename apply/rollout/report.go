@@ -45,7 +45,7 @@ func (p *pass) count() {
 		if p.candidate() != "" && p.runsCandidate(n) {
 			c.Candidate++
 		}
-		if p.verdicts[n.UID].Status == health.Healthy {
+		if p.verdicts[i].Status == health.Healthy {
 			c.Healthy++
 		}
 	}

@@ -21,7 +21,7 @@ func (p *pass) settle() {
 	p.next.Owed = slices.DeleteFunc(p.next.Owed, p.paid)
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
-		switch n := p.nodes[r.UID]; {
+		switch n := p.node(r.Node, r.UID); {
 		case n != nil:
 			r.Leaving = n.Leaving
 		case r.Failed == "":
@@ -41,7 +41,7 @@ func (p *pass) forgetWaves() {
 // is to have no agent, or the candidate never ran on it and it cannot be reached
 // now, so that it goes to the tail.
 func (p *pass) over(r Record) bool {
-	n := p.nodes[r.UID]
+	n := p.node(r.Node, r.UID)
 	switch {
 	case p.halfRecorded(r):
 		return true
@@ -57,7 +57,7 @@ func (p *pass) over(r Record) bool {
 // paid is whether nothing is owed to the node any more: it is gone or given up,
 // or has got the version that it shall have.
 func (p *pass) paid(o Owed) bool {
-	n := p.nodes[o.UID]
+	n := p.node(o.Node, o.UID)
 	if n == nil || !n.Eligible {
 		return true
 	}
@@ -77,7 +77,7 @@ func (p *pass) halfRecorded(r Record) bool {
 // arrived is whether a node in flight is through: gone, no longer eligible, or
 // served by an available agent other than the one that had to go.
 func (p *pass) arrived(f InFlight) bool {
-	n := p.nodes[f.NodeUID]
+	n := p.node(f.Node, f.NodeUID)
 	if n == nil || !n.Eligible {
 		return true
 	}

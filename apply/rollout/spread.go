@@ -19,12 +19,11 @@ func spread(nodes []*health.Node, seed string) []*health.Node {
 		key  float64
 	}
 	groups := map[string][]*ranked{}
-	all := make([]*ranked, 0, len(nodes))
-	for _, n := range nodes {
-		r := &ranked{node: n, hash: hash(seed, string(n.UID))}
-		all = append(all, r)
+	all := make([]ranked, len(nodes))
+	for i, n := range nodes {
+		all[i] = ranked{node: n, hash: hash(seed, string(n.UID))}
 		g := strings.Join(n.Groups, "\x00")
-		groups[g] = append(groups[g], r)
+		groups[g] = append(groups[g], &all[i])
 	}
 	for _, g := range groups {
 		slices.SortFunc(g, func(a, b *ranked) int { return cmp.Compare(a.hash, b.hash) })
@@ -32,7 +31,7 @@ func spread(nodes []*health.Node, seed string) []*health.Node {
 			r.key = (float64(i) + 0.5) / float64(len(g))
 		}
 	}
-	slices.SortFunc(all, func(a, b *ranked) int {
+	slices.SortFunc(all, func(a, b ranked) int {
 		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.hash, b.hash), cmp.Compare(a.node.Name, b.node.Name))
 	})
 	out := make([]*health.Node, len(all))

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/rollcall-dev/rollcall/health"
 )
 
@@ -61,7 +59,7 @@ func (p *pass) startWave() bool {
 // left: its evidence is asked for again, and then other nodes are picked. It
 // goes back to the start when no node of any wave is there.
 func (p *pass) repickEmptyWave() {
-	if p.members() == 0 {
+	if !slices.ContainsFunc(p.next.Records, p.exists) {
 		p.next.Wave, p.next.WaveStarted = 0, time.Time{}
 		return
 	}
@@ -85,12 +83,15 @@ func (p *pass) lastWave() bool {
 func (p *pass) members() int {
 	count := 0
 	for _, r := range p.next.Records {
-		if p.nodes[r.UID] != nil {
+		if p.exists(r) {
 			count++
 		}
 	}
 	return count
 }
+
+// exists is whether the node is not gone.
+func (p *pass) exists(r Record) bool { return p.node(r.Node, r.UID) != nil }
 
 // canaryAge is how old a node should be to be a canary: on a new one other things
 // than the candidate may still be on their way. A fleet without older ones has
@@ -122,14 +123,10 @@ func (p *pass) pick(count int) []*health.Node {
 
 // pickable are the nodes with a running agent that are in no wave yet.
 func (p *pass) pickable() []*health.Node {
-	taken := make(map[types.UID]bool, len(p.next.Records))
-	for _, r := range p.next.Records {
-		taken[r.UID] = true
-	}
 	var out []*health.Node
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
-		if a := n.Agent(); a != nil && !a.Gated && !taken[n.UID] && reachable(n) {
+		if a := n.Agent(); a != nil && !a.Gated && p.record(n) == nil && reachable(n) {
 			out = append(out, n)
 		}
 	}
@@ -137,14 +134,15 @@ func (p *pass) pickable() []*health.Node {
 }
 
 func (p *pass) addRecords(nodes []*health.Node, late bool) {
-	for _, n := range nodes {
+	added := make([]Record, 0, len(nodes))
+	for _, n := range slices.SortedFunc(slices.Values(nodes), func(a, b *health.Node) int { return cmp.Compare(a.Name, b.Name) }) {
 		r := Record{Node: n.Name, UID: n.UID, Wave: p.next.Wave, Late: late}
 		if p.runsCandidate(n) {
 			p.accept(&r, n)
 		}
-		p.next.Records = append(p.next.Records, r)
+		added = append(added, r)
 	}
-	slices.SortFunc(p.next.Records, func(a, b Record) int { return cmp.Compare(a.Node, b.Node) })
+	p.next.Records = mergeRecords(p.next.Records, added)
 }
 
 // accept takes an agent that runs the candidate already for a replaced one, if
@@ -156,7 +154,7 @@ func (p *pass) accept(r *Record, n *health.Node) {
 		return
 	}
 	r.Touched, r.Ran = p.in.Now, true
-	p.verdicts[r.UID] = v
+	*p.verdict(n) = v
 	p.wakeAt(v.Next)
 }
 
@@ -190,11 +188,11 @@ const (
 )
 
 func (p *pass) standing(r *Record) standing {
-	n := p.nodes[r.UID]
+	n := p.node(r.Node, r.UID)
 	switch {
 	case n == nil || r.Failed != "" || r.Excused:
 		return standingOut
-	case p.runsCandidate(n) && p.verdicts[r.UID].Status == health.Healthy:
+	case p.runsCandidate(n) && p.verdict(n).Status == health.Healthy:
 		return standingDone
 	case !p.runsCandidate(n) && (n.Held || !n.Eligible):
 		return standingOut // held out on purpose, with nothing of the candidate on it
@@ -219,7 +217,7 @@ func (p *pass) waveProgress() progress {
 			if r.Wave == p.next.Wave {
 				g.evidence++
 			}
-			if end := p.verdicts[r.UID].Since.Add(waves[r.Wave].Soak); !r.Late && end.After(g.until) {
+			if end := p.verdicts[p.place(r.Node)].Since.Add(waves[r.Wave].Soak); !r.Late && end.After(g.until) {
 				g.until = end
 			}
 		}
