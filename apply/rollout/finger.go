@@ -13,17 +13,18 @@ import (
 type finger int
 
 // find returns the first place in the list whose name is not less than the one
-// asked for, length if there is none.
+// asked for, length if there is none. It looks further and further ahead.
 func (f *finger) find(name string, length int, nameAt func(int) string) int {
-	at := min(int(*f), length)
-	if at < length && nameAt(at) < name {
-		at++ // what comes next in a list of all
+	from := min(int(*f), length)
+	low, high := from, from // the answer is none before low and none after high
+	for step := 1; high < length && nameAt(high) < name; step *= 2 {
+		low, high = high+1, min(high+step, length)
 	}
-	if at < length && nameAt(at) < name || at > 0 && nameAt(at-1) >= name {
-		at = sort.Search(length, func(i int) bool { return nameAt(i) >= name })
+	if low == from && from > 0 && nameAt(from-1) >= name {
+		low = 0
 	}
-	*f = finger(at)
-	return at
+	*f = finger(low + sort.Search(high-low, func(i int) bool { return nameAt(low+i) >= name }))
+	return int(*f)
 }
 
 func mergeRecords(sorted, added []Record) []Record {

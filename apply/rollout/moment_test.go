@@ -3,6 +3,7 @@ package rollout_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -174,7 +175,7 @@ func (f *fixture) installing() {
 }
 
 // cast makes the nodes play their parts. Names and UIDs are as long as those of a
-// cloud.
+// cloud, and what is recorded has its own copies of them, as what is read has.
 func (f *fixture) cast() {
 	long := noon.Add(-24 * time.Hour)
 	for i, play := range f.parts {
@@ -192,15 +193,15 @@ func (f *fixture) cast() {
 func (f *fixture) record(n *health.Node, i int, is recorded) {
 	s := &f.in.State
 	if r := is.record; r != nil {
-		r.Node, r.UID, r.Wave = n.Name, n.UID, min(i, 1+i%2)
+		r.Node, r.UID, r.Wave = strings.Clone(n.Name), n.UID, min(i, 1+i%2)
 		s.Records = append(s.Records, *r)
 	}
 	if x := is.flight; x != nil {
-		x.Node, x.NodeUID = n.Name, n.UID
+		x.Node, x.NodeUID = strings.Clone(n.Name), n.UID
 		s.InFlight = append(s.InFlight, *x)
 	}
 	if is.owed {
-		s.Owed = append(s.Owed, rollout.Owed{Node: n.Name, UID: n.UID})
+		s.Owed = append(s.Owed, rollout.Owed{Node: strings.Clone(n.Name), UID: n.UID})
 	}
 }
 
