@@ -1,9 +1,7 @@
 package rollout
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 
 	"github.com/rollcall-dev/rollcall/health"
 )
@@ -32,6 +30,7 @@ func (p *pass) goBack() {
 func (p *pass) giveProven(nodes []*health.Node) {
 	p.giveUnserved(nodes)
 	free := p.budget() - p.owed()
+	var taken []*health.Node
 	for _, n := range nodes {
 		a, f := n.Agent(), p.inFlight(n)
 		recorded := f != nil && f.PodUID == a.UID && !f.Idle // perhaps not yet deleted
@@ -46,24 +45,27 @@ func (p *pass) giveProven(nodes []*health.Node) {
 			continue
 		default:
 			free--
-			p.take(n, a)
+			taken = append(taken, n)
 		}
 		p.do(deletion(n, a, p.whyBack(n)))
 	}
+	p.take(taken)
 }
 
 // giveUnserved replaces the agents that serve nobody.
 func (p *pass) giveUnserved(nodes []*health.Node) {
+	var taken []*health.Node
 	for _, n := range nodes {
 		a, f := n.Agent(), p.inFlight(n)
 		if n.Present() {
 			continue
 		}
 		if f == nil || f.PodUID != a.UID {
-			p.take(n, a)
+			taken = append(taken, n)
 		}
 		p.do(deletion(n, a, p.whyBack(n)))
 	}
+	p.take(taken)
 }
 
 // strangers are the nodes whose agent is not of the proven version and can be
@@ -90,13 +92,18 @@ func (p *pass) reversible(n *health.Node) bool {
 
 // record returns the node's record, or nil.
 func (p *pass) record(n *health.Node) *Record {
-	i, _ := slices.BinarySearchFunc(p.next.Records, n.Name, func(r Record, name string) int { return cmp.Compare(r.Node, name) })
-	for ; i < len(p.next.Records) && p.next.Records[i].Node == n.Name; i++ {
-		if p.next.Records[i].UID == n.UID {
-			return &p.next.Records[i]
+	all := p.next.Records
+	for i := p.recorded(n.Name); i < len(all) && all[i].Node == n.Name; i++ {
+		if all[i].UID == n.UID {
+			return &all[i]
 		}
 	}
 	return nil
+}
+
+// recorded is where the records of nodes of that name begin.
+func (p *pass) recorded(name string) int {
+	return p.atRecord.find(name, len(p.next.Records), func(i int) string { return p.next.Records[i].Node })
 }
 
 func (p *pass) whyBack(n *health.Node) Why {
@@ -119,7 +126,7 @@ func (p *pass) withdrawProven() {
 func (p *pass) flying() int {
 	count := 0
 	for _, f := range p.next.InFlight {
-		n := p.nodes[f.NodeUID]
+		n := p.node(f.Node, f.NodeUID)
 		if n == nil || !n.Ready || !n.Schedulable {
 			continue
 		}

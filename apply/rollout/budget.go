@@ -1,39 +1,51 @@
 package rollout
 
-import (
-	"slices"
+import "github.com/rollcall-dev/rollcall/health"
 
-	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/rollcall-dev/rollcall/health"
-)
-
-// unavailable are the nodes without an available agent because of rollcall: in
-// flight, or touched and not (or no longer) available. Nodes that were sick
-// before and stay so are not rollcall's doing, nor are those that had none yet.
-func (p *pass) unavailable() map[types.UID]bool {
-	out := map[types.UID]bool{}
-	for _, f := range p.next.InFlight {
-		out[f.NodeUID] = true
-	}
-	for _, r := range p.next.Records {
-		if n := p.nodes[r.UID]; n != nil && n.Eligible && !r.Touched.IsZero() && !r.Excused && !r.First && !p.available(n) {
-			out[r.UID] = true
+// unavailable counts the nodes without an available agent because of rollcall.
+func (p *pass) unavailable() int {
+	count := 0
+	for i := range p.in.Fleet {
+		if p.down(&p.in.Fleet[i]) {
+			count++
 		}
 	}
-	for _, o := range p.next.Owed {
-		if n := p.nodes[o.UID]; n != nil && !n.Present() {
-			out[o.UID] = true
-		}
+	return count
+}
+
+// down is whether the node is without an available agent because of rollcall: in
+// flight, or touched and not (or no longer) available. What was sick before and
+// stays so is not rollcall's doing, nor is that there was no agent yet.
+func (p *pass) down(n *health.Node) bool {
+	switch {
+	case p.inFlight(n) != nil:
+		return true
+	case p.available(n):
+		return false
+	case !n.Present() && p.isOwed(n):
+		return true
+	default:
+		r := p.record(n)
+		return r != nil && n.Eligible && !r.Touched.IsZero() && !r.Excused && !r.First
 	}
-	return out
 }
 
 // broken is whether the node, which is not served, was so until a candidate ran
 // on it.
 func (p *pass) broken(n *health.Node) bool {
 	r := p.record(n)
-	return r != nil && r.Ran && !r.SickBefore && !r.First || slices.ContainsFunc(p.next.Owed, func(o Owed) bool { return o.UID == n.UID })
+	return r != nil && r.Ran && !r.SickBefore && !r.First || p.isOwed(n)
+}
+
+// isOwed is whether the node is among those owed an agent.
+func (p *pass) isOwed(n *health.Node) bool {
+	all := p.next.Owed
+	for i := p.atOwed.find(n.Name, len(all), func(i int) string { return all[i].Node }); i < len(all) && all[i].Node == n.Name; i++ {
+		if all[i].UID == n.UID {
+			return true
+		}
+	}
+	return false
 }
 
 // owed counts the nodes that lost an available agent on the way back and have
@@ -43,7 +55,7 @@ func (p *pass) broken(n *health.Node) bool {
 func (p *pass) owed() int {
 	count := 0
 	for _, f := range p.next.InFlight {
-		n := p.nodes[f.NodeUID]
+		n := p.node(f.Node, f.NodeUID)
 		if f.Idle || n == nil || !n.Ready || !n.Schedulable {
 			continue
 		}
@@ -61,5 +73,5 @@ func (p *pass) budget() int {
 
 // free is how many more nodes may lose their agent now.
 func (p *pass) free() int {
-	return max(p.budget()-len(p.unavailable()), 0)
+	return max(p.budget()-p.unavailable(), 0)
 }

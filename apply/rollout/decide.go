@@ -28,13 +28,15 @@ type pass struct {
 	goal goal
 	// about is the candidate that the records to be written are about.
 	about string
-	nodes map[types.UID]*health.Node
-	// verdicts of touched nodes that exist, by node UID.
-	verdicts map[types.UID]health.Verdict
+	// verdicts of touched nodes, in the order of the fleet; empty for the others.
+	verdicts []health.Verdict
 	eligible int
 	// tailWaits is whether nothing is begun on late nodes.
 	tailWaits bool
-	d         Decision
+	// Where the fleet, and what is recorded of it, was last searched.
+	atNode, atRecord, atFlight, atOwed finger
+
+	d Decision
 }
 
 // Decide says what to record and what to do next. The order of its rules is part
@@ -55,15 +57,31 @@ func Decide(in Input) Decision {
 }
 
 func newPass(in Input) *pass {
-	p := &pass{in: in, next: in.State.clone(), nodes: make(map[types.UID]*health.Node, len(in.Fleet)), verdicts: make(map[types.UID]health.Verdict, len(in.State.Records))}
+	p := &pass{in: in, next: in.State.clone(), verdicts: make([]health.Verdict, len(in.Fleet))}
 	for i := range in.Fleet {
-		n := &in.Fleet[i]
-		p.nodes[n.UID] = n
-		if n.Eligible {
+		if in.Fleet[i].Eligible {
 			p.eligible++
 		}
 	}
 	return p
+}
+
+// node returns the node that a record is of, or nil when it is gone.
+func (p *pass) node(name string, uid types.UID) *health.Node {
+	if i := p.place(name); i < len(p.in.Fleet) && p.in.Fleet[i].UID == uid {
+		return &p.in.Fleet[i]
+	}
+	return nil
+}
+
+// place is where the node of that name is in the fleet.
+func (p *pass) place(name string) int {
+	return p.atNode.find(name, len(p.in.Fleet), func(i int) string { return p.in.Fleet[i].Name })
+}
+
+// verdict is that of a node of the fleet, to be read and written.
+func (p *pass) verdict(n *health.Node) *health.Verdict {
+	return &p.verdicts[p.place(n.Name)]
 }
 
 // takeWanted makes what Git asks for the candidate, unless it is proven.

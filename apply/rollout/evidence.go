@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -21,13 +20,14 @@ func (p *pass) gatherEvidence() {
 	failed := 0
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
-		if n := p.nodes[r.UID]; n != nil && !r.Touched.IsZero() {
+		if n := p.node(r.Node, r.UID); n != nil && !r.Touched.IsZero() {
 			p.judge(r, n)
 		}
 		if r.Failed != "" {
 			failed++
 		}
 	}
+	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, p.lostNothing)
 	if p.next.rejection(p.candidate()) == nil && failed > p.in.Policy.FailureBudget {
 		p.rejectCandidate(failed)
 	}
@@ -44,19 +44,33 @@ func (p *pass) judge(r *Record, n *health.Node) {
 	}
 	r.Down = r.Down && !n.Ready
 	v := p.verdictOn(r, n)
-	p.verdicts[r.UID] = v
+	*p.verdict(n) = v
 	p.wakeAt(v.Next)
 	switch {
 	case v.Status == health.Healthy:
 		r.Excused, r.SickBefore, r.First, r.Tries, r.Well = false, false, false, 0, true
 	case v.Status != health.Failed:
-	case r.SickBefore && v.Reason != health.ReasonNodeNotReady:
+	case asBefore(r, v):
 		r.Excused = true
-		p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool { return f.NodeUID == r.UID && f.Idle })
 	case r.Leaving && !n.Ready:
 	case r.Failed == "":
 		r.Failed, r.FailedMessage = v.Reason, v.Message
 	}
+}
+
+// asBefore is whether the node is as sick as it was before it was touched.
+func asBefore(r *Record, v health.Verdict) bool {
+	return v.Status == health.Failed && r.SickBefore && v.Reason != health.ReasonNodeNotReady
+}
+
+// lostNothing is whether the node in flight is as sick as it was before.
+func (p *pass) lostNothing(f InFlight) bool {
+	n := p.node(f.Node, f.NodeUID)
+	if !f.Idle || n == nil {
+		return false
+	}
+	r := p.record(n)
+	return r != nil && asBefore(r, *p.verdict(n))
 }
 
 // maxBreaks is how often an agent may lose its health and recover, since it is
@@ -92,16 +106,17 @@ func (p *pass) verdictOn(r *Record, n *health.Node) health.Verdict {
 //	no pod ........................................................... no: none ran that could show anything
 //	a pod of another version ......................................... no: it fell back
 func (p *pass) judgeable(r *Record, n *health.Node) bool {
-	a, f := n.Agent(), p.inFlight(n)
+	a := n.Agent()
 	switch {
 	case p.barred(n), p.silent(r, n):
 		return false
 	case !n.Ready:
 		return r.Ran && (a == nil || !a.Gated)
-	case a == nil, a.Gated, f != nil && n.Pod(f.PodUID) != nil:
+	case a == nil, a.Gated:
 		return false
 	default:
-		return a.Digest == p.candidate()
+		f := p.inFlight(n)
+		return (f == nil || n.Pod(f.PodUID) == nil) && a.Digest == p.candidate()
 	}
 }
 
@@ -148,6 +163,7 @@ func (p *pass) rejectCandidate(failed int) {
 // since its pod was made: there is no replacement to record.
 func (p *pass) judgeInstall() {
 	failed, first := 0, ""
+	var news []Record
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
 		a := n.Agent()
@@ -155,27 +171,22 @@ func (p *pass) judgeInstall() {
 			continue
 		}
 		v := health.Judge(n, a.Created, p.in.Policy.Health, p.in.Now)
-		p.verdicts[n.UID] = v
+		*p.verdict(n) = v
 		p.wakeAt(v.Next)
 		if v.Status == health.Failed {
 			failed++
 			if first == "" {
 				first = n.Name + ": " + v.Message
 			}
-			p.rememberInstallFailure(n, v)
+			if i := p.recorded(n.Name); i == len(p.next.Records) || p.next.Records[i].Node != n.Name {
+				news = append(news, Record{Node: n.Name, UID: n.UID, Touched: p.in.Now, Failed: v.Reason, FailedMessage: v.Message})
+			}
 		}
 	}
+	p.next.Records = mergeRecords(p.next.Records, news)
 	if failed > p.in.Policy.FailureBudget && p.next.rejection(p.candidate()) == nil {
 		i := slices.IndexFunc(p.next.Records, func(r Record) bool { return r.Failed != "" })
 		p.next.reject(Rejection{Version: *p.next.Candidate, Reason: p.next.Records[i].Failed, At: p.in.Now,
 			Message: fmt.Sprintf("%d of %d nodes failed the first install (budget %d); first %s", failed, p.eligible, p.in.Policy.FailureBudget, first)})
 	}
-}
-
-func (p *pass) rememberInstallFailure(n *health.Node, v health.Verdict) {
-	i, found := slices.BinarySearchFunc(p.next.Records, n.Name, func(r Record, name string) int { return cmp.Compare(r.Node, name) })
-	if found {
-		return
-	}
-	p.next.Records = slices.Insert(p.next.Records, i, Record{Node: n.Name, UID: n.UID, Touched: p.in.Now, Failed: v.Reason, FailedMessage: v.Message})
 }

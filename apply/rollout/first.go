@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/rollcall-dev/rollcall/health"
@@ -17,17 +18,19 @@ import (
 func (p *pass) replaceFirst() bool {
 	var earlier []*Record
 	for _, r := range p.batch() {
-		if n := p.nodes[r.UID]; n.Agent().Gated {
+		if n := p.node(r.Node, r.UID); n.Agent().Gated {
 			p.openFirst(r, n)
 		} else {
 			earlier = append(earlier, r)
 		}
 	}
+	var taken []*health.Node
 	for _, r := range p.affordable(earlier) {
-		n := p.nodes[r.UID]
-		a := n.Agent()
-		p.touch(r)
-		p.do(deletion(n, a, ForReplace))
+		taken = append(taken, p.touch(r))
+	}
+	p.take(taken)
+	for _, n := range taken {
+		p.do(deletion(n, n.Agent(), ForReplace))
 	}
 	return len(p.d.Steps) > 0
 }
@@ -52,12 +55,12 @@ func (p *pass) preferHurt() {
 	hurt := slices.DeleteFunc(p.pickable(), func(n *health.Node) bool { return !p.hurt(n) })
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
-		if n := p.nodes[r.UID]; len(hurt) > 0 && n != nil && r.Touched.IsZero() && n.Present() {
+		if n := p.node(r.Node, r.UID); len(hurt) > 0 && n != nil && r.Touched.IsZero() && n.Present() {
 			r.Node, r.UID = hurt[0].Name, hurt[0].UID
 			hurt = hurt[1:]
 		}
 	}
-	sortRecords(p.next.Records)
+	slices.SortFunc(p.next.Records, func(a, b Record) int { return cmp.Compare(a.Node, b.Node) })
 }
 
 // failed are the nodes on which the first version failed and serves nobody. Where
@@ -66,7 +69,7 @@ func (p *pass) failed() []*health.Node {
 	var out []*health.Node
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
-		if n := p.nodes[r.UID]; n != nil && r.Failed != "" && p.runsCandidate(n) && !n.Present() {
+		if n := p.node(r.Node, r.UID); n != nil && r.Failed != "" && p.runsCandidate(n) && !n.Present() {
 			out = append(out, n)
 		}
 	}

@@ -38,7 +38,7 @@ func (p *pass) forward() {
 		p.sayBlock(b)
 		return
 	}
-	over := len(p.unavailable()) > p.budget()
+	over := p.unavailable() > p.budget()
 	p.withdraw(func(n *health.Node, _ *health.Agent) bool {
 		r := p.record(n)
 		return r == nil || !p.waits(r) || over && n.Present()
@@ -125,13 +125,17 @@ func (p *pass) promote() {
 	p.next.Wave, p.next.WaveStarted = 0, time.Time{}
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
-		r.KeptOut = r.Failed != "" && p.nodes[r.UID] != nil
+		r.KeptOut = r.Failed != "" && p.node(r.Node, r.UID) != nil
 	}
 	p.about = c.Digest
 	// What failed within the budget is given up, and holds no budget any more.
 	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool {
-		n := p.nodes[f.NodeUID]
-		return n != nil && p.record(n) != nil && p.record(n).KeptOut
+		n := p.node(f.Node, f.NodeUID)
+		if n == nil {
+			return false
+		}
+		r := p.record(n)
+		return r != nil && r.KeptOut
 	})
 	p.goal = goalRest
 	p.do(Step{Action: WriteTemplate, Digest: c.Digest})
@@ -163,9 +167,9 @@ func (p *pass) installProgress() (healthy, missing, moving int) {
 		n := &p.in.Fleet[i]
 		switch {
 		case !p.reachable(n):
-		case p.verdicts[n.UID].Status == health.Healthy:
+		case p.verdicts[i].Status == health.Healthy:
 			healthy++
-		case p.verdicts[n.UID].Status == health.Failed:
+		case p.verdicts[i].Status == health.Failed:
 			missing++
 		default:
 			missing++
@@ -178,7 +182,7 @@ func (p *pass) installProgress() (healthy, missing, moving int) {
 func (p *pass) failedRecords() int {
 	count := 0
 	for _, r := range p.next.Records {
-		if r.Failed != "" && p.nodes[r.UID] != nil {
+		if r.Failed != "" && p.node(r.Node, r.UID) != nil {
 			count++
 		}
 	}
@@ -190,6 +194,7 @@ func (p *pass) failedRecords() int {
 // counts those that have to wait.
 func (p *pass) replaceEarlierInstall() (waiting int) {
 	free := p.free()
+	var taken []*health.Node
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
 		a := n.Agent()
@@ -203,9 +208,10 @@ func (p *pass) replaceEarlierInstall() (waiting int) {
 			}
 			free--
 		}
-		p.take(n, a)
+		taken = append(taken, n)
 		p.do(deletion(n, a, ForReplace))
 	}
+	p.take(taken)
 	return waiting
 }
 

@@ -73,7 +73,7 @@ func (p *pass) awaited() (waiting int, limit time.Time) {
 		if end := p.pulseEnd(f); end.After(limit) {
 			limit = end
 		}
-		if n := p.nodes[f.NodeUID]; n.Agent() == nil && p.reachable(n) && !p.overdue(f) {
+		if n := p.node(f.Node, f.NodeUID); n.Agent() == nil && p.reachable(n) && !p.overdue(f) {
 			waiting++
 		}
 	}
@@ -86,10 +86,13 @@ func (p *pass) hurts(limit time.Time) bool {
 	if p.in.Now.Before(limit.Add(-p.in.Policy.Grace)) {
 		return false
 	}
-	return slices.ContainsFunc(p.in.Fleet, func(n health.Node) bool {
-		a := n.Agent()
-		return a != nil && a.Gated && p.inFlight(&n) == nil
-	})
+	for i := range p.in.Fleet {
+		n := &p.in.Fleet[i]
+		if a := n.Agent(); a != nil && a.Gated && p.inFlight(n) == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // pulseEnd is until when the pulse waits that was opened for the node.
@@ -104,7 +107,7 @@ func (p *pass) overdue(f InFlight) bool { return !p.in.Now.Before(p.pulseEnd(f))
 // no other one is.
 func (p *pass) late() (count int, until time.Time) {
 	for _, f := range p.next.InFlight {
-		if !p.overdue(f) || p.pending(f) == nil || !p.reachable(p.nodes[f.NodeUID]) {
+		if !p.overdue(f) || p.pending(f) == nil || !p.reachable(p.node(f.Node, f.NodeUID)) {
 			continue
 		}
 		count++
@@ -119,15 +122,15 @@ func (p *pass) late() (count int, until time.Time) {
 // whose node would get no other one, and those whose agent has recovered since
 // it was recorded, so that its loss is beyond the budget now.
 func (p *pass) deletePending() bool {
-	free := p.budget() - len(p.unavailable())
+	free := p.budget() - p.unavailable()
 	for _, f := range p.next.InFlight {
-		if n := p.nodes[f.NodeUID]; p.pending(f) != nil && n.Present() {
+		if n := p.node(f.Node, f.NodeUID); p.pending(f) != nil && n.Present() {
 			free++
 		}
 	}
 	for i := range p.next.InFlight {
 		f := &p.next.InFlight[i]
-		n, old := p.nodes[f.NodeUID], p.pending(*f)
+		n, old := p.node(f.Node, f.NodeUID), p.pending(*f)
 		switch {
 		case old == nil || !p.reachable(n) || n.Present() && free <= 0:
 			continue
@@ -195,7 +198,7 @@ const cacheLag = 30 * time.Second
 // has left without an available agent keeps its own.
 func (p *pass) withdraw(when func(n *health.Node, old *health.Agent) bool) {
 	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool {
-		n, old := p.nodes[f.NodeUID], p.pending(f)
+		n, old := p.node(f.Node, f.NodeUID), p.pending(f)
 		if old == nil || !when(n, old) || !settled(f, n) && p.broken(n) {
 			return false
 		}
@@ -214,7 +217,7 @@ func settled(f InFlight, n *health.Node) bool {
 
 // pending returns the pod that is to go and has not been deleted yet, or nil.
 func (p *pass) pending(f InFlight) *health.Agent {
-	n := p.nodes[f.NodeUID]
+	n := p.node(f.Node, f.NodeUID)
 	if n == nil {
 		return nil
 	}

@@ -32,17 +32,19 @@ func (p *pass) replace() bool {
 		p.wakeAt(until)
 		return true
 	}
+	taken := make([]*health.Node, 0, len(batch))
 	for _, r := range batch {
-		p.touch(r)
+		taken = append(taken, p.touch(r))
 	}
-	first := p.nodes[batch[0].UID].Agent()
+	p.take(taken)
+	first := p.node(batch[0].Node, batch[0].UID).Agent()
 	p.do(Step{Action: WriteTemplate, Digest: p.candidate(), Gated: true, Pod: first.Name, PodUID: first.UID})
 	return true
 }
 
-// touch records that the node's agent has to go, before it does.
-func (p *pass) touch(r *Record) {
-	n := p.nodes[r.UID]
+// touch records that the agent of the node has to go, and returns the node.
+func (p *pass) touch(r *Record) *health.Node {
+	n := p.node(r.Node, r.UID)
 	a := n.Agent()
 	f := p.inFlight(n)
 	if r.Touched.IsZero() {
@@ -52,8 +54,8 @@ func (p *pass) touch(r *Record) {
 		r.Tries++
 	}
 	r.Touched, r.Well, r.Breaks = p.in.Now, false, 0
-	delete(p.verdicts, r.UID)
-	p.take(n, a)
+	*p.verdict(n) = health.Verdict{}
+	return n
 }
 
 // sick is whether the node's agent is not available and not about to be: it
@@ -67,16 +69,19 @@ func (p *pass) sick(n *health.Node) bool {
 // otherwise costs nothing, but no more than the budget's nodes wait for their gates
 // at any time: without rollcall they would do so for ever.
 func (p *pass) affordable(batch []*Record) []*Record {
-	down := p.unavailable()
-	free, seats := p.budget()-len(down), p.budget()-p.seated()
+	if len(batch) == 0 {
+		return nil
+	}
+	free, seats := p.budget()-p.unavailable(), p.budget()-p.seated()
 	return slices.DeleteFunc(batch, func(r *Record) bool {
-		n := p.nodes[r.UID]
-		switch f := p.inFlight(n); {
+		n := p.node(r.Node, r.UID)
+		f, down := p.inFlight(n), p.down(n)
+		switch {
 		case f != nil && seated(*f, n):
 			return free < 0 && n.Present() && p.pending(*f) != nil // it has recovered
-		case seats <= 0, free <= 0 && !down[r.UID]:
+		case seats <= 0, free <= 0 && !down:
 			return true
-		case !down[r.UID]:
+		case !down:
 			free--
 		}
 		seats--
@@ -88,7 +93,7 @@ func (p *pass) affordable(batch []*Record) []*Record {
 func (p *pass) seated() int {
 	count := 0
 	for _, f := range p.next.InFlight {
-		if n := p.nodes[f.NodeUID]; n == nil || seated(f, n) {
+		if n := p.node(f.Node, f.NodeUID); n == nil || seated(f, n) {
 			count++
 		}
 	}
@@ -105,7 +110,7 @@ func seated(f InFlight, n *health.Node) bool {
 // pods from the template as it is.
 func (p *pass) awaitedPods() (until time.Time) {
 	for _, f := range p.next.InFlight {
-		n := p.nodes[f.NodeUID]
+		n := p.node(f.Node, f.NodeUID)
 		if end := p.pulseEnd(f); n != nil && p.reachable(n) && n.Agent() == nil && end.After(until) {
 			until = end
 		}
@@ -132,29 +137,38 @@ func (p *pass) batch() []*Record {
 // givenUp is whether the node was tried often enough. A try that is recorded
 // and not begun is still to be made.
 func (p *pass) givenUp(r *Record) bool {
-	f := p.inFlight(p.nodes[r.UID])
-	return r.Tries >= maxTries && (f == nil || p.pending(*f) == nil)
+	if r.Tries < maxTries {
+		return false
+	}
+	f := p.inFlight(p.node(r.Node, r.UID))
+	return f == nil || p.pending(*f) == nil
 }
 
 // waits is whether the node's agent has to be replaced: it is of another
 // version, was recorded but not deleted yet, or is a candidate that failed
 // before it was tried again.
 func (p *pass) waits(r *Record) bool {
-	n := p.nodes[r.UID]
-	if n == nil || r.Failed != "" || r.Excused || !p.reachable(n) {
+	if r.Failed != "" || r.Excused {
+		return false
+	}
+	n := p.node(r.Node, r.UID)
+	if n == nil || !p.reachable(n) {
 		return false
 	}
 	a := n.Agent()
 	if a == nil || a.Gated {
 		return p.firstWaves() && p.waitsForFirst(n)
 	}
+	if a.Digest != p.candidate() || r.Touched.IsZero() {
+		return true
+	}
 	f := p.inFlight(n)
-	return a.Digest != p.candidate() || r.Touched.IsZero() || f != nil && f.PodUID == a.UID
+	return f != nil && f.PodUID == a.UID
 }
 
 // urgency is the node's place in a batch: 0, 1 or 2.
 func (p *pass) urgency(r *Record) int {
-	n := p.nodes[r.UID]
+	n := p.node(r.Node, r.UID)
 	switch {
 	case n.Agent().Digest != p.rest():
 		return 0
@@ -185,9 +199,9 @@ func (p *pass) countBlocked() (b blocked) {
 			b.tried++
 		case p.waits(r):
 			b.waiting++
-		case !p.reachable(p.nodes[r.UID]) && !r.Down:
+		case !p.reachable(p.node(r.Node, r.UID)) && !r.Down:
 			b.away++
-		case p.nodes[r.UID].Agent() == nil && p.inFlight(p.nodes[r.UID]) != nil:
+		case p.node(r.Node, r.UID).Agent() == nil && p.inFlight(p.node(r.Node, r.UID)) != nil:
 			b.podless++
 		default:
 			b.moving++

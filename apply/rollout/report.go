@@ -45,13 +45,13 @@ func (p *pass) count() {
 		if p.candidate() != "" && p.runsCandidate(n) {
 			c.Candidate++
 		}
-		if p.verdicts[n.UID].Status == health.Healthy {
+		if p.verdicts[i].Status == health.Healthy {
 			c.Healthy++
 		}
 	}
 	c.Failed = p.failedCount()
 	c.Absent = c.Eligible - c.Present
-	c.Unavailable = len(p.unavailable())
+	c.Unavailable = p.unavailable()
 }
 
 func (p *pass) failedCount() int {
@@ -65,22 +65,23 @@ func (p *pass) failedCount() int {
 }
 
 func (p *pass) listFailing() {
-	add := func(x health.Problem) {
-		if len(p.d.Failing) < MaxFailing {
-			p.d.Failing = append(p.d.Failing, x)
-		}
-	}
 	named := map[string]bool{}
 	for _, r := range p.next.Records {
+		if len(p.d.Failing) == MaxFailing {
+			return
+		}
 		if r.Failed != "" {
 			named[r.Node] = true
-			add(health.Problem{Node: r.Node, Reason: r.Failed, Message: r.FailedMessage, Since: r.Touched})
+			p.d.Failing = append(p.d.Failing, health.Problem{Node: r.Node, Reason: r.Failed, Message: r.FailedMessage, Since: r.Touched})
 		}
 	}
 	for i := range p.in.Fleet {
+		if len(p.d.Failing) == MaxFailing {
+			return
+		}
 		n := &p.in.Fleet[i]
 		if x, wrong := health.RollCall(n); wrong && !named[n.Name] {
-			add(p.inPlay(n, x))
+			p.d.Failing = append(p.d.Failing, p.inPlay(n, x))
 		}
 	}
 }

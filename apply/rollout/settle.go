@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/rollcall-dev/rollcall/health"
@@ -22,7 +21,7 @@ func (p *pass) settle() {
 	p.next.Owed = slices.DeleteFunc(p.next.Owed, p.paid)
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
-		switch n := p.nodes[r.UID]; {
+		switch n := p.node(r.Node, r.UID); {
 		case n != nil:
 			r.Leaving = n.Leaving
 		case r.Failed == "":
@@ -42,7 +41,7 @@ func (p *pass) forgetWaves() {
 // is to have no agent, or the candidate never ran on it and it cannot be reached
 // now, so that it goes to the tail.
 func (p *pass) over(r Record) bool {
-	n := p.nodes[r.UID]
+	n := p.node(r.Node, r.UID)
 	switch {
 	case p.halfRecorded(r):
 		return true
@@ -58,7 +57,7 @@ func (p *pass) over(r Record) bool {
 // paid is whether nothing is owed to the node any more: it is gone or given up,
 // or has got the version that it shall have.
 func (p *pass) paid(o Owed) bool {
-	n := p.nodes[o.UID]
+	n := p.node(o.Node, o.UID)
 	if n == nil || !n.Eligible {
 		return true
 	}
@@ -78,7 +77,7 @@ func (p *pass) halfRecorded(r Record) bool {
 // arrived is whether a node in flight is through: gone, no longer eligible, or
 // served by an available agent other than the one that had to go.
 func (p *pass) arrived(f InFlight) bool {
-	n := p.nodes[f.NodeUID]
+	n := p.node(f.Node, f.NodeUID)
 	if n == nil || !n.Eligible {
 		return true
 	}
@@ -123,19 +122,27 @@ func (p *pass) inFlight(n *health.Node) *InFlight {
 
 // flight is where the entries of nodes of that name begin.
 func (p *pass) flight(name string) int {
-	i, _ := slices.BinarySearchFunc(p.next.InFlight, name, func(f InFlight, name string) int { return cmp.Compare(f.Node, name) })
-	return i
+	return p.atFlight.find(name, len(p.next.InFlight), func(i int) string { return p.next.InFlight[i].Node })
 }
 
-// take records that the pod has to go, before it does. The node's earlier
-// entry, if any, is replaced; what the node lost with it, or to a candidate, is
-// still owed.
-func (p *pass) take(n *health.Node, a *health.Agent) {
-	next := InFlight{Node: n.Name, NodeUID: n.UID, PodUID: a.UID, At: p.in.Now, Idle: !n.Present() && !p.broken(n)}
-	if f := p.inFlight(n); f != nil {
-		next.Idle = next.Idle && f.Idle
-		*f = next
-		return
+// take records that the agents of the nodes have to go, before they do. A node's
+// earlier entry, if any, is replaced; what the node lost with it, or to a
+// candidate, is still owed.
+func (p *pass) take(nodes []*health.Node) {
+	var added []InFlight
+	var lost []Owed
+	for _, n := range nodes {
+		next := InFlight{Node: n.Name, NodeUID: n.UID, PodUID: n.Agent().UID, At: p.in.Now, Idle: !n.Present() && !p.broken(n)}
+		if f := p.inFlight(n); f != nil {
+			if !f.Idle && n.Pod(f.PodUID) == nil && !p.isOwed(n) {
+				lost = append(lost, Owed{Node: n.Name, UID: n.UID})
+			}
+			next.Idle = next.Idle && f.Idle
+			*f = next
+			continue
+		}
+		added = append(added, next)
 	}
-	p.next.InFlight = slices.Insert(p.next.InFlight, p.flight(n.Name), next)
+	p.next.InFlight = merge(p.next.InFlight, added, func(f InFlight) string { return f.Node })
+	p.next.Owed = merge(p.next.Owed, lost, func(o Owed) string { return o.Node })
 }

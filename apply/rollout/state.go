@@ -29,8 +29,9 @@ type State struct {
 	// writes that is another one than Candidate.
 	Records []Record
 	About   string
-	// Owed are nodes on which an earlier candidate ran and still does, sorted by
-	// node name: without an available agent they are so because of rollcall.
+	// Owed are nodes on which an earlier candidate ran and still does, or whose agent
+	// went twice in one replacement, sorted by node name: without an available agent
+	// they are so because of rollcall.
 	Owed []Owed
 	// InFlight are the nodes whose agent was, or is about to be, taken away,
 	// sorted by node name.

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/rollcall-dev/rollcall/health"
 )
 
@@ -64,7 +62,7 @@ func (p *pass) startWave() bool {
 // left: its evidence is asked for again, and then other nodes are picked. It
 // goes back to the start when no node of any wave is there.
 func (p *pass) repickEmptyWave() {
-	if p.members() == 0 {
+	if !slices.ContainsFunc(p.next.Records, p.exists) {
 		p.next.Wave, p.next.WaveStarted = 0, time.Time{}
 		return
 	}
@@ -88,12 +86,15 @@ func (p *pass) lastWave() bool {
 func (p *pass) members() int {
 	count := 0
 	for _, r := range p.next.Records {
-		if p.nodes[r.UID] != nil {
+		if p.exists(r) {
 			count++
 		}
 	}
 	return count
 }
+
+// exists is whether the node is not gone.
+func (p *pass) exists(r Record) bool { return p.node(r.Node, r.UID) != nil }
 
 // canaryAge is how old a node should be to be a canary: on a new one other things
 // than the candidate may still be on their way. A fleet without older ones has
@@ -131,14 +132,10 @@ func (p *pass) pick(count int) []*health.Node {
 // pickable are the nodes that are in no wave yet and have a running agent, or one
 // that waits for the first wave of all.
 func (p *pass) pickable() []*health.Node {
-	taken := make(map[types.UID]bool, len(p.next.Records))
-	for _, r := range p.next.Records {
-		taken[r.UID] = true
-	}
 	var out []*health.Node
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
-		if a := n.Agent(); a != nil && (!a.Gated || p.firstWaves() && p.waitsForFirst(n)) && !taken[n.UID] && p.reachable(n) {
+		if a := n.Agent(); a != nil && (!a.Gated || p.firstWaves() && p.waitsForFirst(n)) && p.record(n) == nil && p.reachable(n) {
 			out = append(out, n)
 		}
 	}
@@ -146,18 +143,15 @@ func (p *pass) pickable() []*health.Node {
 }
 
 func (p *pass) addRecords(nodes []*health.Node, late bool) {
-	for _, n := range nodes {
+	added := make([]Record, 0, len(nodes))
+	for _, n := range slices.SortedFunc(slices.Values(nodes), func(a, b *health.Node) int { return cmp.Compare(a.Name, b.Name) }) {
 		r := Record{Node: n.Name, UID: n.UID, Wave: p.next.Wave, Late: late}
 		if p.runsCandidate(n) {
 			p.accept(&r, n)
 		}
-		p.next.Records = append(p.next.Records, r)
+		added = append(added, r)
 	}
-	sortRecords(p.next.Records)
-}
-
-func sortRecords(all []Record) {
-	slices.SortFunc(all, func(a, b Record) int { return cmp.Compare(a.Node, b.Node) })
+	p.next.Records = mergeRecords(p.next.Records, added)
 }
 
 // accept takes an agent that runs the candidate already for a replaced one, if
@@ -169,7 +163,7 @@ func (p *pass) accept(r *Record, n *health.Node) {
 		return
 	}
 	r.Touched, r.Ran = p.in.Now, true
-	p.verdicts[r.UID] = v
+	*p.verdict(n) = v
 	p.wakeAt(v.Next)
 }
 
@@ -203,11 +197,11 @@ const (
 )
 
 func (p *pass) standing(r *Record) standing {
-	n := p.nodes[r.UID]
+	n := p.node(r.Node, r.UID)
 	switch {
 	case n == nil || r.Failed != "" || r.Excused:
 		return standingOut
-	case p.runsCandidate(n) && p.verdicts[r.UID].Status == health.Healthy:
+	case p.runsCandidate(n) && p.verdict(n).Status == health.Healthy:
 		return standingDone
 	case !p.runsCandidate(n) && (n.Held || !n.Eligible):
 		return standingOut // held out on purpose, with nothing of the candidate on it
@@ -232,7 +226,7 @@ func (p *pass) waveProgress() progress {
 			if r.Wave == p.next.Wave {
 				g.evidence++
 			}
-			if end := p.verdicts[r.UID].Since.Add(waves[r.Wave].Soak); !r.Late && end.After(g.until) {
+			if end := p.verdicts[p.place(r.Node)].Since.Add(waves[r.Wave].Soak); !r.Late && end.After(g.until) {
 				g.until = end
 			}
 		}

@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/e2e/product"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
 // output is what the demo prints, to be read while it runs.
@@ -140,20 +143,24 @@ func TestDemoWithoutItsBinaries(t *testing.T) {
 	}
 }
 
+// contract is how long the demo may take, from its start to its last line.
+const contract = 2 * time.Minute
+
 // TestDemo is the whole demo, and every command to which it invites, as it is
 // printed.
 func TestDemo(t *testing.T) {
 	r := startDemo(t, "--keep")
-	began := time.Now()
-	clone := r.waitFor(t, `clone +(\S+)`, 5*time.Minute)
-	t.Logf("the demo took %s\n%s", time.Since(began).Round(time.Second), r.out.String())
-	wantStory(t, r.out.String())
-	t.Setenv("KUBECONFIG", r.waitFor(t, `export KUBECONFIG=(\S+)`, time.Second))
-	if _, err := exec.LookPath("kubectl"); err != nil {
-		t.Log("there is no kubectl on the PATH: the commands to which the demo invites are not tried")
-	} else {
-		tryAll(t, r.out.String(), clone)
+	took := r.waitFor(t, `The demo took (\S+)\.`, contract)
+	if d, err := time.ParseDuration(took); err != nil || d > contract {
+		t.Errorf("the demo says that it took %s", took)
 	}
+	clone := r.waitFor(t, `clone +(\S+)`, time.Second)
+	kubeconfig := r.waitFor(t, `export KUBECONFIG=(\S+)`, time.Second)
+	r.waitFor(t, regexp.QuoteMeta("rollcall pause "+daemonSet), time.Second)
+	t.Log(r.out.String())
+	wantStory(t, r.out.String())
+	t.Setenv("KUBECONFIG", kubeconfig)
+	tryAll(t, r.out.String(), clone)
 	r.interrupt()
 	r.wantEnd(t, 0)
 }
@@ -195,23 +202,25 @@ func wantStory(t *testing.T, printed string) {
 	line(`(VERDICT)`)
 }
 
-// tryAll runs the commands in their order, and looks at what they did.
+// tryAll runs the commands that are printed, in their order, then those that are
+// printed where there is no kubectl, and looks at what they did.
 func tryAll(t *testing.T, printed, clone string) {
 	t.Helper()
-	wants := []string{"noderollout.rollcall.dev/" + daemonSet, "", "CannotStart", "deleted", daemonSet + " is paused"}
-	for i, try := range tries(clone) {
-		if !strings.Contains(printed, try.command) {
-			t.Errorf("not printed: %s", try.command)
+	commands := worthTrying(t, printed)
+	for _, command := range commands {
+		attempt(t, command, clone)
+	}
+	for _, x := range tries(clone, false) {
+		if strings.Contains(x.command, "kubectl") {
+			t.Errorf("it needs kubectl: %s", x.command)
 		}
-		got := shell(t, try.command)
-		t.Logf("$ %s\n%s", try.command, got)
-		if !strings.Contains(got, wants[i]) {
-			t.Errorf("%s\nprinted no %q:\n%s", try.command, wants[i], got)
+		if !slices.Contains(commands, x.command) {
+			attempt(t, x.command, clone)
 		}
-		if strings.Contains(try.command, "git push") {
-			waitShell(t, "kubectl get nroll "+daemonSet+" -o jsonpath='{.status.phase} {.status.rejected[0].commit} {.status.nodes.present}'",
-				"Rejected "+strings.TrimSpace(shell(t, "git -C "+clone+" rev-parse HEAD"))+" "+strconv.Itoa(nodes))
-		}
+	}
+	if !hasKubectl() {
+		t.Log("there is no kubectl on the PATH: what the demo prints for those who have it is not tried")
+		return
 	}
 	// The node that lost its agent has a proven one.
 	waitShell(t, "kubectl get pod -l app=example --field-selector spec.nodeName="+oneOfNodes+" -o jsonpath='{.items[*].spec.containers[0].image} {.items[*].status.phase}'", image+":v2 Running")
@@ -222,25 +231,95 @@ func tryAll(t *testing.T, printed, clone string) {
 	}
 }
 
-// shell runs a command in the repository's top folder. What watches is ended
-// after a while.
+// worthTrying are the commands of the last section.
+func worthTrying(t *testing.T, printed string) (commands []string) {
+	t.Helper()
+	_, section, _ := strings.Cut(printed, "Worth trying:\n")
+	for line := range strings.Lines(section) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			commands = append(commands, line)
+		}
+	}
+	if len(commands) != 5 {
+		t.Fatalf("%d commands are worth trying, want 5: %q", len(commands), commands)
+	}
+	return commands
+}
+
+// attempt runs the command and looks at what it printed; after a push it waits for
+// what becomes of it.
+func attempt(t *testing.T, command, clone string) {
+	t.Helper()
+	got := shell(t, command)
+	t.Logf("$ %s\n%s", command, got)
+	for beginning, want := range map[string]string{
+		"kubectl get":            "noderollout.rollcall.dev/" + daemonSet,
+		"kubectl delete":         "deleted",
+		"bin/rollcall status":    daemonSet,
+		"bin/rollcall status -o": "phase: ",
+		"bin/rollcall pause":     daemonSet + " is paused",
+		"bin/rollcall resume":    daemonSet,
+	} {
+		if strings.HasPrefix(command, beginning) && !strings.Contains(got, want) {
+			t.Errorf("%s\nprinted no %q:\n%s", command, want, got)
+		}
+	}
+	if strings.Contains(command, "git push") {
+		waitRejected(t, strings.TrimSpace(shell(t, "git -C "+clone+" rev-parse HEAD")))
+	}
+}
+
+// waitRejected waits until the commit is rejected and every node has an agent.
+func waitRejected(t *testing.T, commit string) {
+	t.Helper()
+	var s v1alpha1.NodeRolloutStatus
+	for range 60 {
+		s = status(t)
+		if s.Phase == v1alpha1.PhaseRejected && s.Rejected[0].Commit == commit && s.Nodes.Present == nodes {
+			return
+		}
+		time.Sleep(time.Second)
+	}
+	t.Errorf("commit %s is not rejected with all nodes served: %s, %s", commit, s.Phase, s.Message)
+}
+
+// status is the rollout's as rollcall prints it.
+func status(t *testing.T) v1alpha1.NodeRolloutStatus {
+	t.Helper()
+	var list struct {
+		Items []struct {
+			Kind   string
+			Status json.RawMessage
+		}
+	}
+	if err := json.Unmarshal([]byte(shell(t, "bin/rollcall status -o json")), &list); err != nil {
+		t.Fatal(err)
+	}
+	var s v1alpha1.NodeRolloutStatus
+	for _, item := range list.Items {
+		if item.Kind != "NodeRollout" {
+			continue
+		}
+		if err := json.Unmarshal(item.Status, &s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// shell runs a command in the repository's top folder. It has to end with 0.
 func shell(t *testing.T, command string) string {
 	t.Helper()
 	rollcall, err := product.Binary("rollcall")
 	if err != nil {
 		t.Fatal(err)
 	}
-	command = strings.ReplaceAll(command, "bin/rollcall", rollcall)
-	watches := strings.Contains(command, "--watch")
-	if watches {
-		command = "timeout --signal INT 5 " + command
-	}
-	c := exec.CommandContext(t.Context(), "bash", "-c", command)
+	c := exec.CommandContext(t.Context(), "bash", "-c", strings.ReplaceAll(command, "bin/rollcall", rollcall))
 	if c.Dir, err = product.Root(); err != nil {
 		t.Fatal(err)
 	}
 	out, err := c.CombinedOutput()
-	if err != nil && !watches {
+	if err != nil {
 		t.Errorf("%s: %v\n%s", command, err, out)
 	}
 	return string(out)

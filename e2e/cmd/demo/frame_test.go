@@ -168,7 +168,9 @@ func TestTable(t *testing.T) {
 }
 
 func TestInvitation(t *testing.T) {
-	golden(t, "invitation", invitation(style{80, false}, "/tmp/demo/cluster/kubeconfig", "http://127.0.0.1:4000/fleet.git", "/tmp/demo/git/clones/fleet"))
+	for name, kubectl := range map[string]bool{"invitation": true, "invitation-without-kubectl": false} {
+		golden(t, name, invitation(style{80, false}, "/tmp/demo/cluster/kubeconfig", "http://127.0.0.1:4000/fleet.git", "/tmp/demo/git/clones/fleet", kubectl))
+	}
 }
 
 func TestSqueeze(t *testing.T) {

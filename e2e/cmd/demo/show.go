@@ -40,12 +40,12 @@ func show(ctx context.Context, s *screen, keep bool) (err error) {
 	if err := d.play(ctx); err != nil {
 		return err
 	}
-	s.note("\n%s", strings.Join(table(s.style(), d.rows), "\n"))
+	s.note("\n%s\n\n%sThe demo took %s.", strings.Join(table(s.style(), d.rows), "\n"), margin, seconds(time.Since(d.began)))
 	if !keep {
 		s.note("\n%smake demo KEEP=1 leaves it all running, to look at it and to break it", margin)
 		return nil
 	}
-	s.note("\n%s", invitation(s.style(), w.cluster.Kubeconfig, w.repo.URL, w.repo.Dir))
+	s.note("\n%s", invitation(s.style(), w.cluster.Kubeconfig, w.repo.URL, w.repo.Dir, hasKubectl()))
 	<-ctx.Done()
 	s.note("")
 	return nil
