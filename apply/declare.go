@@ -69,10 +69,11 @@ func (r *Rollouts) declareOnce(ctx context.Context, d Declaration) error {
 	if c, err = r.claim(ctx, d, c); err != nil {
 		return err
 	}
-	if c.live, err = r.begin(ctx, d, c, want); err != nil {
+	// Before it begins: a rollout without a declaration has lost it.
+	if err := (store{r.Kube, d.key()}).writeDeclared(ctx, c.rollout, *want); err != nil {
 		return err
 	}
-	if err := (store{r.Kube, d.key()}).writeDeclared(ctx, c.rollout, *want); err != nil {
+	if c.live, err = r.begin(ctx, d, c, want); err != nil {
 		return err
 	}
 	defer r.loop.Enqueue(d.key())

@@ -19,6 +19,7 @@ const (
 	goalForward
 	goalInstall // nothing is proven yet: the candidate is all there is
 	goalStop    // paused, or held for a person after a rejection
+	goalWait    // it is not known what Git declares, and nothing of before is on its way
 )
 
 // pass is one decision being made.
@@ -70,6 +71,7 @@ func newPass(in Input) *pass {
 func (p *pass) takeWanted() {
 	want := p.in.Want
 	switch {
+	case p.in.Unknown != nil: // what was asked for last stands
 	case want == nil && p.next.Proven == nil: // what was declared first is all there is
 	case want == nil || p.next.Proven != nil && want.Digest == p.next.Proven.Digest:
 		p.next.Candidate = nil
@@ -86,6 +88,8 @@ func (p *pass) chooseGoal() {
 	p.answerRetry()
 	c := p.next.Candidate
 	switch {
+	case p.in.Unknown != nil && (c == nil || p.next.Proven == nil):
+		p.goal = goalWait
 	case c == nil:
 		p.goal = goalRest
 	case p.next.Proven == nil:

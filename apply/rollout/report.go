@@ -105,6 +105,10 @@ func (p *pass) sayDefault() {
 	switch p.goal {
 	case goalStop:
 		p.sayStopped()
+	case goalWait:
+		if !p.sayRejected() {
+			p.sayBlock(p.in.Unknown)
+		}
 	case goalForward:
 		p.say(Replacing, ReasonReplacing, fmt.Sprintf("wave %s: %d of %d eligible nodes run the candidate, %d healthy, %d unavailable of at most %d",
 			p.waveName(), c.Candidate, c.Eligible, c.Healthy, c.Unavailable, Resolve(p.in.Policy.MaxUnavailable, p.eligible)))

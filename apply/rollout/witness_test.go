@@ -241,6 +241,7 @@ func (w *witness) seeSteps(in *rollout.Input, d rollout.Decision) {
 		return slices.ContainsFunc(d.Next.InFlight, func(f rollout.InFlight) bool { return f.Node == node })
 	}
 	for _, s := range d.Steps {
+		w.seeUnknown(in, d, s)
 		switch {
 		case s.Action == rollout.OpenGate && !inFlight(s.Node):
 			w.accuse("P1", "the gate on %s is opened though the node is not in flight", s.Node)
@@ -257,6 +258,24 @@ func (w *witness) seeSteps(in *rollout.Input, d rollout.Decision) {
 	}
 }
 
+// seeUnknown holds P3 while it is not known what Git declares: that begins
+// nothing, and takes no agent back that serves and that no evidence speaks against.
+func (w *witness) seeUnknown(in *rollout.Input, d rollout.Decision, s rollout.Step) {
+	if in.Unknown == nil {
+		return
+	}
+	c := d.Next.Candidate
+	against := c != nil && rejects(d.Next, c.Digest) ||
+		slices.ContainsFunc(d.Next.Records, func(r rollout.Record) bool { return r.Node == s.Node && r.Failed != "" })
+	serves := slices.ContainsFunc(in.Fleet, func(n health.Node) bool { return n.Name == s.Node && n.Present() })
+	switch {
+	case s.Action == rollout.WriteTemplate && s.Gated:
+		w.accuse("P3", "a pulse is opened though nobody knows what Git declares")
+	case s.Action == rollout.DeletePod && (s.Why == rollout.ForReturn || s.Why == rollout.ForStraggler) && serves && !against:
+		w.accuse("P3", "the agent on %s goes (%s) though nobody knows what Git declares", s.Node, s.Why)
+	}
+}
+
 // rest is the digest that the template has outside a pulse.
 func rest(s rollout.State) string {
 	switch {
@@ -267,6 +286,12 @@ func rest(s rollout.State) string {
 	default:
 		return ""
 	}
+}
+
+// resting is whether the DaemonSet holds the rest version. Before one is recorded,
+// what it was made with has to do.
+func resting(live rollout.Live, s rollout.State) bool {
+	return !live.Gated && (live.Digest == rest(s) || rest(s) == "")
 }
 
 // rejects is whether the digest is among those that are remembered.
@@ -357,7 +382,7 @@ const maxUnrest = 40
 func (w *witness) seeTick() {
 	s, live := w.cluster.State(), w.cluster.Live()
 	switch {
-	case !live.Gated && live.Digest == rest(s):
+	case resting(live, s):
 		w.unrest = 0
 	case w.cluster.Led():
 		w.unrest++

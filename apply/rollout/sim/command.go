@@ -17,6 +17,7 @@ import (
 //	pause, resume          a person stops and resumes the rollout
 //	retry DIGEST           a person wants a rejected version tried again
 //	block REASON, unblock  a window, a freeze, a dependency
+//	lose, declare          what Git declares is lost, until it is declared again
 //	policy COUNT           maxUnavailable is COUNT from now on
 //	waves COUNT            the policy has only its last COUNT waves from now on
 //	join NODE GROUP        a new node
@@ -58,13 +59,13 @@ func (c *Cluster) Do(command string) error {
 func (c *Cluster) doGit(verb, arg string) bool {
 	switch verb {
 	case "commit":
-		c.asked.version = &rollout.Version{Digest: arg}
+		c.asked.version, c.asked.unknown = &rollout.Version{Digest: arg}, nil
 		if !c.daemonSet.exists {
 			c.write(spec{template: template{digest: arg}, onDelete: true}, Fact{By: Rollcall})
 		}
 	case "revert":
 		if p := c.store.status.Proven; p != nil {
-			c.asked.version = &rollout.Version{Digest: p.Digest}
+			c.asked.version, c.asked.unknown = &rollout.Version{Digest: p.Digest}, nil
 		}
 	case "pause", "resume":
 		c.asked.paused = verb == "pause"
@@ -74,6 +75,10 @@ func (c *Cluster) doGit(verb, arg string) bool {
 		c.asked.block = &rollout.Block{Reason: arg, Message: "held by " + arg + " until it is over"}
 	case "unblock":
 		c.asked.block = nil
+	case "lose":
+		c.asked.unknown = &rollout.Block{Reason: "Lost", Message: "what Git declares is lost until it is declared again"}
+	case "declare":
+		c.asked.unknown = nil
 	case "policy":
 		c.opts.Policy.MaxUnavailable = intstr.Parse(arg)
 	case "waves":
