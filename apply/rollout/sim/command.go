@@ -47,7 +47,7 @@ import (
 func (c *Cluster) Do(command string) error {
 	c.tell(Fact{Event: Asked, By: Adversary, Command: command})
 	w := append(strings.Fields(command), "", "", "")
-	known := c.doGit(w[0], w[1]) || c.doNode(w[0], c.node(w[1])) || c.doPod(w[0], w[1], number(w[2])) ||
+	known := c.doGit(w[0], w[1]) || c.doPeople(w[0], w[1]) || c.doNode(w[0], c.node(w[1])) || c.doPod(w[0], w[1], number(w[2])) ||
 		c.doFleet(w[0], w[1], w[2]) || c.doProcess(w[0], number(w[1]), number(w[2]))
 	if !known {
 		return fmt.Errorf("unknown command %q", command)
@@ -67,6 +67,18 @@ func (c *Cluster) doGit(verb, arg string) bool {
 		if p := c.store.status.Proven; p != nil {
 			c.asked.version, c.asked.unknown = &rollout.Version{Digest: p.Digest}, nil
 		}
+	case "lose":
+		c.asked.unknown = &rollout.Block{Reason: "Lost", Message: "what Git declares is lost until it is declared again"}
+	case "declare":
+		c.asked.unknown = nil
+	default:
+		return false
+	}
+	return true
+}
+
+func (c *Cluster) doPeople(verb, arg string) bool {
+	switch verb {
 	case "pause", "resume":
 		c.asked.paused = verb == "pause"
 	case "retry":
@@ -75,10 +87,6 @@ func (c *Cluster) doGit(verb, arg string) bool {
 		c.asked.block = &rollout.Block{Reason: arg, Message: "held by " + arg + " until it is over"}
 	case "unblock":
 		c.asked.block = nil
-	case "lose":
-		c.asked.unknown = &rollout.Block{Reason: "Lost", Message: "what Git declares is lost until it is declared again"}
-	case "declare":
-		c.asked.unknown = nil
 	case "policy":
 		c.opts.Policy.MaxUnavailable = intstr.Parse(arg)
 	case "waves":
