@@ -144,7 +144,7 @@ func TestStateIsLost(t *testing.T) {
 // the waves wait, and go on with the next pass (promises P3, P8 and P9).
 func TestDeclarationIsLost(t *testing.T) {
 	t.Parallel()
-	w := settled(t, 9, quick(soak(0, 6)))
+	w := settled(t, 9, quick(soak(0, 8)))
 	w.waitUpdated(9)
 
 	w.act(t, "while the canaries soak", func(t *testing.T) {
@@ -174,6 +174,7 @@ func TestDeclarationIsLost(t *testing.T) {
 		commit := w.deliver("v4")
 		canaries := w.waitSoaking(r, "canary", "v4")
 		w.suspend(true)
+		w.waitSuspended()
 		w.deleteDeclaration()
 		n := w.waitReason(v1alpha1.PhaseHeld, "DeclarationMissing")
 		for _, words := range []string{agent + ".rollcall-declared", "next pass of GitSync default.fleet", "resume the GitSync if it is suspended"} {
@@ -199,6 +200,7 @@ func TestDeclarationIsLost(t *testing.T) {
 			return n.Status.Nodes.Candidate == 2 && n.Status.Candidate.Commit == commit
 		})
 		w.suspend(true)
+		w.waitSuspended()
 		w.deleteDeclaration()
 		w.waitRejected(commit, time.Minute)
 		w.waitTag("v4", w.nodes())
