@@ -41,7 +41,7 @@ func (r *Rollouts) examine(ctx context.Context, d Declaration) (out examined, er
 	if err = r.fitsProven(ctx, d, out.claimed); err != nil {
 		return out, err
 	}
-	if out.want, err = r.declaredVersion(ctx, d); err != nil {
+	if out.want, err = r.declaredVersion(ctx, d, out.live); err != nil {
 		return out, err
 	}
 	out.differs, err = r.differsAround(ctx, d, out.live, out.want)

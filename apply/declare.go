@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
@@ -69,10 +70,11 @@ func (r *Rollouts) declareOnce(ctx context.Context, d Declaration) error {
 	if c, err = r.claim(ctx, d, c); err != nil {
 		return err
 	}
-	if c.live, err = r.begin(ctx, d, c, want); err != nil {
+	// Before it begins: a rollout without a declaration has lost it.
+	if err := (store{r.Kube, d.key()}).writeDeclared(ctx, c.rollout, *want); err != nil {
 		return err
 	}
-	if err := (store{r.Kube, d.key()}).writeDeclared(ctx, c.rollout, *want); err != nil {
+	if c.live, err = r.begin(ctx, d, c, want); err != nil {
 		return err
 	}
 	defer r.loop.Enqueue(d.key())
@@ -106,8 +108,8 @@ func (r *Rollouts) begin(ctx context.Context, d Declaration, c claimed, want *de
 }
 
 // declaredVersion is the declared version with its template as the API server
-// defaults it.
-func (r *Rollouts) declaredVersion(ctx context.Context, d Declaration) (*declared, error) {
+// defaults it. Live is nil when there is no DaemonSet.
+func (r *Rollouts) declaredVersion(ctx context.Context, d Declaration, live *appsv1.DaemonSet) (*declared, error) {
 	ds, err := d.typed()
 	if err != nil {
 		return nil, err
@@ -121,7 +123,7 @@ func (r *Rollouts) declaredVersion(ctx context.Context, d Declaration) (*declare
 		out.Template, out.Commit = old.Template, old.Commit
 		return out, nil
 	}
-	template, err := r.Defaulted(ctx, d)
+	template, err := r.Defaulted(ctx, d, live)
 	if err != nil {
 		return nil, err
 	}
@@ -142,22 +144,36 @@ func (d Declaration) typed() (*appsv1.DaemonSet, error) {
 const probeName = "rollcall-dry-run-"
 
 // Defaulted is the declared template as the API server defaults it, without
-// rollcall's gate; an *Error when it refuses it. It comes from a dry-run creation
-// under another name: unlike a dry-run on the live object it cannot inherit
-// anything that others wrote there.
-func (r *Rollouts) Defaulted(ctx context.Context, d Declaration) (*corev1.PodTemplateSpec, error) {
+// rollcall's gate; an *Error when it refuses it. Live is nil when there is no
+// DaemonSet. It comes from a dry-run that cannot inherit anything that others
+// wrote to the live template, as a server-side apply would:
+//
+//	there is none ... a creation, under a name that nobody has
+//	there is one .... its whole spec replaced: nothing is made, so no quota for
+//	                  new objects counts
+func (r *Rollouts) Defaulted(ctx context.Context, d Declaration, live *appsv1.DaemonSet) (*corev1.PodTemplateSpec, error) {
 	probe, err := d.typed()
 	if err != nil {
 		return nil, err
 	}
-	probe.Name, probe.GenerateName = "", probeName
-	made, err := r.Kube.AppsV1().DaemonSets(d.key().Namespace).Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}, FieldManager: v1alpha1.FieldManager})
+	client, dryRun := r.Kube.AppsV1().DaemonSets(d.key().Namespace), []string{metav1.DryRunAll}
+	var tried *appsv1.DaemonSet
+	if live == nil {
+		probe.Name, probe.GenerateName = "", probeName
+		tried, err = client.Create(ctx, probe, metav1.CreateOptions{DryRun: dryRun, FieldManager: v1alpha1.FieldManager})
+	} else {
+		var patch []byte
+		if patch, err = json.Marshal([]map[string]any{{"op": "replace", "path": "/spec", "value": probe.Spec}}); err != nil {
+			return nil, fmt.Errorf("encode daemonset %s: %w", d.key(), err)
+		}
+		tried, err = client.Patch(ctx, live.Name, types.JSONPatchType, patch, metav1.PatchOptions{DryRun: dryRun, FieldManager: v1alpha1.FieldManager})
+	}
 	if err != nil {
 		e := classify("dry-run", d.reference(), err)
 		e.Message = withoutProbe(e.Message, d.key().Name)
 		return nil, e
 	}
-	return withoutGate(&made.Spec.Template), nil
+	return withoutGate(&tried.Spec.Template), nil
 }
 
 // withoutProbe has the name that the user wrote in place of the one that the API

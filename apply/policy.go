@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -85,11 +84,15 @@ func (c chosen) keep(waves []rollout.Wave) *chosen {
 //	it is named ............................... block, and the built-in one to hold by
 //	it is not ................................. the built-in one
 //
-// started is what is recorded of the rollout under way; nil if there is none.
+// started is what is recorded of the rollout under way; nil if there is none. It
+// tells the policy of a version that is not known.
 func (r *Rollouts) policyFor(ctx context.Context, want *declared, started *chosen) (chosen, *rollout.Block, error) {
 	name, named := DefaultPolicyName, false
-	if want != nil && want.Policy != "" {
+	switch {
+	case want != nil && want.Policy != "":
 		name, named = want.Policy, true
+	case want == nil && started != nil && started.Name != BuiltInPolicyName:
+		name = started.Name
 	}
 	found, err := r.Kinds.RolloutPolicies().Get(ctx, name, metav1.GetOptions{})
 	switch {
@@ -145,13 +148,6 @@ func ownMaxUnavailable(ds *appsv1.DaemonSet) string {
 	return ""
 }
 
-// PlacementChange holds a candidate that loses nodes and wins others, by name.
-func PlacementChange(lost, won []string) *rollout.Block {
-	return &rollout.Block{Reason: ReasonPlacementChange,
-		Message: fmt.Sprintf("the candidate's nodeSelector, affinity or tolerations lose %d nodes and win %d (first %s), which Kubernetes would do on all of them at once: revert the placement, or label the nodes instead",
-			len(lost), len(won), slices.Concat(lost, won)[0])}
-}
-
 // surgeBlock holds a DaemonSet whose own maxUnavailable is zero: a node is without
 // its agent for a moment when it is replaced.
 func surgeBlock(want *declared) *rollout.Block {
@@ -179,7 +175,10 @@ func newPolicy(name string, spec v1alpha1.RolloutPolicySpec, want *declared) rol
 	if spec.MaxUnavailable != nil {
 		out.MaxUnavailable = *spec.MaxUnavailable
 	}
-	if want != nil && want.MaxUnavailable != "" {
+	switch {
+	case want == nil:
+		out.MaxUnavailable = intstr.FromInt32(1) // the DaemonSet's own word is not known, and it may be the least there is
+	case want.MaxUnavailable != "":
 		out.MaxUnavailable = intstr.Parse(want.MaxUnavailable)
 	}
 	return out

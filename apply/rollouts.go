@@ -23,15 +23,6 @@ import (
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
-// ReasonPlacementChange holds a candidate that would run on other nodes: the
-// DaemonSet controller acts on placement on all nodes at once, under every
-// update strategy, so no wave could bound it.
-const ReasonPlacementChange = "PlacementChange"
-
-// ReasonHandedOver holds a candidate of a GitSync that the DaemonSet belongs to
-// no more.
-const ReasonHandedOver = "HandedOver"
-
 // Rollouts moves DaemonSets over their nodes: it observes, lets rollout.Decide
 // decide, records, and acts. It keeps nothing that a restart could lose.
 type Rollouts struct {
@@ -213,12 +204,13 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 		want, block = fromVersion(v.rollout.Status.Candidate), handedOver(v.live)
 	}
 	v.input = rollout.Input{
-		Policy: p,
-		State:  state,
-		Want:   want,
-		Paused: v.rollout.Spec.Paused,
-		Retry:  v.rollout.Spec.Retry,
-		Block:  block,
+		Policy:  p,
+		State:   state,
+		Want:    want,
+		Unknown: v.undeclared(),
+		Paused:  v.rollout.Spec.Paused,
+		Retry:   v.rollout.Spec.Retry,
+		Block:   block,
 		Live: rollout.Live{
 			Digest:   v.digestOf(&v.live.Spec.Template),
 			Gated:    hasGate(&v.live.Spec.Template),
@@ -265,20 +257,4 @@ func wanted(d *declared) *rollout.Version {
 		return nil
 	}
 	return &rollout.Version{Digest: d.Digest, Commit: d.Commit}
-}
-
-// handedOver holds a rollout from the claim of another GitSync until that has
-// declared its version. What the former owner declared, before or since, is
-// nobody's wish: what is under way stays as it is, and nothing of it begins.
-func handedOver(live *appsv1.DaemonSet) *rollout.Block {
-	return &rollout.Block{Reason: ReasonHandedOver,
-		Message: fmt.Sprintf("GitSync %s has taken the DaemonSet over and has not declared its version yet: it goes on with that GitSync's next pass", live.Labels[v1alpha1.LabelOwner])}
-}
-
-func (r *Rollouts) placementBlock(rest watch.Placement, want *declared) *rollout.Block {
-	lost, won := r.Fleet.CompareEligible(rest, watch.NewPlacement(&want.Template))
-	if len(lost)+len(won) == 0 {
-		return nil
-	}
-	return PlacementChange(lost, won)
 }

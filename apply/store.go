@@ -77,6 +77,8 @@ type store struct {
 	key    types.NamespacedName
 }
 
+// declared returns what Git declares; nil when that is missing, which says nothing
+// of what Git declares.
 func (s store) declared(ctx context.Context) (*declared, error) {
 	cm, err := s.get(ctx, declaredSuffix)
 	if err != nil || cm == nil {

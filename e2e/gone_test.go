@@ -92,13 +92,10 @@ func TestDaemonSetIsGone(t *testing.T) {
 }
 
 // goneWhole deletes the DaemonSet of a suspended GitSync and checks what the
-// NodeRollout says then. A pass that began before the suspension would make it
-// again.
+// NodeRollout says then.
 func (w *world) goneWhole(how metav1.DeletionPropagation) {
 	w.t.Helper()
-	w.waitSync("it is suspended", 30*time.Second, func(gs *v1alpha1.GitSync) bool {
-		return gs.Status.ObservedGeneration == gs.Generation && readyCondition(gs).Reason == "Suspended"
-	})
+	w.waitSuspended()
 	nodes := int32(len(w.nodes()))
 	before := w.rollout()
 	w.deleteDaemonSet(how)
@@ -187,5 +184,14 @@ func (w *world) waitNotReady(reason string) {
 	w.waitSync("it is not Ready: "+reason, 30*time.Second, func(gs *v1alpha1.GitSync) bool {
 		c := apimeta.FindStatusCondition(gs.Status.Conditions, "Ready")
 		return c != nil && c.Status == metav1.ConditionFalse && c.Reason == reason
+	})
+}
+
+// waitSuspended waits until no pass is under way that began before the suspension
+// and would write again what is deleted now.
+func (w *world) waitSuspended() {
+	w.t.Helper()
+	w.waitSync("it is suspended", 30*time.Second, func(gs *v1alpha1.GitSync) bool {
+		return gs.Status.ObservedGeneration == gs.Generation && readyCondition(gs).Reason == "Suspended"
 	})
 }

@@ -139,6 +139,84 @@ func TestStateIsLost(t *testing.T) {
 	})
 }
 
+// What Git declares goes from beside a NodeRollout in the middle of a rollout.
+// Nobody knows then what is wanted, and what is not known is no wish to go back:
+// the waves wait, and go on with the next pass (promises P3, P8 and P9).
+func TestDeclarationIsLost(t *testing.T) {
+	t.Parallel()
+	w := settled(t, 9, quick(soak(0, 8)))
+	w.waitUpdated(9)
+
+	w.act(t, "while the canaries soak", func(t *testing.T) {
+		r := record(t, w.cluster.Client)
+		commit := w.deliver("v2")
+		w.waitSoaking(r, "canary", "v2")
+		w.deleteDeclaration()
+		w.waitProven(commit, time.Minute)
+		w.waitTag("v2", w.nodes())
+		r.wantHistory(t, w.nodes(), "v1", "v2")
+		r.wantWorst(t, 3)
+	})
+	w.act(t, "in a pulse", func(t *testing.T) {
+		w.waitAtRest()
+		r := record(t, w.cluster.Client)
+		var commit string
+		w.onGate(func() { commit = w.deliver("v3") }, w.deleteDeclaration)
+		w.waitProven(commit, time.Minute)
+		w.waitTag("v3", w.nodes())
+		r.wantTags(t, "v2", "v3")
+		r.wantWorst(t, 3)
+	})
+	w.act(t, "no pass comes: everything stays as it is, and says why", func(t *testing.T) {
+		w.waitAtRest()
+		w.waitUpdated(9)
+		r := record(t, w.cluster.Client)
+		commit := w.deliver("v4")
+		canaries := w.waitSoaking(r, "canary", "v4")
+		w.suspend(true)
+		w.waitSuspended()
+		w.deleteDeclaration()
+		n := w.waitReason(v1alpha1.PhaseHeld, "DeclarationMissing")
+		for _, words := range []string{agent + ".rollcall-declared", "next pass of GitSync default.fleet", "resume the GitSync if it is suspended"} {
+			if !strings.Contains(n.Status.Message, words) {
+				t.Errorf("the message does not say %q: %s", words, n.Status.Message)
+			}
+		}
+		w.wantQuiet(10 * time.Second) // longer than the canaries have to soak
+		w.waitReason(v1alpha1.PhaseHeld, "DeclarationMissing")
+		r.wantHistory(t, canaries, "v3", "v4")
+		r.wantHistory(t, but(w.nodes(), canaries...), "v3")
+		w.suspend(false)
+		w.waitProven(commit, time.Minute)
+		w.waitTag("v4", w.nodes())
+		r.wantHistory(t, w.nodes(), "v3", "v4")
+		r.wantWorst(t, 3)
+	})
+	w.act(t, "no pass comes: what the canaries reject goes back", func(t *testing.T) {
+		w.waitAtRest()
+		r := record(t, w.cluster.Client)
+		commit := w.deliver("flaky")
+		w.waitRollout("the canaries are replaced", time.Minute, func(n *v1alpha1.NodeRollout) bool {
+			return n.Status.Nodes.Candidate == 2 && n.Status.Candidate.Commit == commit
+		})
+		w.suspend(true)
+		w.waitSuspended()
+		w.deleteDeclaration()
+		w.waitRejected(commit, time.Minute)
+		w.waitTag("v4", w.nodes())
+		r.wantRadius(t, "flaky")
+		r.wantWorst(t, 3)
+	})
+}
+
+// deleteDeclaration deletes what Git declares from beside the NodeRollout, and
+// makes the rollout look now.
+func (w *world) deleteDeclaration() {
+	w.t.Helper()
+	w.must(w.cluster.Client.CoreV1().ConfigMaps(metav1.NamespaceDefault).Delete(w.t.Context(), agent+".rollcall-declared", metav1.DeleteOptions{}), "delete declaration")
+	w.patchRollout(fmt.Sprintf(`{"retry":"nothing-%d"}`, time.Now().UnixNano()))
+}
+
 // deleteState deletes what the rollout has recorded beside its NodeRollout.
 func (w *world) deleteState() {
 	w.t.Helper()

@@ -181,6 +181,14 @@ func TestRefusals(t *testing.T) {
 		w.patchRollout(`{"retry":"` + n.Status.Candidate.Digest + `"}`)
 		w.waitProven(commit, 3*time.Minute)
 	})
+	w.act(t, "more DaemonSets: a commit makes none", func(t *testing.T) {
+		w.waitUpdated(9)
+		w.quota("count/daemonsets.apps", "1")
+		w.must(w.repo.Write("daemonset.yaml", manifest("v7")), "write")
+		w.wantPlan(2, agent)
+		w.waitProven(w.deliver("v7"), 2*time.Minute)
+		w.endQuota()
+	})
 	r.wantWorst(t, 3)
 }
 

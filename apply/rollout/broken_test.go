@@ -30,6 +30,7 @@ func TestBrokenRulesAreCaught(t *testing.T) {
 		"P2: pods are deleted that are not recorded":                 {"P2", actsBeforeItRecords},
 		"P3: nobody soaks":                                           {"P3", skipsSoak},
 		"P3: failures are not counted":                               {"P3", countsNoFailures},
+		"P3: what is not known is taken for nothing":                 {"P3", takesUnknownForNothing},
 		"P4: the gated template stays":                               {"P4", leavesGate},
 		"P4: a pulse waits however long it takes":                    {"P4", isPatient},
 		"P5: a rejection is forgotten":                               {"P5", forgetsRejections},
@@ -143,6 +144,13 @@ func countsNoFailures(in rollout.Input) rollout.Decision {
 			}
 		}
 	}
+	return rollout.Decide(in)
+}
+
+// takesUnknownForNothing goes back to the proven version because nobody knows
+// what Git declares.
+func takesUnknownForNothing(in rollout.Input) rollout.Decision {
+	in.Unknown = nil
 	return rollout.Decide(in)
 }
 

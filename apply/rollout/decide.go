@@ -19,6 +19,7 @@ const (
 	goalForward
 	goalInstall // nothing is proven yet, and every node gets the candidate at once
 	goalStop    // paused, or held for a person after a rejection
+	goalWait    // it is not known what Git declares, and nothing of before is on its way
 )
 
 // pass is one decision being made.
@@ -88,6 +89,7 @@ func (p *pass) verdict(n *health.Node) *health.Verdict {
 func (p *pass) takeWanted() {
 	want := p.in.Want
 	switch {
+	case p.in.Unknown != nil: // what was asked for last stands
 	case want == nil && p.next.Proven == nil: // what was declared first is all there is
 	case want == nil || p.next.Proven != nil && want.Digest == p.next.Proven.Digest:
 		p.next.Candidate = nil
@@ -104,6 +106,8 @@ func (p *pass) chooseGoal() {
 	p.answerRetry()
 	c := p.next.Candidate
 	switch {
+	case p.in.Unknown != nil && (c == nil || p.next.Proven == nil && !p.firstWaves()):
+		p.goal = goalWait
 	case c == nil:
 		p.goal = goalRest
 	case p.next.Proven == nil && p.in.Policy.InstallAll:

@@ -12,7 +12,7 @@ import (
 // advance takes the steps of the policy; nothing is half-way now.
 func (p *pass) advance() {
 	switch {
-	case p.goal == goalStop:
+	case p.goal == goalStop, p.goal == goalWait:
 		p.withdraw(anything)
 	case p.eligible == 0:
 		p.say(Waiting, ReasonNoEligibleNodes, "no node is eligible: nothing can be proven until one is")
@@ -28,7 +28,7 @@ func (p *pass) advance() {
 // forward replaces what the budget allows, and passes the wave when every node
 // of it has soaked.
 func (p *pass) forward() {
-	b := cmp.Or(p.in.Block, p.in.Policy.Calendar.Closed(p.in.Now))
+	b := cmp.Or(p.in.Unknown, p.in.Block, p.in.Policy.Calendar.Closed(p.in.Now))
 	started := b == nil && p.startWave()
 	if p.returnHurt() {
 		return

@@ -10,9 +10,13 @@ import (
 type Input struct {
 	Policy Policy
 	State  State
-	// Want is the version that Git declares; nil when nothing is declared any
-	// more, which asks for the proven one.
+	// Want is the version that Git declares; nil when it declares none, which asks
+	// for the proven one.
 	Want *Version
+	// Unknown is why it is not known what Git declares; nil when it is. While it is
+	// not, Want is nobody's word and what was asked for last stands: nothing begins,
+	// no wave passes, and nothing goes back but what the nodes themselves rejected.
+	Unknown *Block
 	// Paused stops every replacement, forward and back.
 	Paused bool
 	// Retry is the rejected digest that a person wants tried again.

@@ -74,7 +74,7 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 	verb := rapid.SampledFrom([]string{
 		"evict", "evict", "evict", "commit", "commit", "revert", "crash", "crash", "stall", "stall", "second", "join", "leave", "announce", "rejoin",
 		"down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "drain", "fail", "unready", "set-image", "rolling-update",
-		"lag", "controller", "forbid", "forbid", "allow", "pause", "resume", "retry", "block", "unblock", "policy", "waves",
+		"lag", "controller", "forbid", "forbid", "allow", "pause", "resume", "retry", "block", "unblock", "lose", "declare", "policy", "waves",
 	}).Draw(t, "verb")
 	switch verb {
 	case "evict", "leave", "announce", "rejoin", "down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "fail":

@@ -32,7 +32,7 @@ func (p *pass) finishStarted() bool {
 		p.do(Step{Action: WriteTemplate, Digest: rest, Gated: p.firstWaves()})
 	case !live.Observed:
 		return true
-	default:
+	case rest != "":
 		p.closeGates()
 	}
 	return len(p.d.Steps) > 0

@@ -41,7 +41,7 @@ func clone(in rollout.Input) rollout.Input {
 	in.State.Proven, in.State.Candidate, in.Want = copyOf(in.State.Proven), copyOf(in.State.Candidate), copyOf(in.Want)
 	in.State.Rejected, in.State.Records, in.State.InFlight = slices.Clone(in.State.Rejected), slices.Clone(in.State.Records), slices.Clone(in.State.InFlight)
 	in.Policy.Waves = slices.Clone(in.Policy.Waves)
-	in.Block = copyOf(in.Block)
+	in.Block, in.Unknown = copyOf(in.Block), copyOf(in.Unknown)
 	in.Fleet = slices.Clone(in.Fleet)
 	for i := range in.Fleet {
 		n := &in.Fleet[i]

@@ -106,6 +106,10 @@ func (p *pass) sayDefault() {
 	switch p.goal {
 	case goalStop:
 		p.sayStopped()
+	case goalWait:
+		if !p.sayRejected() {
+			p.sayBlock(p.in.Unknown)
+		}
 	case goalForward:
 		reason, wave := ReasonReplacing, "wave "+p.waveName()
 		if p.firstWaves() {

@@ -244,6 +244,7 @@ func (w *witness) seeSteps(in *rollout.Input, d rollout.Decision) {
 		return slices.ContainsFunc(d.Next.InFlight, func(f rollout.InFlight) bool { return f.Node == node })
 	}
 	for _, s := range d.Steps {
+		w.seeUnknown(in, d, s)
 		switch {
 		case s.Action == rollout.OpenGate && !inFlight(s.Node) && d.Next.Proven != nil:
 			w.accuse("P1", "the gate on %s is opened though the node is not in flight", s.Node)
@@ -273,6 +274,24 @@ func nodeOf(in *rollout.Input, name string) *health.Node {
 	return &in.Fleet[i]
 }
 
+// seeUnknown holds P3 while it is not known what Git declares: that begins
+// nothing, and takes no agent back that serves and that no evidence speaks against.
+func (w *witness) seeUnknown(in *rollout.Input, d rollout.Decision, s rollout.Step) {
+	if in.Unknown == nil {
+		return
+	}
+	c := d.Next.Candidate
+	against := c != nil && rejects(d.Next, c.Digest) ||
+		slices.ContainsFunc(d.Next.Records, func(r rollout.Record) bool { return r.Node == s.Node && r.Failed != "" })
+	serves := slices.ContainsFunc(in.Fleet, func(n health.Node) bool { return n.Name == s.Node && n.Present() })
+	switch {
+	case s.Action == rollout.WriteTemplate && s.Gated && d.Next.Proven != nil:
+		w.accuse("P3", "a pulse is opened though nobody knows what Git declares")
+	case s.Action == rollout.DeletePod && (s.Why == rollout.ForReturn || s.Why == rollout.ForStraggler) && serves && !against:
+		w.accuse("P3", "the agent on %s goes (%s) though nobody knows what Git declares", s.Node, s.Why)
+	}
+}
+
 // rest is the digest that the template has outside a pulse.
 func rest(s rollout.State) string {
 	switch {
@@ -283,6 +302,12 @@ func rest(s rollout.State) string {
 	default:
 		return ""
 	}
+}
+
+// resting is whether the DaemonSet holds the rest version. Before one is recorded,
+// what it was made with has to do. Before one is proven its gate may be there.
+func resting(live rollout.Live, s rollout.State) bool {
+	return (!live.Gated || s.Proven == nil) && (live.Digest == rest(s) || rest(s) == "")
 }
 
 // rejects is whether the digest is among those that are remembered.
@@ -373,7 +398,7 @@ const maxUnrest = 40
 func (w *witness) seeTick() {
 	s, live := w.cluster.State(), w.cluster.Live()
 	switch {
-	case live.Digest == rest(s) && (!live.Gated || s.Proven == nil):
+	case resting(live, s):
 		w.unrest = 0
 	case w.cluster.Led():
 		w.unrest++

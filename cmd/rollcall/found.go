@@ -54,7 +54,7 @@ func (p *planner) find(ctx context.Context, ds render.DaemonSet) (*found, error)
 	if err != nil {
 		return nil, fmt.Errorf("get noderollout %s: %w", key, err)
 	}
-	if out.want, err = p.tryTemplate(ctx, ds); err != nil {
+	if out.want, err = p.tryTemplate(ctx, ds, out.live); err != nil {
 		return nil, err
 	}
 	if out.live == nil {
@@ -74,18 +74,19 @@ func (p *planner) find(ctx context.Context, ds render.DaemonSet) (*found, error)
 	return out, nil
 }
 
-// tryTemplate is the declared template with the API server's defaults. It asks
+// tryTemplate is the declared template with the API server's defaults; live is nil
+// when there is no DaemonSet. It asks
 // what the pass asks, so that a refusal is the pass's own; without a GitSync it is
 // open whose the DaemonSet would be. A namespace that is still to be made leaves
 // the template without defaults.
-func (p *planner) tryTemplate(ctx context.Context, ds render.DaemonSet) (*corev1.PodTemplateSpec, error) {
+func (p *planner) tryTemplate(ctx context.Context, ds render.DaemonSet, live *appsv1.DaemonSet) (*corev1.PodTemplateSpec, error) {
 	d := p.declaration(ds)
 	if p.gitsync != nil {
 		if err := p.rollouts.Check(ctx, d); err != nil && !lacksNamespace(err) {
 			return nil, err
 		}
 	}
-	template, err := p.rollouts.Defaulted(ctx, d)
+	template, err := p.rollouts.Defaulted(ctx, d, live)
 	if lacksNamespace(err) {
 		var declared appsv1.DaemonSet
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(ds.Pinned.Object, &declared); err != nil {

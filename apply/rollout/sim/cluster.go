@@ -61,6 +61,16 @@ type asked struct {
 	paused  bool
 	retry   string
 	block   *rollout.Block
+	// unknown is why nobody knows the version; nil when it is known.
+	unknown *rollout.Block
+}
+
+// known is the version, if anybody knows it.
+func (a asked) known() *rollout.Version {
+	if a.unknown != nil {
+		return nil
+	}
+	return a.version
 }
 
 // New returns a cluster at tick 0, with one leader.

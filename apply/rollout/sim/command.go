@@ -17,6 +17,7 @@ import (
 //	pause, resume          a person stops and resumes the rollout
 //	retry DIGEST           a person wants a rejected version tried again
 //	block REASON, unblock  a window, a freeze, a dependency
+//	lose, declare          what Git declares is lost, until it is declared again
 //	policy COUNT           maxUnavailable is COUNT from now on
 //	waves COUNT            the policy has only its last COUNT waves from now on
 //	join NODE GROUP        a new node
@@ -46,7 +47,7 @@ import (
 func (c *Cluster) Do(command string) error {
 	c.tell(Fact{Event: Asked, By: Adversary, Command: command})
 	w := append(strings.Fields(command), "", "", "")
-	known := c.doGit(w[0], w[1]) || c.doNode(w[0], c.node(w[1])) || c.doPod(w[0], w[1], number(w[2])) ||
+	known := c.doGit(w[0], w[1]) || c.doPeople(w[0], w[1]) || c.doNode(w[0], c.node(w[1])) || c.doPod(w[0], w[1], number(w[2])) ||
 		c.doFleet(w[0], w[1], w[2]) || c.doProcess(w[0], number(w[1]), number(w[2]))
 	if !known {
 		return fmt.Errorf("unknown command %q", command)
@@ -58,14 +59,26 @@ func (c *Cluster) Do(command string) error {
 func (c *Cluster) doGit(verb, arg string) bool {
 	switch verb {
 	case "commit":
-		c.asked.version = &rollout.Version{Digest: arg}
+		c.asked.version, c.asked.unknown = &rollout.Version{Digest: arg}, nil
 		if !c.daemonSet.exists {
 			c.write(spec{template: template{digest: arg, gated: !c.opts.Policy.InstallAll}, onDelete: true}, Fact{By: Rollcall})
 		}
 	case "revert":
 		if p := c.store.status.Proven; p != nil {
-			c.asked.version = &rollout.Version{Digest: p.Digest}
+			c.asked.version, c.asked.unknown = &rollout.Version{Digest: p.Digest}, nil
 		}
+	case "lose":
+		c.asked.unknown = &rollout.Block{Reason: "Lost", Message: "what Git declares is lost until it is declared again"}
+	case "declare":
+		c.asked.unknown = nil
+	default:
+		return false
+	}
+	return true
+}
+
+func (c *Cluster) doPeople(verb, arg string) bool {
+	switch verb {
 	case "pause", "resume":
 		c.asked.paused = verb == "pause"
 	case "retry":

@@ -178,7 +178,7 @@ func (l *leader) decide(p *pass) {
 		live.Revision = r
 	}
 	p.input = rollout.Input{
-		Policy: c.opts.Policy, State: p.read.state, Want: p.asked.version, Paused: p.asked.paused, Retry: p.asked.retry, Block: p.asked.block,
+		Policy: c.opts.Policy, State: p.read.state, Want: p.asked.known(), Unknown: p.asked.unknown, Paused: p.asked.paused, Retry: p.asked.retry, Block: p.asked.block,
 		Live: live, Fleet: l.fleet(known), Now: at(c.tick),
 	}
 	p.decision = c.opts.Decide(p.input)
@@ -192,7 +192,7 @@ func (l *leader) known(p *pass) map[string]bool {
 	for _, digest := range p.read.templates {
 		out[digest] = true
 	}
-	if v := p.asked.version; v != nil {
+	if v := p.asked.known(); v != nil {
 		out[v.Digest] = true
 	}
 	return out
