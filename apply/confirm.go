@@ -72,16 +72,17 @@ func (r *Rollouts) podVersions(ctx context.Context, v *view) (map[types.UID]stri
 }
 
 // behind counts the nodes of the waves whose agent is another one by now, or has
-// changed, and names the first. A first install is on every node.
+// changed, and names the first. Without records, a first install is on every node.
 func behind(fleet []health.Node, s rollout.State, versions map[types.UID]string) (late int, first string) {
 	touched := make(map[types.UID]bool, len(s.Records))
 	for _, r := range s.Records {
 		touched[r.UID] = r.Ran
 	}
+	everywhere := s.Proven == nil && s.Waves == nil
 	for i := range fleet {
 		n := &fleet[i]
 		a := n.Agent()
-		if s.Proven != nil && !touched[n.UID] || a == nil || versions[a.UID] == a.Version {
+		if !everywhere && !touched[n.UID] || a == nil || versions[a.UID] == a.Version {
 			continue
 		}
 		if late++; late == 1 {

@@ -70,10 +70,12 @@ func (r *Rollouts) writeTemplate(ctx context.Context, v *view, s rollout.Step) e
 		return fmt.Errorf("daemonset %s: the template of %s is not recorded", v.key, s.Digest)
 	}
 	template := &t
-	if s.Gated {
+	if s.Pod != "" {
 		if err := r.tryDelete(ctx, v.key.Namespace, s); err != nil {
 			return err
 		}
+	}
+	if s.Gated {
 		template = withGate(&t)
 	}
 	r.Logger.Info("write template", "daemonset", v.key.String(), "digest", s.Digest, "gated", s.Gated)

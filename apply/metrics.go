@@ -75,8 +75,8 @@ func (m *Metrics) observe(key types.NamespacedName, old, status v1alpha1.NodeRol
 	m.rejected.WithLabelValues(ns, name).Add(float64(newRejections(old, status)))
 }
 
-// waveIndex is the wave in progress, from 1; 0 at rest. A first install has no
-// wave in its status, and is one.
+// waveIndex is the wave in progress, from 1; 0 at rest. A first install on all
+// nodes has no wave in its status, and is one.
 func waveIndex(s v1alpha1.NodeRolloutStatus) int32 {
 	switch {
 	case s.Wave != nil:
@@ -118,7 +118,7 @@ func (m *Metrics) stepped(key types.NamespacedName, s rollout.Step) {
 	case rollout.DeletePod:
 		m.deleted(key, s.Why)
 	case rollout.WriteTemplate:
-		m.wrote(key, s.Gated)
+		m.wrote(key, s)
 	case rollout.SetOnDelete, rollout.OpenGate, rollout.Relabel:
 	}
 }
@@ -133,10 +133,10 @@ func (m *Metrics) deleted(key types.NamespacedName, why rollout.Why) {
 	}
 }
 
-func (m *Metrics) wrote(key types.NamespacedName, gated bool) {
+func (m *Metrics) wrote(key types.NamespacedName, s rollout.Step) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if gated {
+	if s.Pod != "" {
 		m.opened[key] = time.Now()
 		return
 	}

@@ -34,7 +34,8 @@ func BuiltInPolicy() v1alpha1.RolloutPolicySpec {
 	}
 	one := intstr.FromInt32(1)
 	return v1alpha1.RolloutPolicySpec{
-		GroupBy: []string{"topology.kubernetes.io/zone", "kubernetes.io/arch"},
+		FirstInstall: v1alpha1.FirstInstallWaves,
+		GroupBy:      []string{"topology.kubernetes.io/zone", "kubernetes.io/arch"},
 		Waves: []v1alpha1.Wave{
 			wave("canary", intstr.FromInt32(1), 2*time.Minute),
 			wave("early", intstr.FromString("10%"), time.Minute),
@@ -164,6 +165,7 @@ func newPolicy(name string, spec v1alpha1.RolloutPolicySpec, want *declared) rol
 		Waves:          wavesOf(spec),
 		MaxUnavailable: intstr.FromInt32(1),
 		FailureBudget:  int(spec.Health.FailureBudget),
+		InstallAll:     spec.FirstInstall == v1alpha1.FirstInstallAll,
 		HoldOnFailure:  spec.OnFailure == v1alpha1.OnFailureHold,
 		Health: health.Rule{
 			ReadyFor:    spec.Health.ReadyFor.Duration,

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/apply/rollout"
 	"github.com/rollcall-dev/rollcall/health/watch"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
 // settlePoll is how often to look whether the DaemonSet controller has followed.
@@ -32,7 +33,7 @@ func (r *Rollouts) End(ctx context.Context, key types.NamespacedName) error {
 		return fmt.Errorf("get noderollout %s: %w", key, err)
 	}
 	// The DaemonSet controller writes the status of what was just changed.
-	if err := retry.RetryOnConflict(retry.DefaultBackoff, func() error { return r.closePulse(ctx, n) }); err != nil {
+	if err := retry.RetryOnConflict(retry.DefaultBackoff, func() error { return r.leaveToKubernetes(ctx, n) }); err != nil {
 		return err
 	}
 	err = client.Delete(ctx, key.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(n.UID))})
@@ -40,6 +41,26 @@ func (r *Rollouts) End(ctx context.Context, key types.NamespacedName) error {
 		return fmt.Errorf("delete noderollout %s: %w", key, err)
 	}
 	return nil
+}
+
+// leaveToKubernetes leaves the DaemonSet without the gate: with its proven version,
+// or with the first one for all nodes.
+func (r *Rollouts) leaveToKubernetes(ctx context.Context, n *v1alpha1.NodeRollout) error {
+	if n.Status.Proven != nil {
+		return r.closePulse(ctx, n)
+	}
+	live, err := r.Kube.AppsV1().DaemonSets(n.Namespace).Get(ctx, n.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("get daemonset %s/%s: %w", n.Namespace, n.Name, err)
+	}
+	if !hasGate(&live.Spec.Template) {
+		return nil
+	}
+	_, err = r.patchDaemonSet(ctx, live, "/spec/template", withoutGate(&live.Spec.Template))
+	return err
 }
 
 // sweep ends what is left of a pulse whose NodeRollout is gone, whoever deleted
@@ -60,7 +81,11 @@ func (r *Rollouts) sweep(ctx context.Context, key types.NamespacedName) (time.Du
 		return 0, fmt.Errorf("get daemonset %s: %w", key, err)
 	}
 	if hasGate(&live.Spec.Template) {
-		_, err := r.restore(ctx, live)
+		restored, err := r.restore(ctx, live)
+		if err == nil && restored == nil {
+			err = &Error{Reason: ReasonInvalid, Object: fmt.Sprintf("DaemonSet %s", key),
+				Message: "its first install is not over, its NodeRollout is gone, and no GitSync declares it: declare it again, delete it, or remove rollcall's gate from spec.template.spec.schedulingGates"}
+		}
 		return settlePoll, err
 	}
 	if live.Status.ObservedGeneration < live.Generation {
@@ -89,7 +114,8 @@ func (r *Rollouts) sweep(ctx context.Context, key types.NamespacedName) (time.Du
 // controller has observed the rest template, and every time one is written back
 // the controller numbers its revision anew, as the newest. So it is the proven
 // version, or, if somebody wrote the template by hand within the pulse, what that
-// person wants to run.
+// person wants to run. Without any, none was proven yet: restore returns nil then,
+// and writes nothing.
 func (r *Rollouts) restore(ctx context.Context, live *appsv1.DaemonSet) (*appsv1.DaemonSet, error) {
 	if !r.Fleet.WaitForSync(ctx) {
 		return nil, ctx.Err()
@@ -99,8 +125,7 @@ func (r *Rollouts) restore(ctx context.Context, live *appsv1.DaemonSet) (*appsv1
 		return nil, err
 	}
 	if template == nil {
-		return nil, &Error{Reason: ReasonInvalid, Object: fmt.Sprintf("DaemonSet %s/%s", live.Namespace, live.Name),
-			Message: "its template carries rollcall's scheduling gate, its NodeRollout is gone, and of its controller revisions none is without the gate: remove the gate from spec.template.spec.schedulingGates"}
+		return nil, nil
 	}
 	r.Logger.Info("restore template of a lost pulse", "daemonset", live.Namespace+"/"+live.Name)
 	return r.patchDaemonSet(ctx, live, "/spec/template", template)

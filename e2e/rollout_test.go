@@ -14,12 +14,14 @@ import (
 )
 
 // quick is a policy of two canaries, then half, then all, with soaks of
-// seconds: short enough for a test, long enough for every fault but :late.
+// seconds: short enough for a test, long enough for every fault but :late. What
+// is tested begins after the first install, which is on all nodes at once.
 func quick(change ...func(*v1alpha1.RolloutPolicySpec)) v1alpha1.RolloutPolicySpec {
 	seconds := func(n int) metav1.Duration { return metav1.Duration{Duration: time.Duration(n) * time.Second} }
 	three := intstr.FromInt32(3)
 	p := v1alpha1.RolloutPolicySpec{
-		GroupBy: []string{"topology.kubernetes.io/zone"},
+		FirstInstall: v1alpha1.FirstInstallAll,
+		GroupBy:      []string{"topology.kubernetes.io/zone"},
 		Waves: []v1alpha1.Wave{
 			{Name: "canary", UpTo: intstr.FromInt32(2), Soak: seconds(8)},
 			{Name: "half", UpTo: intstr.FromString("50%"), Soak: seconds(1)},

@@ -104,8 +104,8 @@ const (
 	ForStraggler Why = "Straggler"
 )
 
-// Step is one effect. A gated WriteTemplate names a pod of the pulse that it
-// opens: unless the API server would delete that, it must not be written.
+// Step is one effect. A WriteTemplate that opens a pulse names a pod of it: unless
+// the API server would delete that, it must not be written.
 type Step struct {
 	Action Action
 	Digest string

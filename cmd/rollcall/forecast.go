@@ -83,7 +83,7 @@ func (p *planner) forecast(ctx context.Context, ds render.DaemonSet, nodes []cor
 		out.Fields = slices.DeleteFunc(out.Fields, inTemplate) // the template changes by nothing that this brings
 	}
 	lost, won := out.place(seen, nodes)
-	if out.Verdict != willRoll {
+	if out.Verdict != willRoll && out.Verdict != willInstall {
 		return out, nil
 	}
 	return out, p.waves(ctx, ds, lost, won, &out)
@@ -179,6 +179,10 @@ func (p *planner) waves(ctx context.Context, ds render.DaemonSet, lost, won []st
 			f.Message = closed.Reason + ": " + closed.Message
 		}
 	}
+	install := f.Verdict == willInstall
+	if install && policy.InstallAll {
+		return nil
+	}
 	if block != nil {
 		f.Verdict, f.Message = wouldBeHeld, block.Reason+": "+block.Message
 	}
@@ -188,7 +192,9 @@ func (p *planner) waves(ctx context.Context, ds render.DaemonSet, lost, won []st
 	}
 	f.Policy = policy.Name
 	f.Waves = wavesOf(policy.Waves, f.Nodes)
-	f.MaxUnavailable = rollout.Resolve(policy.MaxUnavailable, f.Nodes)
+	if !install {
+		f.MaxUnavailable = rollout.Resolve(policy.MaxUnavailable, f.Nodes)
+	}
 	return nil
 }
 

@@ -99,6 +99,8 @@ func plannedRollout() *planned {
 			{Namespace: "kube-system", Name: "gpu-agent", Source: "agents/gpu.yaml", Verdict: wouldBeHeld, Digest: newDigest, Proven: oldDigest, Nodes: 4,
 				Message: "PlacementChange: the new placement loses 2 nodes and wins 0, which Kubernetes does on all of them at once"},
 			{Namespace: "kube-system", Name: "new-agent", Source: "agents/new.yaml", Verdict: willInstall, Digest: newDigest, Nodes: 50},
+			{Namespace: "kube-system", Name: "new-cni", Source: "agents/cni.yaml", Verdict: willInstall, Digest: newDigest, Nodes: 50, Policy: "cautious",
+				Waves: []waveForecast{{Name: "canary", Nodes: 1, UpTo: 1, Soak: metav1.Duration{Duration: time.Minute}}, {Name: "rest", Nodes: 49, UpTo: 50}}},
 			{Namespace: "kube-system", Name: "cilium", Source: "agents/cilium.yaml", Verdict: willStay, Digest: oldDigest, Proven: oldDigest, Nodes: 50},
 			{Namespace: "kube-system", Name: "csi-node", Source: "agents/csi.yaml", Verdict: isRejected, Digest: newDigest, Proven: oldDigest, Nodes: 50, Message: "it failed before, Restarted: 1 of 1 touched nodes failed; it is not tried again unless asked: rollcall retry"},
 		},

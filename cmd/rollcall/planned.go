@@ -123,8 +123,11 @@ func (p *page) forecast(f *forecast) {
 	if len(f.Waves) == 0 {
 		return
 	}
-	p.paragraph(plain, indent+indent, fmt.Sprintf("%s, at most %d of %d nodes without an agent, %s of soaking at least",
-		f.policy(), f.MaxUnavailable, f.Nodes, brief(f.soaking())))
+	loss := fmt.Sprintf("at most %d of %d nodes without an agent", f.MaxUnavailable, f.Nodes)
+	if f.Verdict == willInstall {
+		loss = "no node loses an agent"
+	}
+	p.paragraph(plain, indent+indent, fmt.Sprintf("%s, %s, %s of soaking at least", f.policy(), loss, brief(f.soaking())))
 	name := cells("WAVE")
 	for _, w := range f.Waves {
 		name = max(name, cells(w.Name))
@@ -164,10 +167,18 @@ func (f *forecast) operation() diff.Operation {
 	}
 }
 
+// atOnce is how a first install comes to its nodes.
+func (f *forecast) atOnce() string {
+	if len(f.Waves) == 0 {
+		return "all at once"
+	}
+	return fmt.Sprintf("in %d waves", len(f.Waves))
+}
+
 // says is the verdict in a sentence.
 func (f *forecast) says() string {
 	nodes := map[verdict]string{
-		willInstall: fmt.Sprintf("on all %d nodes at once", f.Nodes),
+		willInstall: fmt.Sprintf("on %d nodes, %s", f.Nodes, f.atOnce()),
 		willAdopt:   fmt.Sprintf("on %d nodes", f.Nodes),
 		willStay:    fmt.Sprintf("no rollout on its %d nodes", f.Nodes),
 		willRoll:    fmt.Sprintf("over %d nodes in %d waves", f.Nodes, len(f.Waves)),

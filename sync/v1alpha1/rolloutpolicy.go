@@ -23,6 +23,15 @@ type RolloutPolicy struct {
 // RolloutPolicySpec is the policy. Its zero value is not valid: waves are
 // required.
 type RolloutPolicySpec struct {
+	// FirstInstall says how a DaemonSet that does not exist yet comes to the nodes:
+	// in the waves, or on all of them at once. In waves its pods stay unscheduled
+	// until their nodes' turn, and it is no commit's canary that takes an agent away:
+	// maxUnavailable does not limit it. A DaemonSet that makes nodes Ready, such as a
+	// network plugin, may begin on one that is not.
+	// +kubebuilder:default=waves
+	// +optional
+	FirstInstall FirstInstall `json:"firstInstall,omitempty"`
+
 	// GroupBy are node label keys; every wave takes its nodes evenly over the
 	// groups that their values form.
 	// +kubebuilder:validation:MaxItems=4
@@ -185,6 +194,16 @@ type HealthSpec struct {
 	// +optional
 	Node *bool `json:"node,omitempty"`
 }
+
+// FirstInstall is how the first version of a DaemonSet comes to the nodes.
+// +kubebuilder:validation:Enum=waves;all
+type FirstInstall string
+
+// The values of FirstInstall.
+const (
+	FirstInstallWaves FirstInstall = "waves"
+	FirstInstallAll   FirstInstall = "all"
+)
 
 // OnFailure is what happens to touched nodes after a rejection.
 // +kubebuilder:validation:Enum=return;hold
