@@ -1,6 +1,9 @@
 package sim
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Faults are read from the digest, as the test cluster reads them from an image
 // tag: "v2:bad". With "@b" behind it only the nodes of group b have it.
@@ -27,11 +30,33 @@ const (
 	crashAfter  = 2
 )
 
-// faultOn is the fault that the digest has on a node of the group.
-func faultOn(digest, group string) string {
+// failAfter is how long a pod with the fault is Ready.
+func failAfter(fault string) int {
+	switch fault {
+	case faultFlaky:
+		return flakyAfter
+	case faultLate:
+		return lateAfter
+	case faultKiller:
+		return killerAfter
+	default:
+		return never
+	}
+}
+
+// fault is what the pod does on the node.
+func (c *Cluster) fault(n *node, p *pod) string {
+	if f := c.opts.Faults[n.name]; f != "" && p.made.digest != c.opts.Proven {
+		return f
+	}
+	return faultOn(p.made.digest, n.groups)
+}
+
+// faultOn is the fault that the digest has on a node of the groups.
+func faultOn(digest string, groups []string) string {
 	_, fault, _ := strings.Cut(digest, ":")
 	fault, only, limited := strings.Cut(fault, "@")
-	if limited && only != group {
+	if limited && !slices.Contains(groups, only) {
 		return ""
 	}
 	return fault
