@@ -30,15 +30,20 @@ const (
 	crashAfter  = 2
 )
 
-// failAfter is how long a pod with the fault is Ready.
-func failAfter(fault string) int {
+// Faults are all that there are.
+func Faults() []string {
+	return []string{faultBad, faultStuck, faultFlaky, faultLate, faultSlow, faultKiller}
+}
+
+// failsAt is when a Ready pod with the fault fails.
+func failsAt(p *pod, fault string) int {
 	switch fault {
 	case faultFlaky:
-		return flakyAfter
+		return p.readySince + flakyAfter
 	case faultLate:
-		return lateAfter
+		return p.readySince + lateAfter
 	case faultKiller:
-		return killerAfter
+		return p.readySince + killerAfter
 	default:
 		return never
 	}

@@ -127,7 +127,7 @@ func (c *Cluster) next(n *node, p *pod) (deed, int) {
 	case fault == faultBad:
 		return crash, p.started + crashAfter
 	case p.ready:
-		return fail, p.readySince + failAfter(fault)
+		return fail, failsAt(p, fault)
 	case n.ready, n.cut && fault != faultKiller:
 		return work, p.started + c.readyAfter(fault)
 	default:
