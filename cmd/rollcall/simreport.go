@@ -49,7 +49,7 @@ func (s *simulation) mark() mark {
 type figure struct{ name, value string }
 
 func (s *simulation) facts() []figure {
-	fleet := fmt.Sprintf("%d nodes", s.Nodes)
+	fleet := counted(s.Nodes, "node")
 	if s.LeftOut > 0 {
 		fleet += fmt.Sprintf(", and %d that taints keep the agent from", s.LeftOut)
 	}
@@ -75,9 +75,17 @@ func (s *simulation) facts() []figure {
 	return append(out, figure{"API writes", writes})
 }
 
+// counted is a count of things.
+func counted(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 // took says how long it took, and how long a proof takes at least.
 func (s *simulation) took() string {
-	least := fmt.Sprintf("a proof takes %s at least: %d times up to %d nodes, and the soaks", human(s.AtLeast.Duration), s.Pulses, s.MaxUnavailable)
+	least := fmt.Sprintf("a proof takes %s at least, for soaks and %d times at most %s", human(s.AtLeast.Duration), s.Pulses, counted(s.MaxUnavailable, "node"))
 	switch s.Verdict {
 	case simProven:
 		return fmt.Sprintf("%s; %s", human(s.Duration.Duration), least)

@@ -80,7 +80,11 @@ func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Seco
 // step lets time pass until something happens, and that happen.
 func (r *rehearsal) step() error {
 	c := r.cluster
-	c.SkipTo(min(c.Next(), r.unrest.next(), seconds(r.limit)))
+	limit := seconds(r.limit)
+	c.SkipTo(min(c.Next(), r.unrest.next(), limit))
+	if c.Now() >= limit {
+		return nil
+	}
 	if err := r.unrest.happen(c); err != nil {
 		return err
 	}

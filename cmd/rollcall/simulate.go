@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -61,7 +62,7 @@ What the API server, the scheduler and the kubelets take is not simulated, but f
   rollcall simulate --policy cautious --nodes 500 --fault 100%:killer -o json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.run(cmd.Context(), args, cmd.InOrStdin(), cmd.OutOrStdout())
+			return f.run(cmd.Context(), args, streams{cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()})
 		},
 	}
 	k.register(cmd)
@@ -102,7 +103,7 @@ func (d *daysFlag) Type() string { return "duration" }
 
 // Set reads 30d, 1d12h or 36h.
 func (d *daysFlag) Set(text string) error {
-	wrong := fmt.Errorf("write a duration of 1s or more, such as 36h or 30d")
+	wrong := errors.New("write a duration of 1s or more, such as 36h or 30d")
 	days, rest, found := strings.Cut(text, "d")
 	if !found {
 		days, rest = "0", text
@@ -125,13 +126,25 @@ func (d *daysFlag) Set(text string) error {
 	return nil
 }
 
-func (f *simulateFlags) run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
+// streams are where a command reads and writes.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// perPulse is about how many decisions it takes to replace nodes once, at least.
+const perPulse = 5
+
+func (f *simulateFlags) run(ctx context.Context, args []string, std streams) error {
 	if err := f.check(args); err != nil {
 		return err
 	}
-	s, out, err := f.setting(ctx, args, stdin)
+	s, out, err := f.setting(ctx, args, std.in)
 	if err != nil {
 		return err
+	}
+	if e := s.expected(); e.Pulses*perPulse > s.maxDecisions {
+		fmt.Fprintf(std.err, "rollcall: only the beginning is simulated: %s\n", e.hint())
 	}
 	made, err := simulate(ctx, s)
 	if err != nil {
@@ -143,30 +156,43 @@ func (f *simulateFlags) run(ctx context.Context, args []string, stdin io.Reader,
 			return fmt.Errorf("write %w", withoutVerb(err))
 		}
 	}
-	t := newTerminal(stdout)
+	t := newTerminal(std.out)
 	return f.output.print(t, made.forPrograms(), func() string { return made.render(t.style()) })
 }
 
 // check refuses flags that mean nothing before anything is read.
 func (f *simulateFlags) check(args []string) error {
-	policyStdin, fleetStdin := len(args) > 0 && args[0] == "-", f.fleet == "-"
 	switch {
 	case len(args) > 0 && f.policy != "":
 		return fmt.Errorf("name one policy: the file %s or --policy %s", args[0], f.policy)
-	case policyStdin && fleetStdin:
-		return fmt.Errorf("standard input is read once: write the policy or the fleet into a file")
+	case len(args) > 0 && args[0] == "-" && f.fleet == "-":
+		return errors.New("standard input is read once: write the policy or the fleet into a file")
+	default:
+		return f.checkNumbers()
+	}
+}
+
+func (f *simulateFlags) checkNumbers() error {
+	switch {
 	case f.nodes < 1 || f.nodes > maxSimulated:
 		return fmt.Errorf("--nodes %d: there must be 1 to %d", f.nodes, maxSimulated)
-	case f.zones < 1 || f.zones > f.nodes:
-		return fmt.Errorf("--zones %d: there must be 1 or more, and no more than the %d nodes", f.zones, f.nodes)
+	case f.zones < 1:
+		return fmt.Errorf("--zones %d: there must be 1 or more", f.zones)
+	case f.maxDecisions < 0:
+		return fmt.Errorf("--max-decisions %d: it must be 0 or more", f.maxDecisions)
+	case f.readyAfter < time.Second || f.readyAfter > time.Hour:
+		return fmt.Errorf("--ready-after %s: it must be between 1s and 1h", f.readyAfter)
+	default:
+		return f.checkUnrest()
+	}
+}
+
+func (f *simulateFlags) checkUnrest() error {
+	switch {
 	case f.churn < 0 || f.churn > 60:
 		return fmt.Errorf("--churn %d: it must be between 0 and 60 nodes an hour", f.churn)
 	case f.evict < 0 || f.evict > 3600:
 		return fmt.Errorf("--evict %d: it must be between 0 and 3600 pods an hour", f.evict)
-	case f.readyAfter < time.Second || f.readyAfter > time.Hour:
-		return fmt.Errorf("--ready-after %s: it must be between 1s and 1h", f.readyAfter)
-	case f.maxDecisions < 0:
-		return fmt.Errorf("--max-decisions %d: it must be 0 or more", f.maxDecisions)
 	default:
 		return nil
 	}

@@ -117,7 +117,7 @@ func (s *simulation) endWaves(end int) {
 
 // hint is what makes a rollout that does not end shorter.
 func (s *simulation) hint() string {
-	return fmt.Sprintf("with at most %d of %d nodes unavailable this policy takes nodes %d times one after the other, for at least %s: a larger maxUnavailable, such as %s, makes that shorter; --limit and --max-decisions let the simulation go on",
+	return fmt.Sprintf("with at most %d of %d nodes unavailable this policy takes nodes %d times one after the other, for %s at least: a larger maxUnavailable, such as %s, makes that shorter; --max-decisions and --limit let the simulation go on",
 		s.MaxUnavailable, s.Nodes, s.Pulses, human(s.AtLeast.Duration), s.more())
 }
 
