@@ -29,6 +29,19 @@ func (s *simulation) thin(spans int) []point {
 	return out
 }
 
+// reach is the scale of what moves: the fleet, or as far as the new version came
+// where that would hardly be seen beside it.
+func (s *simulation) reach() int {
+	most := 1
+	for _, p := range s.Series {
+		most = max(most, p.Candidate)
+	}
+	if most >= s.Nodes/4 {
+		return s.Nodes
+	}
+	return most
+}
+
 // curve is one line of the plot.
 type curve struct {
 	title string
@@ -41,7 +54,7 @@ type curve struct {
 // curves are those that there is something to draw of.
 func (s *simulation) curves() []curve {
 	out := []curve{
-		{"nodes on the new version", green, 6, s.Nodes, func(p point) int { return p.Candidate }},
+		{fmt.Sprintf("nodes on the new version, of %d", s.Nodes), green, 6, s.reach(), func(p point) int { return p.Candidate }},
 		{fmt.Sprintf("nodes without their agent, the budget is %d", s.MaxUnavailable), yellow, 3, max(s.MaxUnavailable, s.MostUnavailable), func(p point) int { return p.Unavailable }},
 	}
 	if s.Hurt > 0 {

@@ -64,7 +64,7 @@ func (s *simulation) panels() []panel {
 	down := svgLine{"without their agent", "#bf8700", func(p point) int { return p.Unavailable }}
 	moved := svgLine{"on the new version", "#1a7f37", func(p point) int { return p.Candidate }}
 	return []panel{
-		{"nodes", svgTop, 220, s.Nodes, []svgLine{moved}},
+		{"nodes", svgTop, 220, s.reach(), []svgLine{moved}},
 		{"nodes", svgTop + 220 + svgGap, 120, max(s.MaxUnavailable, s.MostUnavailable, s.Hurt), []svgLine{down, hurt}},
 	}
 }
