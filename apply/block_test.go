@@ -45,7 +45,7 @@ func TestBudgetOfAPolicy(t *testing.T) {
 		"one while no declaration is there":  {nil, intstr.FromInt32(1)},
 		"the DaemonSet's own may be a share": {&declared{MaxUnavailable: "10%"}, intstr.FromString("10%")},
 	} {
-		if got := newPolicy("p", v1alpha1.RolloutPolicySpec{MaxUnavailable: &three}, c.want); got.MaxUnavailable != c.most {
+		if got, _ := (chosen{"p", v1alpha1.RolloutPolicySpec{MaxUnavailable: &three}}).read(c.want); got.MaxUnavailable != c.most {
 			t.Errorf("%s: got %s, want %s", sentence, got.MaxUnavailable.String(), c.most.String())
 		}
 	}
@@ -58,11 +58,12 @@ func TestWhatIsNotKnownBeginsNothing(t *testing.T) {
 	v1, v2 := &rollout.Version{Digest: "v1"}, &rollout.Version{Digest: "v2"}
 	unknown := &rollout.Block{Reason: ReasonDeclarationMissing, Message: "it is missing"}
 	live := rollout.Live{Digest: "v1", OnDelete: true, Observed: true}
+	policy, _ := (chosen{"p", BuiltInPolicy()}).read(nil)
 	for sentence, s := range map[string]rollout.State{
 		"at rest":               {Proven: v1},
 		"a candidate is on way": {Proven: v1, Candidate: v2, About: "v2"},
 	} {
-		in := rollout.Input{Policy: newPolicy("p", BuiltInPolicy(), nil), State: s, Unknown: unknown, Live: live, Fleet: manyNodes(3)}
+		in := rollout.Input{Policy: policy, State: s, Unknown: unknown, Live: live, Fleet: manyNodes(3)}
 		d := rollout.Decide(in)
 		if d.Phase != rollout.Held || d.Reason != ReasonDeclarationMissing || len(d.Steps) > 0 || d.Next.Candidate != s.Candidate {
 			t.Errorf("%s: %s %s, steps %v, candidate %v", sentence, d.Phase, d.Reason, d.Steps, d.Next.Candidate)

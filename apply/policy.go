@@ -115,12 +115,43 @@ func (r *Rollouts) policyFor(ctx context.Context, want *declared, started *chose
 // read turns the policy into what Decide goes by. What the API server could not
 // check of it, and is wrong, is a block.
 func (c chosen) read(want *declared) (rollout.Policy, *rollout.Block) {
-	p := newPolicy(c.Name, c.Spec, want)
-	var err error
-	if p.Calendar, err = NewCalendar(c.Spec); err != nil {
+	p, err := ReadPolicy(c.Name, c.Spec)
+	switch {
+	case want == nil:
+		p.MaxUnavailable = intstr.FromInt32(1) // the DaemonSet's own word is not known, and it may be the least there is
+	case want.MaxUnavailable != "":
+		p.MaxUnavailable = intstr.Parse(want.MaxUnavailable)
+	}
+	if err != nil {
 		return p, &rollout.Block{Reason: ReasonPolicyInvalid, Message: fmt.Sprintf("RolloutPolicy %q: %v: correct it; nothing moves forward until then, returns go on", c.Name, err)}
 	}
 	return p, nil
+}
+
+// ReadPolicy is what a rollout goes by that follows the policy, but for what the
+// DaemonSet and its pods say. The error names the field that the API server could
+// not check.
+func ReadPolicy(name string, spec v1alpha1.RolloutPolicySpec) (rollout.Policy, error) {
+	out := rollout.Policy{
+		Name:           name,
+		Waves:          wavesOf(spec),
+		MaxUnavailable: intstr.FromInt32(1),
+		FailureBudget:  int(spec.Health.FailureBudget),
+		InstallAll:     spec.FirstInstall == v1alpha1.FirstInstallAll,
+		HoldOnFailure:  spec.OnFailure == v1alpha1.OnFailureHold,
+		Health: health.Rule{
+			ReadyFor:    spec.Health.ReadyFor.Duration,
+			Deadline:    spec.Health.Deadline.Duration,
+			MaxRestarts: spec.Health.MaxRestarts,
+			Node:        spec.Health.Node == nil || *spec.Health.Node,
+		},
+	}
+	if spec.MaxUnavailable != nil {
+		out.MaxUnavailable = *spec.MaxUnavailable
+	}
+	var err error
+	out.Calendar, err = NewCalendar(spec)
+	return out, err
 }
 
 // Policy is what a rollout of a declared DaemonSet would go by, and what would
@@ -157,33 +188,6 @@ func surgeBlock(want *declared) *rollout.Block {
 	}
 	return &rollout.Block{Reason: ReasonSurgeNotServed,
 		Message: "the DaemonSet's own maxUnavailable is 0: no node may be without its agent, and this version of rollcall cannot surge; set updateStrategy.rollingUpdate.maxUnavailable to 1 or more in Git, take it out, or leave the DaemonSet to Kubernetes by the annotation " + v1alpha1.AnnotationRollout + ": " + v1alpha1.RolloutNative}
-}
-
-func newPolicy(name string, spec v1alpha1.RolloutPolicySpec, want *declared) rollout.Policy {
-	out := rollout.Policy{
-		Name:           name,
-		Waves:          wavesOf(spec),
-		MaxUnavailable: intstr.FromInt32(1),
-		FailureBudget:  int(spec.Health.FailureBudget),
-		InstallAll:     spec.FirstInstall == v1alpha1.FirstInstallAll,
-		HoldOnFailure:  spec.OnFailure == v1alpha1.OnFailureHold,
-		Health: health.Rule{
-			ReadyFor:    spec.Health.ReadyFor.Duration,
-			Deadline:    spec.Health.Deadline.Duration,
-			MaxRestarts: spec.Health.MaxRestarts,
-			Node:        spec.Health.Node == nil || *spec.Health.Node,
-		},
-	}
-	if spec.MaxUnavailable != nil {
-		out.MaxUnavailable = *spec.MaxUnavailable
-	}
-	switch {
-	case want == nil:
-		out.MaxUnavailable = intstr.FromInt32(1) // the DaemonSet's own word is not known, and it may be the least there is
-	case want.MaxUnavailable != "":
-		out.MaxUnavailable = intstr.Parse(want.MaxUnavailable)
-	}
-	return out
 }
 
 func wavesOf(spec v1alpha1.RolloutPolicySpec) []rollout.Wave {

@@ -134,7 +134,7 @@ func (p *pass) take(nodes []*health.Node) {
 	for _, n := range nodes {
 		next := InFlight{Node: n.Name, NodeUID: n.UID, PodUID: n.Agent().UID, At: p.in.Now, Idle: !n.Present() && !p.broken(n)}
 		if f := p.inFlight(n); f != nil {
-			if !f.Idle && n.Pod(f.PodUID) == nil && !p.isOwed(n) {
+			if !f.Idle && n.Pod(f.PodUID) == nil && !p.broken(n) {
 				lost = append(lost, Owed{Node: n.Name, UID: n.UID})
 			}
 			next.Idle = next.Idle && f.Idle

@@ -68,8 +68,16 @@ func parsePath(path string) resource {
 }
 
 func (r resource) matches(o *unstructured.Unstructured) bool {
-	return o.GetAPIVersion() == r.apiVersion && strings.ToLower(o.GetKind())+"s" == r.plural &&
+	return o.GetAPIVersion() == r.apiVersion && pluralOf(o.GetKind()) == r.plural &&
 		(r.namespace == "" || r.namespace == o.GetNamespace()) && (r.name == "" || r.name == o.GetName())
+}
+
+func pluralOf(kind string) string {
+	kind = strings.ToLower(kind)
+	if stem, is := strings.CutSuffix(kind, "y"); is {
+		return stem + "ies"
+	}
+	return kind + "s"
 }
 
 // ServeHTTP answers get, list and patch. A kind of rollcall's that has no object

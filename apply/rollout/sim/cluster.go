@@ -17,6 +17,14 @@ type Options struct {
 	Nodes int
 	// Groups are the zones that the nodes are spread over; at least 1.
 	Groups int
+	// Fleet are nodes to start with beside those, without their agents: each gets
+	// one, unless it is not eligible. No two have the same name.
+	Fleet []health.Node
+	// Faults are what all versions but Proven do on a node, by its name, as behind
+	// the colon of a digest.
+	Faults map[string]string
+	// Start is the time of tick 0; zero for the year 2030.
+	Start time.Time
 	// Proven runs on every node at the start, as adopted; empty for a DaemonSet
 	// that does not exist yet.
 	Proven string
@@ -42,8 +50,10 @@ type Cluster struct {
 	opts Options
 	tick int
 	// version grows with every change that a watch would show.
-	version    int
-	made       int
+	version int
+	made    int
+	// written counts the steps that were taken.
+	written    int
 	nodes      []*node
 	daemonSet  daemonSet
 	controller controller
@@ -82,13 +92,14 @@ func New(o Options) *Cluster {
 	if o.Trace == nil {
 		o.Trace = func(Fact) {}
 	}
+	if o.Start.IsZero() {
+		o.Start = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
 	c := &Cluster{opts: o, forbidden: map[string]bool{}}
 	c.daemonSet.spec.onDelete = !o.RollingUpdate
 	c.daemonSet.spec.template.digest = o.Proven
 	c.daemonSet.exists, c.daemonSet.generation, c.daemonSet.written = o.Proven != "", 1, -settled
-	for i := range o.Nodes {
-		c.join(nodeName(i+1), i%o.Groups)
-	}
+	c.populate()
 	if o.Proven != "" {
 		c.store.status.Proven = &rollout.Version{Digest: o.Proven}
 		c.asked.version = &rollout.Version{Digest: o.Proven}
@@ -97,6 +108,21 @@ func New(o Options) *Cluster {
 	}
 	c.leaders = []*leader{newLeader(c)}
 	return c
+}
+
+// populate makes the nodes that are there at the start.
+func (c *Cluster) populate() {
+	for i := range c.opts.Nodes {
+		c.nodes = append(c.nodes, c.newNode(nodeName(i+1), []string{groupName(i % c.opts.Groups)}))
+	}
+	for i := range c.opts.Fleet {
+		v := &c.opts.Fleet[i]
+		n := c.newNode(v.Name, v.Groups)
+		n.cordoned, n.leaving, n.held, n.excluded = v.Cordoned, v.Leaving && !v.Cordoned, v.Held, !v.Eligible
+		c.nodes = append(c.nodes, n)
+	}
+	slices.SortFunc(c.nodes, func(a, b *node) int { return cmp.Compare(a.name, b.name) })
+	c.changed()
 }
 
 // wakeUp gives every node the Ready agent that it had before the story begins.
@@ -113,13 +139,17 @@ func (c *Cluster) wakeUp() {
 			p.created, p.opened, p.started, p.readySince = -settled, -settled, -settled, -settled
 		}
 	}
+	for i := range c.opts.Fleet {
+		if v := &c.opts.Fleet[i]; !v.Ready {
+			n := c.node(v.Name)
+			n.dead = true
+			c.setReady(n, false)
+		}
+	}
 }
 
 // settled is for how long everything has been as it is when the story begins.
 const settled = 3600
-
-// epoch is the time of tick 0.
-func epoch() time.Time { return time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 // Tick lets one second pass.
 func (c *Cluster) Tick() {
@@ -193,8 +223,9 @@ func (c *Cluster) Fleet() []health.Node {
 	return out
 }
 
-func at(tick int) time.Time {
-	return epoch().Add(time.Duration(tick) * time.Second)
+// at is the time of a tick.
+func (c *Cluster) at(tick int) time.Time {
+	return c.opts.Start.Add(time.Duration(tick) * time.Second)
 }
 
 func (c *Cluster) changed() { c.version++ }
@@ -218,3 +249,5 @@ func (c *Cluster) node(name string) *node {
 }
 
 func nodeName(i int) string { return fmt.Sprintf("n%02d", i) }
+
+func groupName(i int) string { return string(rune('a' + i)) }

@@ -161,7 +161,7 @@ func (c *Cluster) doFleet(verb, arg, group string) bool {
 	switch verb {
 	case "join":
 		if c.node(arg) == nil && group != "" {
-			c.join(arg, int(group[0]-'a'))
+			c.join(arg, strings.Split(group, ","))
 		}
 	case "calm":
 		for _, n := range c.nodes {

@@ -139,7 +139,8 @@ func (c *Cluster) manage(n *node) {
 
 func (c *Cluster) create(n *node) {
 	t := c.controller.seen.template
-	n.pods = append(n.pods, &pod{uid: c.uid("p"), made: t, revision: t.revision(), gated: t.gated, created: c.tick, opened: c.tick})
+	uid := c.uid("p")
+	n.pods = append(n.pods, &pod{uid: uid, name: "agent-" + string(uid), made: t, revision: t.revision(), gated: t.gated, created: c.tick, opened: c.tick})
 	c.changed()
 }
 
@@ -167,13 +168,15 @@ func (c *Cluster) rollingUpdate() {
 	}
 }
 
-// pod finds a pod by UID, with its node.
-func (c *Cluster) pod(uid types.UID) (*node, *pod) {
-	for _, n := range c.nodes {
-		for _, p := range n.pods {
-			if p.uid == uid {
-				return n, p
-			}
+// pod finds a pod by the name of its node and by UID, with its node.
+func (c *Cluster) pod(name string, uid types.UID) (*node, *pod) {
+	n := c.node(name)
+	if n == nil {
+		return nil, nil
+	}
+	for _, p := range n.pods {
+		if p.uid == uid {
+			return n, p
 		}
 	}
 	return nil, nil

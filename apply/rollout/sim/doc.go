@@ -11,6 +11,10 @@
 //	                 │                                 │
 //	          stale cache ─► leader: read, Decide, record, step, step …
 //
+// Time in which nothing happens by itself can be skipped: Next says until when,
+// and a run is the same with and without. A cluster may also be made of nodes as
+// they are somewhere, and be counted: rollcall simulate does both.
+//
 // A run is a function of its options and its commands. What the executor may
 // rely on is modelled as the API server gives it: a record is guarded by the
 // resourceVersions that were read, but only if there is something to write; a

@@ -11,6 +11,7 @@ import (
 // with a conflict that ends the pass; a refusal keeps no other step waiting.
 func (l *leader) execute(p *pass, s rollout.Step) bool {
 	c := l.c
+	c.written++
 	next := c.daemonSet.spec
 	switch s.Action {
 	case rollout.SetOnDelete:
@@ -25,7 +26,7 @@ func (l *leader) execute(p *pass, s rollout.Step) bool {
 			l.open(s)
 		}
 	case rollout.Relabel:
-		if _, agent := c.pod(s.PodUID); agent != nil && agent.revision != s.Revision {
+		if _, agent := c.pod(s.Node, s.PodUID); agent != nil && agent.revision != s.Revision {
 			agent.revision = s.Revision
 			agent.changed(c)
 		}
@@ -61,7 +62,7 @@ func (l *leader) writeDaemonSet(p *pass, next spec, by Fact) bool {
 
 // delete fails when the pod has changed since it was read, if that matters.
 func (l *leader) delete(s rollout.Step) bool {
-	if n, victim := l.c.pod(s.PodUID); victim != nil {
+	if n, victim := l.c.pod(s.Node, s.PodUID); victim != nil {
 		if s.PodVersion != "" && s.PodVersion != strconv.Itoa(victim.version) {
 			return false
 		}
@@ -73,7 +74,7 @@ func (l *leader) delete(s rollout.Step) bool {
 
 func (l *leader) open(s rollout.Step) {
 	c := l.c
-	if n, p := c.pod(s.PodUID); p != nil && p.gated {
+	if n, p := c.pod(s.Node, s.PodUID); p != nil && p.gated {
 		p.gated, p.opened = false, c.tick
 		p.changed(c)
 		c.tell(Fact{Event: Opened, By: Rollcall, Node: n.name, NodeUID: n.uid, Pod: p.uid, Digest: p.made.digest})

@@ -1,6 +1,9 @@
 package sim
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Faults are read from the digest, as the test cluster reads them from an image
 // tag: "v2:bad". With "@b" behind it only the nodes of group b have it.
@@ -27,11 +30,38 @@ const (
 	crashAfter  = 2
 )
 
-// faultOn is the fault that the digest has on a node of the group.
-func faultOn(digest, group string) string {
+// Faults are all that there are.
+func Faults() []string {
+	return []string{faultBad, faultStuck, faultFlaky, faultLate, faultSlow, faultKiller}
+}
+
+// failsAt is when a Ready pod with the fault fails.
+func failsAt(p *pod, fault string) int {
+	switch fault {
+	case faultFlaky:
+		return p.readySince + flakyAfter
+	case faultLate:
+		return p.readySince + lateAfter
+	case faultKiller:
+		return p.readySince + killerAfter
+	default:
+		return never
+	}
+}
+
+// fault is what the pod does on the node.
+func (c *Cluster) fault(n *node, p *pod) string {
+	if f := c.opts.Faults[n.name]; f != "" && p.made.digest != c.opts.Proven {
+		return f
+	}
+	return faultOn(p.made.digest, n.groups)
+}
+
+// faultOn is the fault that the digest has on a node of the groups.
+func faultOn(digest string, groups []string) string {
 	_, fault, _ := strings.Cut(digest, ":")
 	fault, only, limited := strings.Cut(fault, "@")
-	if limited && only != group {
+	if limited && !slices.Contains(groups, only) {
 		return ""
 	}
 	return fault

@@ -13,9 +13,9 @@ import (
 // leader is one process that believes to be the leader.
 type leader struct {
 	c *Cluster
-	// cache is its view of pods by node name, as of version seen and the tick
-	// refreshed.
-	cache     map[string][]pod
+	// cache is its view of pods, sorted by node name, as of version seen and the
+	// tick refreshed.
+	cache     []cached
 	seen      int
 	refreshed int
 	decided   int
@@ -32,6 +32,12 @@ type leader struct {
 	died    bool
 	pause   int
 	resumes int
+}
+
+// cached are the pods on one node.
+type cached struct {
+	node string
+	pods []pod
 }
 
 // change is what was done to one pod.
@@ -65,20 +71,23 @@ func newLeader(c *Cluster) *leader {
 
 // restart is a new process: it lists afresh and decides.
 func (l *leader) restart() {
-	l.written, l.pass = map[types.UID]change{}, nil
+	l.pass = nil
 	l.decided, l.wake, l.died = -1, 0, false
 	l.list()
 }
 
 func (l *leader) alive() bool { return l.resumes < never }
 
-// list takes the fleet as it is into the cache.
+// list takes the fleet as it is into the cache, with what this process did.
 func (l *leader) list() {
-	l.cache = make(map[string][]pod, len(l.c.nodes))
+	l.cache, l.written = make([]cached, 0, len(l.c.nodes)), map[types.UID]change{}
+	pods := make([]pod, 0, 2*len(l.c.nodes))
 	for _, n := range l.c.nodes {
+		from := len(pods)
 		for _, p := range n.pods {
-			l.cache[n.name] = append(l.cache[n.name], *p)
+			pods = append(pods, *p)
 		}
+		l.cache = append(l.cache, cached{n.name, pods[from:len(pods):len(pods)]})
 	}
 	l.seen, l.refreshed = l.c.version, l.c.tick
 }
@@ -179,7 +188,7 @@ func (l *leader) decide(p *pass) {
 	}
 	p.input = rollout.Input{
 		Policy: c.opts.Policy, State: p.read.state, Want: p.asked.known(), Unknown: p.asked.unknown, Paused: p.asked.paused, Retry: p.asked.retry, Block: p.asked.block,
-		Live: live, Fleet: l.fleet(known), Now: at(c.tick),
+		Live: live, Fleet: l.fleet(known), Now: c.at(c.tick),
 	}
 	p.decision = c.opts.Decide(p.input)
 	c.tell(Fact{Event: Decided, By: Rollcall, Decision: p.decision, Input: &p.input})
@@ -202,24 +211,38 @@ func (l *leader) known(p *pass) map[string]bool {
 // what this process did since.
 func (l *leader) fleet(known map[string]bool) []health.Node {
 	out := make([]health.Node, 0, len(l.c.nodes))
+	agents := make([]health.Agent, 0, 2*len(l.c.nodes))
+	rest := l.cache
 	for _, n := range l.c.nodes {
-		v := l.c.viewNode(n)
-		for _, p := range l.cache[n.name] {
-			a := l.c.viewPod(n, &p)
-			did := l.written[p.uid]
-			a.Terminating = a.Terminating || did.deleted
-			a.Gated = a.Gated && !did.opened
-			if did.revision != "" {
-				a.Revision = did.revision
-			}
-			if d := versionOf(a.Revision); known[d] {
-				a.Digest = d
-			}
-			v.Agents = append(v.Agents, a)
+		for len(rest) > 0 && rest[0].node < n.name {
+			rest = rest[1:]
 		}
+		from := len(agents)
+		if len(rest) > 0 && rest[0].node == n.name {
+			for i := range rest[0].pods {
+				agents = append(agents, l.view(n, &rest[0].pods[i], known))
+			}
+		}
+		v := l.c.viewNode(n)
+		v.Agents = agents[from:len(agents):len(agents)]
 		out = append(out, v)
 	}
 	return out
+}
+
+// view is a pod of the cache with what this process did to it since.
+func (l *leader) view(n *node, p *pod, known map[string]bool) health.Agent {
+	a := l.c.viewPod(n, p)
+	did := l.written[p.uid]
+	a.Terminating = a.Terminating || did.deleted
+	a.Gated = a.Gated && !did.opened
+	if did.revision != "" {
+		a.Revision = did.revision
+	}
+	if d := versionOf(a.Revision); known[d] {
+		a.Digest = d
+	}
+	return a
 }
 
 func (l *leader) wakeAfter(p *pass) int {
@@ -229,7 +252,7 @@ func (l *leader) wakeAfter(p *pass) int {
 	if p.decision.Wake.IsZero() {
 		return 0
 	}
-	return max(l.c.tick+1, int((p.decision.Wake.Sub(epoch())+time.Second-1)/time.Second))
+	return max(l.c.tick+1, int((p.decision.Wake.Sub(l.c.opts.Start)+time.Second-1)/time.Second))
 }
 
 func (l *leader) note(uid types.UID, f func(*change)) {

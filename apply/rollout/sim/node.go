@@ -13,7 +13,7 @@ import (
 type node struct {
 	name       string
 	uid        types.UID
-	group      string
+	groups     []string
 	created    int
 	ready      bool
 	readySince int
@@ -29,11 +29,19 @@ type node struct {
 	excluded bool
 	// drain is how much longer than usual pods take to terminate here.
 	drain int
-	pods  []*pod
+	// taken nodes had an available agent until rollcall deleted it, and have had
+	// none since that was not made from a candidate; hurt ones a candidate's that
+	// failed. Both are for the census.
+	taken, hurt bool
+	pods        []*pod
 }
 
-func (c *Cluster) join(name string, group int) {
-	n := &node{name: name, uid: c.uid("node-"), group: string(rune('a' + group)), created: c.tick, ready: true, readySince: c.tick}
+func (c *Cluster) newNode(name string, groups []string) *node {
+	return &node{name: name, uid: c.uid("node-"), groups: groups, created: c.tick, ready: true, readySince: c.tick}
+}
+
+func (c *Cluster) join(name string, groups []string) {
+	n := c.newNode(name, groups)
 	i, _ := slices.BinarySearchFunc(c.nodes, name, func(n *node, name string) int { return cmp.Compare(n.name, name) })
 	c.nodes = slices.Insert(c.nodes, i, n)
 	c.changed()
@@ -82,10 +90,10 @@ func (c *Cluster) viewNode(n *node) health.Node {
 	v := health.Node{
 		Name:        n.name,
 		UID:         n.uid,
-		Groups:      []string{n.group},
-		Created:     at(n.created),
+		Groups:      n.groups,
+		Created:     c.at(n.created),
 		Ready:       n.ready,
-		ReadySince:  at(n.readySince),
+		ReadySince:  c.at(n.readySince),
 		Cordoned:    n.cordoned,
 		Leaving:     n.cordoned || n.leaving,
 		Held:        n.held,

@@ -11,7 +11,8 @@ import (
 
 // pod is one pod of the DaemonSet.
 type pod struct {
-	uid types.UID
+	uid  types.UID
+	name string
 	// version grows with every change of it.
 	version int
 	// made is the template that it was made from; revision is what its label
@@ -54,6 +55,9 @@ func (c *Cluster) remove(n *node, p *pod, by Fact) {
 	}
 	by.Event, by.Node, by.NodeUID, by.Pod, by.Digest, by.Gated = Deleted, n.name, n.uid, p.uid, p.made.digest, p.gated
 	by.Served = n.serving() == p
+	if by.Served {
+		n.taken = by.By == Rollcall
+	}
 	p.terminating = true
 	p.goneAt = c.tick + 1
 	if p.started != 0 {
@@ -67,40 +71,96 @@ func (c *Cluster) runKubelets() {
 	for _, n := range c.nodes {
 		n.pods = slices.DeleteFunc(n.pods, func(p *pod) bool { return c.isGone(n, p) })
 		for _, p := range n.pods {
-			if !p.terminating && !p.gated && !n.dead && !p.failed {
-				c.runPod(n, p)
+			if what, at := c.next(n, p); c.tick >= at {
+				c.run(n, p, what)
 			}
 		}
 	}
 }
 
 func (c *Cluster) isGone(n *node, p *pod) bool {
-	gone := p.terminating && c.tick >= p.goneAt && (!n.dead || p.started == 0)
+	gone := c.tick >= goneAt(n, p)
 	if gone {
 		c.changed()
 	}
 	return gone
 }
 
-// runPod moves one pod that may run: start, Ready, and its fault.
-func (c *Cluster) runPod(n *node, p *pod) {
-	fault := faultOn(p.made.digest, n.group)
+// goneAt is when a pod that was told to go is gone; never while its kubelet is.
+func goneAt(n *node, p *pod) int {
+	if !p.terminating || n.dead && p.started != 0 {
+		return never
+	}
+	return p.goneAt
+}
+
+// deed is what a pod does by itself. The set is closed.
+type deed int
+
+const (
+	rest  deed = iota
+	start      // its containers
+	fall       // no longer Ready: its probe fails
+	crash      // at once
+	work       // it is Ready, if the node is, and gives a cut node its network back
+	fail       // some time after Ready
+)
+
+// next is what the pod does next if nothing else happens, and from which tick on.
+func (c *Cluster) next(n *node, p *pod) (deed, int) {
+	fault := c.fault(n, p)
 	switch {
+	case p.terminating, p.gated, n.dead, p.failed:
+		return rest, never
 	case p.started == 0:
-		if c.tick > p.opened && c.schedulable(n) {
-			p.started = c.tick
-			p.changed(c)
-			c.tellOf(Ran, n, p)
+		if !c.schedulable(n) {
+			return rest, never
 		}
+		return start, p.opened + 1
 	case c.tick < p.unreadyUntil:
-		p.setReady(c, false)
-	case p.restarts > 0, fault == faultStuck:
-	case fault == faultBad:
-		if c.tick >= p.started+crashAfter {
-			p.crash(c)
+		if p.ready {
+			return fall, c.tick
 		}
-	case c.tick >= p.started+c.readyAfter(fault):
-		c.work(n, p, fault)
+		return rest, p.unreadyUntil
+	case p.restarts > 0, fault == faultStuck:
+		return rest, never
+	case fault == faultBad:
+		return crash, p.started + crashAfter
+	case p.ready:
+		return fail, failsAt(p, fault)
+	case n.ready, n.cut && fault != faultKiller:
+		return work, p.started + c.readyAfter(fault)
+	default:
+		return rest, never
+	}
+}
+
+func (c *Cluster) run(n *node, p *pod, what deed) {
+	switch what {
+	case rest:
+	case start:
+		p.started = c.tick
+		p.changed(c)
+		c.tellOf(Ran, n, p)
+	case fall:
+		p.setReady(c, false)
+	case crash:
+		p.crash(c)
+	case work:
+		if n.cut {
+			n.cut = false
+			c.setReady(n, true)
+		}
+		p.setReady(c, true)
+		n.taken = n.taken && p.made.digest != c.opts.Proven
+		c.tellOf(BecameReady, n, p)
+	case fail:
+		if c.fault(n, p) != faultKiller {
+			p.crash(c)
+			return
+		}
+		n.cut, n.dead = c.opts.TolerateAll, !c.opts.TolerateAll
+		c.setReady(n, false)
 	}
 }
 
@@ -111,36 +171,8 @@ func (c *Cluster) readyAfter(fault string) int {
 	return c.opts.ReadyAfter
 }
 
-// work is an agent that does what it is there for: it gives a cut node its
-// network back, is Ready if the node is, and may fail later.
-func (c *Cluster) work(n *node, p *pod, fault string) {
-	if n.cut && fault != faultKiller {
-		n.cut = false
-		c.setReady(n, true)
-	}
-	if !p.ready && n.ready {
-		p.setReady(c, true)
-		c.tellOf(BecameReady, n, p)
-	}
-	if p.ready {
-		c.failLater(n, p, fault)
-	}
-}
-
 func (c *Cluster) tellOf(e Event, n *node, p *pod) {
 	c.tell(Fact{Event: e, By: Kubelet, Node: n.name, NodeUID: n.uid, Pod: p.uid, Digest: p.made.digest})
-}
-
-// failLater has the faults that show some time after Ready.
-func (c *Cluster) failLater(n *node, p *pod, fault string) {
-	since := c.tick - p.readySince
-	switch {
-	case fault == faultFlaky && since >= flakyAfter, fault == faultLate && since >= lateAfter:
-		p.crash(c)
-	case fault == faultKiller && since >= killerAfter:
-		n.cut, n.dead = c.opts.TolerateAll, !c.opts.TolerateAll
-		c.setReady(n, false)
-	}
 }
 
 func (p *pod) crash(c *Cluster) {
@@ -151,15 +183,15 @@ func (p *pod) crash(c *Cluster) {
 
 func (c *Cluster) viewPod(n *node, p *pod) health.Agent {
 	a := health.Agent{
-		Name:        "agent-" + string(p.uid),
+		Name:        p.name,
 		UID:         p.uid,
 		Version:     strconv.Itoa(p.version),
 		Revision:    p.revision,
-		Created:     at(p.created),
+		Created:     c.at(p.created),
 		Gated:       p.gated,
 		Terminating: p.terminating,
 		Ready:       p.ready,
-		ReadySince:  at(p.readySince),
+		ReadySince:  c.at(p.readySince),
 		Failed:      p.failed,
 		Restarts:    p.restarts,
 		Trouble:     health.Trouble{Reason: p.trouble},

@@ -156,10 +156,10 @@ func TestTheGateMakesAnotherRevisionOfTheSameVersion(t *testing.T) {
 }
 
 func TestFaultsMayBeLimitedToAGroup(t *testing.T) {
-	if got := faultOn("v2:bad@b", "a"); got != "" {
+	if got := faultOn("v2:bad@b", []string{"a"}); got != "" {
 		t.Errorf("group a has fault %q", got)
 	}
-	if got := faultOn("v2:bad@b", "b"); got != faultBad {
+	if got := faultOn("v2:bad@b", []string{"b"}); got != faultBad {
 		t.Errorf("group b has fault %q", got)
 	}
 }
