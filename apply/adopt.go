@@ -38,11 +38,11 @@ func (r *Rollouts) adopt(ctx context.Context, d Declaration, n *v1alpha1.NodeRol
 		proven.Commit = d.Commit
 	}
 	s := store{r.Kube, d.key()}
-	_, old, err := s.recorded(ctx)
+	before, old, err := s.recorded(ctx)
 	if err != nil {
 		return err
 	}
-	if err := s.writeRecorded(ctx, n, old, recorded{Templates: templates{digest: *running}}); err != nil {
+	if err := s.writeRecorded(ctx, n, change{from: old, before: before, after: recorded{Templates: templates{digest: *running}}}); err != nil {
 		return err
 	}
 	return r.initialise(ctx, n, &proven)

@@ -18,7 +18,9 @@ import (
 // write fails when somebody else wrote since observe: then nothing of the
 // decision is done. That is what keeps a second leader out.
 func (r *Rollouts) record(ctx context.Context, v *view, d rollout.Decision, status v1alpha1.NodeRolloutStatus) error {
-	if err := (store{r.Kube, v.key}).writeRecorded(ctx, v.rollout, v.stateMap, v.nextRecorded(d)); err != nil {
+	begins := len(d.Next.Records) > len(v.recorded.Records) && !v.input.Live.Gated
+	c := change{from: v.stateMap, before: v.recorded, after: v.nextRecorded(d), begins: begins}
+	if err := (store{r.Kube, v.key}).writeRecorded(ctx, v.rollout, c); err != nil {
 		return err
 	}
 	next := v.rollout.DeepCopy()
