@@ -123,7 +123,9 @@ func distinct(owned []*appsv1.ControllerRevision) (all []*ran, byHash map[string
 			i, all = len(all), append(all, &ran{template: t})
 		}
 		all[i].revision = max(all[i].revision, revision.Revision)
-		byHash[revision.Labels[appsv1.ControllerRevisionHashLabelKey]] = all[i]
+		for _, hash := range RevisionHashes(revision) {
+			byHash[hash] = all[i]
+		}
 	}
 	return all, byHash, nil
 }

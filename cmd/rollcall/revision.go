@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -23,7 +24,9 @@ func digestsOf(n *v1alpha1.NodeRollout, revisions []*appsv1.ControllerRevision) 
 		if err != nil {
 			return nil, err
 		}
-		contents[r.Labels[appsv1.ControllerRevisionHashLabelKey]] = content
+		for _, hash := range apply.RevisionHashes(r) {
+			contents[hash] = content
+		}
 		if v := n.Status.Proven; v != nil && r.Name == v.Revision {
 			proven = content
 		}

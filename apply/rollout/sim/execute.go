@@ -24,6 +24,11 @@ func (l *leader) execute(p *pass, s rollout.Step) bool {
 		if !c.forbidden["open"] {
 			l.open(s)
 		}
+	case rollout.NameRevision:
+		if c.controller.revisions[p.revision] != s.Revision {
+			c.controller.revisions[p.revision] = s.Revision
+			c.changed()
+		}
 	case rollout.Relabel:
 		if _, agent := c.pod(s.PodUID); agent != nil && agent.revision != s.Revision {
 			agent.revision = s.Revision
