@@ -38,11 +38,11 @@ func (r *Rollouts) adopt(ctx context.Context, d Declaration, n *v1alpha1.NodeRol
 		proven.Commit = d.Commit
 	}
 	s := store{r.Kube, d.key()}
-	_, old, err := s.recorded(ctx)
+	before, old, err := s.recorded(ctx)
 	if err != nil {
 		return err
 	}
-	if err := s.writeRecorded(ctx, n, old, recorded{Templates: templates{digest: *running}}); err != nil {
+	if err := s.writeRecorded(ctx, n, change{from: old, before: before, after: recorded{Templates: templates{digest: *running}}}); err != nil {
 		return err
 	}
 	return r.initialise(ctx, n, &proven)
@@ -123,7 +123,9 @@ func distinct(owned []*appsv1.ControllerRevision) (all []*ran, byHash map[string
 			i, all = len(all), append(all, &ran{template: t})
 		}
 		all[i].revision = max(all[i].revision, revision.Revision)
-		byHash[revision.Labels[appsv1.ControllerRevisionHashLabelKey]] = all[i]
+		for _, hash := range RevisionHashes(revision) {
+			byHash[hash] = all[i]
+		}
 	}
 	return all, byHash, nil
 }

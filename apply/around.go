@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/rollcall-dev/rollcall/health/watch"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -38,6 +39,9 @@ func (r *Rollouts) examine(ctx context.Context, d Declaration) (out examined, er
 	if out.claimed, err = r.look(ctx, d); err != nil {
 		return out, err
 	}
+	if err = seen(d); err != nil {
+		return out, err
+	}
 	if err = r.fitsProven(ctx, d, out.claimed); err != nil {
 		return out, err
 	}
@@ -46,6 +50,19 @@ func (r *Rollouts) examine(ctx context.Context, d Declaration) (out examined, er
 	}
 	out.differs, err = r.differsAround(ctx, d, out.live, out.want)
 	return out, err
+}
+
+// seen refuses a template whose pods would not be watched.
+func seen(d Declaration) error {
+	ds, err := d.typed()
+	if err != nil {
+		return err
+	}
+	if label := watch.Unseen(ds.Spec.Template.Labels); label != "" {
+		return &Error{Reason: ReasonInvalid, Object: d.reference(),
+			Message: fmt.Sprintf("spec.template.metadata.labels[%s]: that label marks pods of Deployments, Jobs and StatefulSets, which rollcall does not watch: take it out", label)}
+	}
+	return nil
 }
 
 // fitsProven refuses a selector that the proven version's pods do not match, while

@@ -54,9 +54,11 @@ func (r *Rollouts) step(ctx context.Context, v *view, s rollout.Step) error {
 	case rollout.WriteTemplate:
 		return r.writeTemplate(ctx, v, s)
 	case rollout.DeletePod:
-		return r.deletePod(ctx, v.key.Namespace, s)
+		return r.deleteAgent(ctx, v.key, s)
 	case rollout.OpenGate:
 		return r.openGate(ctx, v.key.Namespace, s)
+	case rollout.NameRevision:
+		return r.nameRevision(ctx, v, s)
 	case rollout.Relabel:
 		return r.relabel(ctx, v.key.Namespace, s)
 	default:
@@ -71,7 +73,7 @@ func (r *Rollouts) writeTemplate(ctx context.Context, v *view, s rollout.Step) e
 	}
 	template := &t
 	if s.Pod != "" {
-		if err := r.tryDelete(ctx, v.key.Namespace, s); err != nil {
+		if err := r.tryDelete(ctx, v.key, s); err != nil {
 			return err
 		}
 	}
@@ -106,6 +108,18 @@ func (r *Rollouts) patchDaemonSet(ctx context.Context, live *appsv1.DaemonSet, p
 	return written, nil
 }
 
+// deleteAgent deletes a pod of the DaemonSet, and remembers whether that is
+// allowed.
+func (r *Rollouts) deleteAgent(ctx context.Context, key types.NamespacedName, s rollout.Step) error {
+	err := r.deletePod(ctx, key.Namespace, s)
+	if err != nil {
+		r.deleted.forget(key)
+		return err
+	}
+	r.deleted.note(key, time.Now())
+	return nil
+}
+
 // deletePod deletes the pod with that UID. One that is gone is what was wanted;
 // one that has changed since it was seen, where that matters, is a conflict.
 func (r *Rollouts) deletePod(ctx context.Context, namespace string, s rollout.Step) error {
@@ -122,15 +136,22 @@ func (r *Rollouts) deletePod(ctx context.Context, namespace string, s rollout.St
 	return nil
 }
 
+// deletable is for how long what the API server did with one pod tells what it
+// would do with the next: from pulse to pulse of one wave.
+const deletable = 10 * time.Second
+
 // tryDelete asks whether the API server would delete the pod that a pulse is
-// for. While a webhook or a policy refuses that, an open pulse would only keep
-// the proven template away.
-func (r *Rollouts) tryDelete(ctx context.Context, namespace string, s rollout.Step) error {
-	err := r.Kube.CoreV1().Pods(namespace).Delete(ctx, s.Pod, metav1.DeleteOptions{
+// for, unless it has just deleted another one. While a webhook or a policy refuses
+// that, an open pulse would only keep the proven template away.
+func (r *Rollouts) tryDelete(ctx context.Context, key types.NamespacedName, s rollout.Step) error {
+	if r.deleted.left(key, deletable, time.Now()) > 0 {
+		return nil
+	}
+	err := r.Kube.CoreV1().Pods(key.Namespace).Delete(ctx, s.Pod, metav1.DeleteOptions{
 		DryRun: []string{metav1.DryRunAll}, Preconditions: metav1.NewUIDPreconditions(string(s.PodUID)),
 	})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-		return fmt.Errorf("delete pod %s/%s in a dry run, before the pulse: %w", namespace, s.Pod, err)
+		return fmt.Errorf("delete pod %s/%s in a dry run, before the pulse: %w", key.Namespace, s.Pod, err)
 	}
 	return nil
 }
@@ -146,6 +167,24 @@ func (r *Rollouts) openGate(ctx context.Context, namespace string, s rollout.Ste
 		return err
 	}
 	r.Written.note(s.PodUID, func(w *write) { w.opened = true })
+	return nil
+}
+
+// nameRevision gives the revision of the live template another label: pods that
+// carry it are up to date to Kubernetes. It counts pods by the label of the
+// revision, and finds the revision by its content.
+func (r *Rollouts) nameRevision(ctx context.Context, v *view, s rollout.Step) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"uid": v.revisions.liveUID, "labels": map[string]any{appsv1.ControllerRevisionHashLabelKey: s.Revision},
+	}})
+	if err != nil {
+		return fmt.Errorf("encode label of controllerrevision %s/%s: %w", v.key.Namespace, v.revisions.liveName, err)
+	}
+	r.Logger.Info("name revision", "daemonset", v.key.String(), "revision", v.revisions.liveName, "label", s.Revision)
+	_, err = r.Kube.AppsV1().ControllerRevisions(v.key.Namespace).Patch(ctx, v.revisions.liveName, types.StrategicMergePatchType, patch, metav1.PatchOptions{FieldManager: v1alpha1.FieldManager})
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		return fmt.Errorf("patch controllerrevision %s/%s: %w", v.key.Namespace, v.revisions.liveName, err)
+	}
 	return nil
 }
 

@@ -119,7 +119,7 @@ func (m *Metrics) stepped(key types.NamespacedName, s rollout.Step) {
 		m.deleted(key, s.Why)
 	case rollout.WriteTemplate:
 		m.wrote(key, s)
-	case rollout.SetOnDelete, rollout.OpenGate, rollout.Relabel:
+	case rollout.SetOnDelete, rollout.OpenGate, rollout.NameRevision, rollout.Relabel:
 	}
 }
 

@@ -44,6 +44,9 @@ type Rollouts struct {
 	unrecorded, untaken, lagging, missing trouble
 	// learned is what the API server makes of templates.
 	learned learned
+	// shown is when each status was last written, and deleted is when the API
+	// server last deleted a pod.
+	shown, deleted pace
 }
 
 // view is one DaemonSet with everything that a decision about it needs.
@@ -96,7 +99,8 @@ func (r *Rollouts) Reconcile(ctx context.Context, key types.NamespacedName) (tim
 		return 0, r.stuck(ctx, n, err, now)
 	}
 	next := v.status(d)
-	if err := r.record(ctx, v, d, next); err != nil {
+	left, err := r.record(ctx, v, d, next)
+	if err != nil {
 		return 0, r.stuck(ctx, n, err, now)
 	}
 	r.unrecorded.note(key, nil, now)
@@ -106,7 +110,15 @@ func (r *Rollouts) Reconcile(ctx context.Context, key types.NamespacedName) (tim
 	if err != nil {
 		return 0, err
 	}
-	return wake(v, d), nil
+	return earlier(wake(v, d), left), nil
+}
+
+// earlier is the first of two times to look again, of which 0 is never.
+func earlier(a, b time.Duration) time.Duration {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
 }
 
 // wake is when to look again: when the decision asks for it, and soon while the

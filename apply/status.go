@@ -16,20 +16,27 @@ import (
 
 // record writes the decision's next state, the fleet-sized part first. Either
 // write fails when somebody else wrote since observe: then nothing of the
-// decision is done. That is what keeps a second leader out.
-func (r *Rollouts) record(ctx context.Context, v *view, d rollout.Decision, status v1alpha1.NodeRolloutStatus) error {
-	if err := (store{r.Kube, v.key}).writeRecorded(ctx, v.rollout, v.stateMap, v.nextRecorded(d)); err != nil {
-		return err
+// decision is done. That is what keeps a second leader out. It
+// returns for how long a status is not to be written yet; 0 when it is written.
+func (r *Rollouts) record(ctx context.Context, v *view, d rollout.Decision, status v1alpha1.NodeRolloutStatus) (time.Duration, error) {
+	begins := len(d.Next.Records) > len(v.recorded.Records) && !v.input.Live.Gated
+	c := change{from: v.stateMap, before: v.recorded, after: v.nextRecorded(d), begins: begins}
+	if err := (store{r.Kube, v.key}).writeRecorded(ctx, v.rollout, c); err != nil {
+		return 0, err
 	}
 	next := v.rollout.DeepCopy()
 	next.Status = status
 	if equality.Semantic.DeepEqual(next.Status, v.rollout.Status) {
-		return nil
+		return 0, nil
+	}
+	if left := r.shown.left(v.key, statusPause, v.input.Now); left > 0 && onlyCounts(v.rollout.Status, status) {
+		return left, nil
 	}
 	if _, err := r.Kinds.NodeRollouts(v.key.Namespace).UpdateStatus(ctx, next, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager}); err != nil {
-		return fmt.Errorf("write status of noderollout %s: %w", v.key, err)
+		return 0, fmt.Errorf("write status of noderollout %s: %w", v.key, err)
 	}
-	return nil
+	r.shown.note(v.key, v.input.Now)
+	return 0, nil
 }
 
 // nextRecorded keeps the templates that the way forward and the way back need,

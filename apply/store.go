@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -100,7 +99,7 @@ func (s store) writeDeclared(ctx context.Context, owner *v1alpha1.NodeRollout, d
 	if err != nil {
 		return err
 	}
-	return s.write(ctx, owner, declaredSuffix, old, map[string]string{keyDeclared: string(raw)})
+	return s.write(ctx, owner, declaredSuffix, old, content{text: map[string]string{keyDeclared: string(raw)}})
 }
 
 // recorded returns the state with the ConfigMap that it was read from, which
@@ -110,30 +109,70 @@ func (s store) recorded(ctx context.Context) (recorded, *corev1.ConfigMap, error
 	if err != nil || cm == nil {
 		return recorded{Templates: templates{}}, nil, err
 	}
-	out := recorded{Templates: templates{}, Candidate: cm.Data[keyCandidate]}
-	for _, p := range out.parts() {
-		if _, known := cm.Data[p.key]; !known && p.key == keyPolicy {
-			continue // written by a version that did not record it
-		}
-		if err := json.Unmarshal([]byte(cm.Data[p.key]), p.value); err != nil {
-			return recorded{}, nil, fmt.Errorf("decode configmap %s/%s key %s: %w", cm.Namespace, cm.Name, p.key, err)
-		}
+	out, err := readRecorded(cm)
+	if err != nil {
+		return recorded{}, nil, fmt.Errorf("decode configmap %s/%s %w", cm.Namespace, cm.Name, err)
 	}
 	return out, cm, nil
 }
 
-// writeRecorded writes the state if it differs from what old holds. It fails
-// with a conflict when somebody else wrote since old was read.
-func (s store) writeRecorded(ctx context.Context, owner *v1alpha1.NodeRollout, old *corev1.ConfigMap, r recorded) error {
-	data := map[string]string{keyCandidate: r.Candidate}
-	for _, p := range r.parts() {
-		raw, err := json.Marshal(p.value)
-		if err != nil {
-			return fmt.Errorf("encode %s of %s: %w", p.key, s.key, err)
+func readRecorded(cm *corev1.ConfigMap) (recorded, error) {
+	out := recorded{Templates: templates{}, Candidate: cm.Data[keyCandidate]}
+	for _, p := range out.parts() {
+		known, err := partOf(cm, p.key, p.value)
+		if !known && p.key == keyPolicy {
+			continue // written by a version that did not record it
 		}
-		data[p.key] = string(raw)
+		if err != nil {
+			return recorded{}, fmt.Errorf("key %s: %w", p.key, err)
+		}
 	}
-	return s.write(ctx, owner, stateSuffix, old, data)
+	return out, nil
+}
+
+// change is a state with what it was decided on.
+type change struct {
+	// from is nil when there was none.
+	from   *corev1.ConfigMap
+	before recorded
+	after  recorded
+	// begins is whether a wave begins with it.
+	begins bool
+}
+
+// writeRecorded writes the state if it differs from what it was read from. It
+// fails with a conflict when somebody else wrote since, and before the API server
+// would when there is no room for it.
+func (s store) writeRecorded(ctx context.Context, owner *v1alpha1.NodeRollout, c change) error {
+	out, err := c.content()
+	if err != nil {
+		return fmt.Errorf("record the state in configmap %s/%s%s: %w", s.key.Namespace, s.key.Name, stateSuffix, err)
+	}
+	return s.write(ctx, owner, stateSuffix, c.from, out)
+}
+
+// content is what to write.
+func (c *change) content() (content, error) {
+	out := content{text: map[string]string{keyCandidate: c.after.Candidate}, packed: map[string][]byte{}}
+	same := c.same()
+	for _, p := range c.after.parts() {
+		if same[p.key] && out.keep(p.key, c.from) {
+			continue
+		}
+		if err := out.add(p.key, p.value); err != nil {
+			return content{}, fmt.Errorf("encode %s: %w", p.key, err)
+		}
+	}
+	return out, out.room(len(c.after.Records), c.begins)
+}
+
+// same are the keys of fleet-sized parts that are as they were read: they need
+// not be encoded again.
+func (c *change) same() map[string]bool {
+	if c.from == nil {
+		return nil
+	}
+	return map[string]bool{keyRecords: slices.Equal(c.before.Records, c.after.Records), keyOwed: slices.Equal(c.before.Owed, c.after.Owed)}
 }
 
 func (s store) get(ctx context.Context, suffix string) (*corev1.ConfigMap, error) {
@@ -147,25 +186,25 @@ func (s store) get(ctx context.Context, suffix string) (*corev1.ConfigMap, error
 	return cm, nil
 }
 
-func (s store) write(ctx context.Context, owner *v1alpha1.NodeRollout, suffix string, old *corev1.ConfigMap, data map[string]string) error {
+func (s store) write(ctx context.Context, owner *v1alpha1.NodeRollout, suffix string, old *corev1.ConfigMap, next content) error {
 	name := s.key.Name + suffix
 	owners := []metav1.OwnerReference{{APIVersion: v1alpha1.GroupVersion().String(), Kind: "NodeRollout", Name: owner.Name, UID: owner.UID}}
 	if old == nil {
-		cm := &corev1.ConfigMap{Data: data, ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: s.key.Namespace, OwnerReferences: owners}}
+		cm := &corev1.ConfigMap{Data: next.text, BinaryData: next.packed, ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: s.key.Namespace, OwnerReferences: owners}}
 		if _, err := s.client.CoreV1().ConfigMaps(s.key.Namespace).Create(ctx, cm, metav1.CreateOptions{FieldManager: v1alpha1.FieldManager}); err != nil {
 			return fmt.Errorf("create configmap %s/%s: %w", s.key.Namespace, name, err)
 		}
 		return nil
 	}
-	if maps.Equal(old.Data, data) && slices.Equal(old.OwnerReferences, owners) {
+	if next.equal(old) && slices.Equal(old.OwnerReferences, owners) {
 		return nil
 	}
 	cm := old.DeepCopy()
-	cm.Data = data
+	cm.Data, cm.BinaryData = next.text, next.packed
 	cm.OwnerReferences = owners // those of an earlier NodeRollout would have it collected
 	_, err := s.client.CoreV1().ConfigMaps(s.key.Namespace).Update(ctx, cm, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager})
 	if apierrors.IsNotFound(err) {
-		return s.write(ctx, owner, suffix, nil, data) // it went with the NodeRollout that it belonged to
+		return s.write(ctx, owner, suffix, nil, next) // it went with the NodeRollout that it belonged to
 	}
 	if err != nil {
 		return fmt.Errorf("update configmap %s/%s: %w", s.key.Namespace, name, err)

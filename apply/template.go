@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -175,12 +177,26 @@ func revisionTemplate(r *appsv1.ControllerRevision) (*corev1.PodTemplateSpec, er
 	return &data.Spec.Template, nil
 }
 
+// RevisionHashes are the controller-revision-hash labels of the pods that are of
+// the revision: its own label, and the one that it was made with, which is the end
+// of its name. Two revisions share one only if they are of the same version.
+func RevisionHashes(r *appsv1.ControllerRevision) []string {
+	label := r.Labels[appsv1.ControllerRevisionHashLabelKey]
+	made := r.Name[strings.LastIndexByte(r.Name, '-')+1:]
+	if made == label {
+		return []string{label}
+	}
+	return []string{label, made}
+}
+
 // revisions relates the controller revisions of one DaemonSet to versions.
 type revisions struct {
 	// digests by controller-revision-hash.
 	digests map[string]string
 	// live is the hash of the live template's revision; empty if none is known.
-	live string
+	live     string
+	liveName string
+	liveUID  types.UID
 	// names by digest, of the revision without rollcall's gate.
 	names map[string]string
 }
@@ -193,16 +209,18 @@ func newRevisions(owned []*appsv1.ControllerRevision, live *corev1.PodTemplateSp
 		if err != nil {
 			return revisions{}, err
 		}
-		hash := r.Labels[appsv1.ControllerRevisionHashLabelKey]
 		digest := digestOf(t)
-		out.digests[hash] = digest
+		for _, hash := range RevisionHashes(r) {
+			out.digests[hash] = digest
+		}
 		if digest != "" && !hasGate(t) {
 			out.names[digest] = r.Name
 		}
 		// Two revisions of one content exist for a moment when the DaemonSet
 		// controller removes duplicates: the newest is the one it keeps.
 		if equality.Semantic.DeepEqual(t, live) && r.Revision > newest {
-			out.live, newest = hash, r.Revision
+			out.live, newest = r.Labels[appsv1.ControllerRevisionHashLabelKey], r.Revision
+			out.liveName, out.liveUID = r.Name, r.UID
 		}
 	}
 	return out, nil

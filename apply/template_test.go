@@ -128,12 +128,29 @@ func TestRevisionsOfOneVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"hash-x-1": "v1", "hash-x-2": "v1", "hash-x-3": "v1", "hash-x-4": ""}
+	want := map[string]string{"hash-x-1": "v1", "hash-x-2": "v1", "hash-x-3": "v1", "hash-x-4": "", "1": "v1", "2": "v1", "3": "v1", "4": ""}
 	if diff := cmp.Diff(want, got.digests); diff != "" {
 		t.Errorf("versions of revisions (-want +got):\n%s", diff)
 	}
 	if got.live != "hash-x-3" || !slices.Contains([]string{"x-1", "x-3"}, got.names["v1"]) {
 		t.Errorf("live %q, names %v", got.live, got.names)
+	}
+}
+
+// A pod keeps the label that it was made with when its revision gets another one.
+func TestARevisionIsKnownByItsFormerLabel(t *testing.T) {
+	t.Parallel()
+	ds := revisionOf("agent-of-a-node-5d8f", 1, ptr.To(pod("a")))
+	ds.Labels["controller-revision-hash"] = "77c9"
+	live := pod("a")
+
+	got, err := newRevisions([]*appsv1.ControllerRevision{ds}, &live, func(*corev1.PodTemplateSpec) string { return "v1" })
+
+	if err != nil || got.live != "77c9" || got.liveName != ds.Name {
+		t.Fatalf("live %q of %q, %v", got.live, got.liveName, err)
+	}
+	if d := cmp.Diff(map[string]string{"77c9": "v1", "5d8f": "v1"}, got.digests); d != "" {
+		t.Errorf("versions of pods (-want +got):\n%s", d)
 	}
 }
 

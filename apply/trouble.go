@@ -64,6 +64,8 @@ func (t *trouble) of(key types.NamespacedName) problem {
 func (r *Rollouts) forget(key types.NamespacedName) {
 	r.Metrics.forget(key)
 	r.learned.forget(key)
+	r.shown.forget(key)
+	r.deleted.forget(key)
 	for _, t := range []*trouble{&r.unrecorded, &r.untaken, &r.lagging, &r.missing} {
 		t.note(key, nil, time.Time{})
 	}

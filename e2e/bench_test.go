@@ -103,12 +103,22 @@ func (w *world) writes() map[string]int {
 	w.t.Helper()
 	out := map[string]int{}
 	w.auditEvents(func(e *auditv1.Event) {
-		switch e.Verb {
-		case "create", "update", "patch", "delete", "deletecollection":
+		if changes(e) {
 			out[writer(e)]++
 		}
 	})
 	return out
+}
+
+// changes is whether the request asks to change something, and is no dry run. That
+// of a delete is not to be told from one: its options are in the body.
+func changes(e *auditv1.Event) bool {
+	switch e.Verb {
+	case "create", "update", "patch", "delete", "deletecollection":
+		return !strings.Contains(e.RequestURI, "dryRun=")
+	default:
+		return false
+	}
 }
 
 // auditEvents calls f for every request that has been answered.

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -105,10 +107,12 @@ func plannedAfresh(n *tenant) {
 	}
 }
 
-// waitAtRest waits until Kubernetes has counted what is proven: it writes to
-// the DaemonSet until then.
+// waitAtRest waits until Kubernetes has counted what is proven, for it writes to
+// the DaemonSet until then, and until rollcall has written the last of it: the end
+// of the records, and counts that waited for their turn.
 func (n *tenant) waitAtRest() {
 	n.t.Helper()
+	last, since := n.versions(), time.Now()
 	n.eventually("the DaemonSet's status is up to date", func(ctx context.Context) (string, error) {
 		ds, err := n.w.cluster.Client.AppsV1().DaemonSets(n.namespace).Get(ctx, agent, metav1.GetOptions{})
 		if err != nil {
@@ -116,6 +120,12 @@ func (n *tenant) waitAtRest() {
 		}
 		if s := ds.Status; s.ObservedGeneration != ds.Generation || s.UpdatedNumberScheduled != 6 || s.NumberAvailable != 6 {
 			return s.String(), nil
+		}
+		if now := n.versions(); !maps.Equal(now, last) {
+			last, since = now, time.Now()
+		}
+		if still := time.Since(since); still < 3*time.Second {
+			return fmt.Sprintf("nothing has been written for %s", still), nil
 		}
 		return "", nil
 	})

@@ -2,6 +2,8 @@ package rollout
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/rollcall-dev/rollcall/health"
 )
@@ -160,7 +162,8 @@ func (p *pass) sayBack(left int) {
 
 // atRest forgets a rollout that is over, and tells Kubernetes which revision
 // the pods really are: they were made from the gated template, which is the
-// same version to us and another revision to Kubernetes.
+// same version to us and another revision to Kubernetes. One write gives the
+// revision the name by which most pods know it; the others are written one by one.
 func (p *pass) atRest() {
 	if p.goal == goalRest && len(p.next.InFlight) == 0 {
 		p.owe()
@@ -168,6 +171,10 @@ func (p *pass) atRest() {
 	}
 	revision := p.in.Live.Revision
 	if revision == "" {
+		return
+	}
+	if usual := p.usualRevision(); usual != revision {
+		p.do(Step{Action: NameRevision, Revision: usual})
 		return
 	}
 	for i := range p.in.Fleet {
@@ -180,4 +187,22 @@ func (p *pass) atRest() {
 		}
 		p.do(Step{Action: Relabel, Node: p.in.Fleet[i].Name, Pod: a.Name, PodUID: a.UID, Revision: revision})
 	}
+}
+
+// usualRevision is what most agents of the rest version carry for the revision
+// that they are of; that of the live template unless it is more than carry that.
+func (p *pass) usualRevision() string {
+	usual := p.in.Live.Revision
+	carry := map[string]int{}
+	for i := range p.in.Fleet {
+		if a := p.in.Fleet[i].Agent(); a != nil && !a.Gated && a.Digest == p.rest() {
+			carry[a.Revision]++
+		}
+	}
+	for _, revision := range slices.Sorted(maps.Keys(carry)) {
+		if carry[revision] > carry[usual] {
+			usual = revision
+		}
+	}
+	return usual
 }

@@ -85,6 +85,9 @@ const (
 	DeletePod Action = "DeletePod"
 	// OpenGate removes rollcall's gate from one pod by UID.
 	OpenGate Action = "OpenGate"
+	// NameRevision sets the controller-revision-hash label of the live template's
+	// ControllerRevision to Step.Revision, by which most pods know it.
+	NameRevision Action = "NameRevision"
 	// Relabel sets a pod's controller-revision-hash label to Step.Revision.
 	Relabel Action = "Relabel"
 )

@@ -63,7 +63,7 @@ func moments() []moment {
 			f.in.Policy.Waves[2].Soak = 0
 			f.every(1, replaced)
 		}},
-		{"relabelling", rollout.Proven, rollout.ReasonProven, rollout.Relabel, func(f *fixture) {
+		{"naming-a-revision", rollout.Proven, rollout.ReasonProven, rollout.NameRevision, func(f *fixture) {
 			f.every(1, replaced)
 			f.in.State.Proven, f.in.State.Candidate = f.in.Want, nil
 			f.in.Live.Digest, f.in.Live.Revision = "v2", "v2"

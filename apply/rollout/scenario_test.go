@@ -119,6 +119,8 @@ func verb(s rollout.Step) (verb, why string) {
 		return "delete", " (" + string(s.Why) + ")"
 	case rollout.OpenGate:
 		return "open", ""
+	case rollout.NameRevision:
+		return "name revision " + s.Revision, ""
 	case rollout.Relabel:
 		return "relabel", ""
 	default:

@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -16,17 +17,13 @@ import (
 // compared by content, since one version has several names: the revision with
 // rollcall's scheduling gate, and the one without.
 func digestsOf(n *v1alpha1.NodeRollout, revisions []*appsv1.ControllerRevision) (func(hash string) string, error) {
-	contents := map[string]string{} // by hash
+	contents, err := contentsOf(revisions)
+	if err != nil {
+		return nil, err
+	}
 	proven := ""
-	for _, r := range revisions {
-		content, err := contentOf(r)
-		if err != nil {
-			return nil, err
-		}
-		contents[r.Labels[appsv1.ControllerRevisionHashLabelKey]] = content
-		if v := n.Status.Proven; v != nil && r.Name == v.Revision {
-			proven = content
-		}
+	if v := n.Status.Proven; v != nil {
+		proven = contents[v.Revision]
 	}
 	return func(hash string) string {
 		switch {
@@ -40,6 +37,22 @@ func digestsOf(n *v1alpha1.NodeRollout, revisions []*appsv1.ControllerRevision) 
 			return ""
 		}
 	}, nil
+}
+
+// contentsOf are the templates of revisions, by the names of the revisions and by
+// the hashes that their pods carry.
+func contentsOf(revisions []*appsv1.ControllerRevision) (map[string]string, error) {
+	out := map[string]string{}
+	for _, r := range revisions {
+		content, err := contentOf(r)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range append(apply.RevisionHashes(r), r.Name) {
+			out[name] = content
+		}
+	}
+	return out, nil
 }
 
 // contentOf is the template of the revision, in a form that can be compared.

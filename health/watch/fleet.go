@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
+	informerscorev1 "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
@@ -19,6 +22,25 @@ import (
 )
 
 const byOwner = "controllerUID"
+
+const daemonSetKind = "DaemonSet"
+
+// others are the labels by which Kubernetes itself marks the pods of Deployments,
+// Jobs and StatefulSets: most of a cluster's, and left out on the API server.
+func others() []string {
+	return []string{"pod-template-hash", "batch.kubernetes.io/job-name", "statefulset.kubernetes.io/pod-name"}
+}
+
+// Unseen returns the label for which pods with these are not watched; empty when
+// they are.
+func Unseen(labels map[string]string) string {
+	for _, label := range others() {
+		if _, has := labels[label]; has {
+			return label
+		}
+	}
+	return ""
+}
 
 // Fleet watches nodes, the pods of DaemonSets, DaemonSets and their controller
 // revisions.
@@ -31,16 +53,20 @@ type Fleet struct {
 func NewFleet(client kubernetes.Interface) (*Fleet, error) {
 	f := informers.NewSharedInformerFactory(client, 0)
 	fleet := &Fleet{
-		factory:   f,
-		nodes:     f.Core().V1().Nodes().Informer(),
-		pods:      f.Core().V1().Pods().Informer(),
+		factory: f,
+		nodes:   f.Core().V1().Nodes().Informer(),
+		pods: f.InformerFor(&corev1.Pod{}, func(client kubernetes.Interface, resync time.Duration) cache.SharedIndexInformer {
+			return informerscorev1.NewFilteredPodInformer(client, metav1.NamespaceAll, resync, cache.Indexers{byOwner: owner},
+				func(o *metav1.ListOptions) { o.LabelSelector = "!" + strings.Join(others(), ",!") })
+		}),
 		revisions: f.Apps().V1().ControllerRevisions().Informer(),
 		daemonSet: f.Apps().V1().DaemonSets().Informer(),
 	}
 	err := errors.Join(
 		fleet.nodes.SetTransform(trimNode),
 		fleet.pods.SetTransform(trimPod),
-		fleet.pods.AddIndexers(cache.Indexers{byOwner: owner}),
+		fleet.revisions.SetTransform(trimRevision),
+		fleet.daemonSet.SetTransform(trimDaemonSet),
 		fleet.revisions.AddIndexers(cache.Indexers{byOwner: owner}),
 	)
 	if err != nil {
@@ -74,15 +100,13 @@ func (f *Fleet) Synced() bool {
 // changed carries rollcall's gate.
 func (f *Fleet) Notify(changed func(namespace, name string, gated bool)) error {
 	owned := func(o any) {
-		if ref := controllerOf(o); ref != nil && ref.Kind == "DaemonSet" {
-			p, isPod := o.(*corev1.Pod)
-			changed(meta(o).GetNamespace(), ref.Name, isPod && gated(p.Spec.SchedulingGates))
+		if namespace, name, _, gate := ownerOf(o); name != "" {
+			changed(namespace, name, gate)
 		}
 	}
 	self := func(o any) {
-		if m := meta(o); m != nil {
-			ds, is := o.(*appsv1.DaemonSet)
-			changed(m.GetNamespace(), m.GetName(), is && gated(ds.Spec.Template.Spec.SchedulingGates))
+		if ds, is := known(o).(*appsv1.DaemonSet); is {
+			changed(ds.Namespace, ds.Name, gated(ds.Spec.Template.Spec.SchedulingGates))
 		}
 	}
 	var errs []error
@@ -116,18 +140,18 @@ func (f *Fleet) Nodes(daemonSet types.UID, p Placement, groupBy []string, digest
 	for _, o := range f.nodes.GetStore().List() {
 		nodes = append(nodes, o.(*corev1.Node))
 	}
-	return Join(nodes, f.agents(daemonSet), p, groupBy, digestOf)
+	return join(nodes, f.agents(daemonSet), p, groupBy, digestOf)
 }
 
 // agents are the pods that the DaemonSet controls.
-func (f *Fleet) agents(daemonSet types.UID) []*corev1.Pod {
+func (f *Fleet) agents(daemonSet types.UID) []*entry {
 	objects, err := f.pods.GetIndexer().ByIndex(byOwner, string(daemonSet))
 	if err != nil {
 		return nil // only for an index that NewFleet did not add
 	}
-	out := make([]*corev1.Pod, 0, len(objects))
+	out := make([]*entry, 0, len(objects))
 	for _, o := range objects {
-		out = append(out, o.(*corev1.Pod))
+		out = append(out, o.(*entry))
 	}
 	return out
 }
@@ -164,25 +188,17 @@ func (f *Fleet) CompareEligible(before, after Placement) (lost, won []string) {
 	return lost, won
 }
 
-func meta(o any) metav1.Object {
+// known is the object itself, also when an informer only remembers it.
+func known(o any) any {
 	if gone, ok := o.(cache.DeletedFinalStateUnknown); ok {
-		o = gone.Obj
+		return gone.Obj
 	}
-	m, _ := o.(metav1.Object)
-	return m
-}
-
-func controllerOf(o any) *metav1.OwnerReference {
-	m := meta(o)
-	if m == nil {
-		return nil
-	}
-	return metav1.GetControllerOf(m)
+	return o
 }
 
 func owner(o any) ([]string, error) {
-	if ref := controllerOf(o); ref != nil {
-		return []string{string(ref.UID)}, nil
+	if _, _, uid, _ := ownerOf(o); uid != "" {
+		return []string{string(uid)}, nil
 	}
 	return nil, nil
 }

@@ -13,23 +13,31 @@ import (
 // DaemonSet sees it, sorted by name, each with its pods, oldest first. digestOf
 // names the version of a controller-revision-hash.
 func Join(nodes []*corev1.Node, pods []*corev1.Pod, p Placement, groupBy []string, digestOf func(revision string) string) []health.Node {
+	entries := make([]*entry, 0, len(pods))
+	for _, pod := range pods {
+		entries = append(entries, newEntry(pod))
+	}
+	return join(nodes, entries, p, groupBy, digestOf)
+}
+
+func join(nodes []*corev1.Node, pods []*entry, p Placement, groupBy []string, digestOf func(revision string) string) []health.Node {
 	out := make([]health.Node, 0, len(nodes))
 	for _, n := range nodes {
 		out = append(out, newNode(n, p, groupBy))
 	}
 	slices.SortFunc(out, func(a, b health.Node) int { return cmp.Compare(a.Name, b.Name) })
 	for _, pod := range slices.SortedFunc(slices.Values(pods), older) {
-		i, found := slices.BinarySearchFunc(out, nodeOf(pod), func(n health.Node, name string) int { return cmp.Compare(n.Name, name) })
+		i, found := slices.BinarySearchFunc(out, pod.node, func(n health.Node, name string) int { return cmp.Compare(n.Name, name) })
 		if !found {
 			continue
 		}
-		a := newAgent(pod)
+		a := pod.agent
 		a.Digest = digestOf(a.Revision)
 		out[i].Agents = append(out[i].Agents, a)
 	}
 	return out
 }
 
-func older(a, b *corev1.Pod) int {
-	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+func older(a, b *entry) int {
+	return cmp.Or(a.agent.Created.Compare(b.agent.Created), cmp.Compare(a.agent.Name, b.agent.Name))
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -11,27 +12,49 @@ import (
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
-// trimPod drops what no decision reads. A pod that no DaemonSet controls keeps
-// nothing but its name.
+// trimPod keeps what decisions read of the pods of DaemonSets, and nothing but the
+// name of any other.
 func trimPod(o any) (any, error) {
 	p, ok := o.(*corev1.Pod)
 	if !ok {
 		return o, nil
 	}
-	keep := metav1.ObjectMeta{
-		Name: p.Name, Namespace: p.Namespace, UID: p.UID, ResourceVersion: p.ResourceVersion,
-		CreationTimestamp: p.CreationTimestamp, DeletionTimestamp: p.DeletionTimestamp,
-		DeletionGracePeriodSeconds: p.DeletionGracePeriodSeconds,
+	if ref := metav1.GetControllerOfNoCopy(p); ref == nil || ref.Kind != daemonSetKind {
+		return &stranger{shared(p.Namespace), p.Name, p.ResourceVersion}, nil
 	}
-	if ref := metav1.GetControllerOf(p); ref == nil || ref.Kind != "DaemonSet" {
-		return &corev1.Pod{ObjectMeta: keep}, nil
-	}
-	keep.OwnerReferences, keep.Labels = p.OwnerReferences, p.Labels
 	noLater(p.Status.Conditions, time.Now())
-	p.Status.HostIPs, p.Status.PodIPs, p.Status.EphemeralContainerStatuses = nil, nil, nil
-	return &corev1.Pod{ObjectMeta: keep, Status: p.Status, Spec: corev1.PodSpec{
-		NodeName: p.Spec.NodeName, Affinity: p.Spec.Affinity, SchedulingGates: p.Spec.SchedulingGates,
-	}}, nil
+	return newEntry(p), nil
+}
+
+// trimRevision empties the controller revisions of others.
+func trimRevision(o any) (any, error) {
+	r, ok := o.(*appsv1.ControllerRevision)
+	if !ok {
+		return o, nil
+	}
+	out := &appsv1.ControllerRevision{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: r.Name, Namespace: r.Namespace, UID: r.UID, ResourceVersion: r.ResourceVersion, Labels: r.Labels,
+			CreationTimestamp: r.CreationTimestamp, DeletionTimestamp: r.DeletionTimestamp, OwnerReferences: r.OwnerReferences,
+		},
+		Revision: r.Revision,
+	}
+	if ref := metav1.GetControllerOfNoCopy(r); ref != nil && ref.Kind == daemonSetKind {
+		out.Data = r.Data
+	}
+	return out, nil
+}
+
+// trimDaemonSet keeps what tells that something has changed: decisions read
+// DaemonSets live.
+func trimDaemonSet(o any) (any, error) {
+	ds, ok := o.(*appsv1.DaemonSet)
+	if !ok {
+		return o, nil
+	}
+	out := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: ds.Name, Namespace: ds.Namespace, UID: ds.UID, ResourceVersion: ds.ResourceVersion}}
+	out.Spec.Template.Spec.SchedulingGates = ds.Spec.Template.Spec.SchedulingGates
+	return out, nil
 }
 
 // noLater takes times that are yet to come, by a node's clock that is ahead, for
@@ -52,12 +75,21 @@ func trimNode(o any) (any, error) {
 	ready := slices.DeleteFunc(slices.Clone(n.Status.Conditions), func(c corev1.NodeCondition) bool { return c.Type != corev1.NodeReady })
 	return &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion, Labels: n.Labels,
+			Name: shared(n.Name), UID: n.UID, ResourceVersion: n.ResourceVersion, Labels: sharedLabels(n.Labels),
 			CreationTimestamp: n.CreationTimestamp, DeletionTimestamp: n.DeletionTimestamp,
 		},
 		Spec:   corev1.NodeSpec{Unschedulable: n.Spec.Unschedulable, Taints: n.Spec.Taints},
 		Status: corev1.NodeStatus{Conditions: ready},
 	}, nil
+}
+
+// sharedLabels are the labels, in a map that is no larger than they are.
+func sharedLabels(labels map[string]string) map[string]string {
+	out := make(map[string]string, len(labels))
+	for k, v := range labels {
+		out[shared(k)] = shared(v)
+	}
+	return out
 }
 
 // nodeChanged leaves out heartbeats.

@@ -33,18 +33,19 @@ func TestATrimmedPodIsTheSameAgent(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			trimmed := out.(*corev1.Pod)
-			if d := cmp.Diff(agent, newAgent(trimmed)); d != "" {
+			trimmed := out.(*entry)
+			if d := cmp.Diff(agent, trimmed.agent); d != "" {
 				t.Errorf("another agent (-whole +trimmed):\n%s", d)
 			}
-			if got := nodeOf(trimmed); got != node {
-				t.Errorf("on %q, want %q", got, node)
+			if trimmed.node != node {
+				t.Errorf("on %q, want %q", trimmed.node, node)
 			}
-			if ref := metav1.GetControllerOf(trimmed); ref == nil || ref.UID != "ds-1" {
-				t.Errorf("its owner is %v", ref)
+			namespace, name, uid, gate := ownerOf(trimmed)
+			if namespace != "kube-system" || name != "agent" || uid != "ds-1" || gate != agent.Gated {
+				t.Errorf("its owner is %s/%s (%s), gated %t", namespace, name, uid, gate)
 			}
-			if trimmed.Namespace != "kube-system" || trimmed.Annotations != nil || trimmed.ManagedFields != nil || trimmed.Spec.Containers != nil || trimmed.Spec.Volumes != nil {
-				t.Errorf("kept %+v", trimmed)
+			if key, err := cache.MetaNamespaceKeyFunc(trimmed); key != "kube-system/agent-1" || err != nil {
+				t.Errorf("its key is %q, %v", key, err)
 			}
 		})
 	}
@@ -57,13 +58,13 @@ func TestAPodOfSomebodyElseIsANameOnly(t *testing.T) {
 		"of nobody":       func(p *corev1.Pod) { p.OwnerReferences = nil },
 		"of a DaemonSet that does not control it": func(p *corev1.Pod) { p.OwnerReferences[0].Controller = nil },
 	} {
-		want := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "agent-1", Namespace: "kube-system", UID: "pod-1", ResourceVersion: "7", CreationTimestamp: metav1.NewTime(made)}}
+		want := &stranger{"kube-system", "agent-1", "7"}
 		got, err := trimPod(pod(orphan))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := cmp.Diff(want, got); d != "" {
-			t.Errorf("%s (-want +got):\n%s", sentence, d)
+		if s, is := got.(*stranger); !is || *s != *want {
+			t.Errorf("%s: kept %+v", sentence, got)
 		}
 	}
 }
@@ -108,7 +109,7 @@ func TestATrimmedNodeIsTheSameNode(t *testing.T) {
 // An informer hands over what it no longer knows well in a wrapper.
 func TestWhatIsNeitherPodNorNodeIsLeftAlone(t *testing.T) {
 	gone := cache.DeletedFinalStateUnknown{Key: "kube-system/agent-1"}
-	for name, trim := range map[string]cache.TransformFunc{"trimPod": trimPod, "trimNode": trimNode} {
+	for name, trim := range map[string]cache.TransformFunc{"trimPod": trimPod, "trimNode": trimNode, "trimRevision": trimRevision, "trimDaemonSet": trimDaemonSet} {
 		if got, err := trim(gone); err != nil || got != any(gone) {
 			t.Errorf("%s made %v of it, %v", name, got, err)
 		}

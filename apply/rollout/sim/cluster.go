@@ -95,7 +95,7 @@ func New(o Options) *Cluster {
 	if o.Start.IsZero() {
 		o.Start = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
-	c := &Cluster{opts: o, forbidden: map[string]bool{}}
+	c := &Cluster{opts: o, controller: controller{revisions: map[string]string{}}, forbidden: map[string]bool{}}
 	c.daemonSet.spec.onDelete = !o.RollingUpdate
 	c.daemonSet.spec.template.digest = o.Proven
 	c.daemonSet.exists, c.daemonSet.generation, c.daemonSet.written = o.Proven != "", 1, -settled

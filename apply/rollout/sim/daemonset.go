@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"slices"
-
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -65,8 +63,9 @@ type controller struct {
 	synced         int
 	// stoppedUntil is when a controller-manager without a leader has one again.
 	stoppedUntil int
-	// revisions are the ControllerRevisions that exist.
-	revisions []string
+	// revisions are the ControllerRevisions that exist, each with the label by
+	// which pods are of it.
+	revisions map[string]string
 }
 
 func (c *Cluster) runController() {
@@ -103,13 +102,13 @@ func (c *Cluster) runController() {
 // it is.
 func (c *Cluster) makeRevision(r string) bool {
 	k := &c.controller
-	if slices.Contains(k.revisions, r) {
+	if _, known := k.revisions[r]; known {
 		return true
 	}
 	if c.forbidden["revisions"] {
 		return false
 	}
-	k.revisions = append(k.revisions, r)
+	k.revisions[r] = r
 	c.changed()
 	return true
 }
@@ -140,7 +139,7 @@ func (c *Cluster) manage(n *node) {
 func (c *Cluster) create(n *node) {
 	t := c.controller.seen.template
 	uid := c.uid("p")
-	n.pods = append(n.pods, &pod{uid: uid, name: "agent-" + string(uid), made: t, revision: t.revision(), gated: t.gated, created: c.tick, opened: c.tick})
+	n.pods = append(n.pods, &pod{uid: uid, name: "agent-" + string(uid), made: t, revision: c.controller.revisions[t.revision()], gated: t.gated, created: c.tick, opened: c.tick})
 	c.changed()
 }
 
@@ -148,7 +147,7 @@ func (c *Cluster) create(n *node) {
 // pod that is not available goes, and of the others what the budget leaves.
 func (c *Cluster) rollingUpdate() {
 	budget := 1
-	hash := c.controller.seen.template.revision()
+	hash := c.controller.revisions[c.controller.seen.template.revision()]
 	for _, n := range c.nodes {
 		if n.serving() != nil {
 			continue

@@ -25,16 +25,30 @@ func (l *leader) execute(p *pass, s rollout.Step) bool {
 		if !c.forbidden["open"] {
 			l.open(s)
 		}
+	case rollout.NameRevision:
+		c.nameRevision(p.revision, s.Revision)
 	case rollout.Relabel:
-		if _, agent := c.pod(s.Node, s.PodUID); agent != nil && agent.revision != s.Revision {
-			agent.revision = s.Revision
-			agent.changed(c)
-		}
-		l.note(s.PodUID, func(did *change) { did.revision = s.Revision })
+		l.relabel(s)
 	default:
 		panic("sim: unknown action " + string(s.Action))
 	}
 	return true
+}
+
+// nameRevision gives a revision another label.
+func (c *Cluster) nameRevision(revision, label string) {
+	if c.controller.revisions[revision] != label {
+		c.controller.revisions[revision] = label
+		c.changed()
+	}
+}
+
+func (l *leader) relabel(s rollout.Step) {
+	if _, agent := l.c.pod(s.Node, s.PodUID); agent != nil && agent.revision != s.Revision {
+		agent.revision = s.Revision
+		agent.changed(l.c)
+	}
+	l.note(s.PodUID, func(did *change) { did.revision = s.Revision })
 }
 
 // writeTemplate fails as writeDaemonSet does, and when nobody knows the template

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -55,8 +54,10 @@ type pass struct {
 	decision rollout.Decision
 	// begun is the tick of the read.
 	begun int
-	// resourceVersion is that of the DaemonSet that was read.
+	// resourceVersion is that of the DaemonSet that was read, and revision is the
+	// revision of its template.
 	resourceVersion int
+	revision        string
 	step            int
 }
 
@@ -183,9 +184,8 @@ func (l *leader) decide(p *pass) {
 	if !known[live.Digest] {
 		live.Digest = ""
 	}
-	if r := c.daemonSet.spec.template.revision(); slices.Contains(c.controller.revisions, r) {
-		live.Revision = r
-	}
+	p.revision = c.daemonSet.spec.template.revision()
+	live.Revision = c.controller.revisions[p.revision]
 	p.input = rollout.Input{
 		Policy: c.opts.Policy, State: p.read.state, Want: p.asked.known(), Unknown: p.asked.unknown, Paused: p.asked.paused, Retry: p.asked.retry, Block: p.asked.block,
 		Live: live, Fleet: l.fleet(known), Now: c.at(c.tick),

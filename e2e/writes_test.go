@@ -1,0 +1,65 @@
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/intstr"
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
+
+	"github.com/rollcall-dev/rollcall/e2e/cluster"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// A rollout whose budget is a tenth of the fleet costs at most three writes for
+// each replaced node, whatever they are of: two are the pod that is deleted and
+// the gate that is opened.
+func TestWritesOfARollout(t *testing.T) {
+	t.Parallel()
+	const nodes = 100
+	w := newWorldWith(t, cluster.Options{Nodes: nodes, Zones: 3, Audit: true})
+	tenth := intstr.FromString("10%")
+	w.policy(quick(func(p *v1alpha1.RolloutPolicySpec) { p.MaxUnavailable = &tenth }))
+	first := w.pushTag("v1")
+	w.follow()
+	w.waitProven(first, 2*time.Minute)
+
+	before := w.ownWrites()
+	w.waitProven(w.deliver("v2"), 5*time.Minute)
+	w.eventually("kubectl shows every node up to date", time.Minute, func() (bool, error) {
+		return w.daemonSet().Status.UpdatedNumberScheduled == nodes, nil
+	})
+	all := 0
+	var list strings.Builder
+	after := w.ownWrites()
+	for _, what := range slices.Sorted(maps.Keys(after)) {
+		n := after[what] - before[what]
+		all += n
+		fmt.Fprintf(&list, "\n%5d %s", n, what)
+	}
+	t.Logf("%d nodes, %d writes, %.2f for each node:%s", nodes, all, float64(all)/nodes, &list)
+	if all > 3*nodes {
+		t.Errorf("%d writes for %d replaced nodes, at most 3 for each", all, nodes)
+	}
+}
+
+// ownWrites counts rollcall's writes since the cluster began, by what they are of.
+func (w *world) ownWrites() map[string]int {
+	w.t.Helper()
+	out := map[string]int{}
+	w.auditEvents(func(e *auditv1.Event) {
+		if !changes(e) || writer(e) != "rollcall" {
+			return
+		}
+		what := e.Verb + " " + e.ObjectRef.Resource
+		if e.ObjectRef.Subresource != "" {
+			what += "/" + e.ObjectRef.Subresource
+		}
+		out[what]++
+	})
+	return out
+}
