@@ -3,11 +3,14 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -109,9 +112,62 @@ func decodePolicy(document []byte) (*v1alpha1.RolloutPolicy, []string, error) {
 		ReadyFor: metav1.Duration{Duration: 30 * time.Second}, Deadline: metav1.Duration{Duration: 10 * time.Minute}}}}
 	unknown, err := kjson.UnmarshalStrict(raw, p)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, locate(raw, err)
 	}
 	return p, nil, errors.Join(unknown...)
+}
+
+// locate names the field that an error of decoding is about, which what decodes
+// fields does not know: without it there is another error, or none.
+func locate(raw []byte, wrong error) error {
+	var object map[string]any
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &object); err != nil {
+		return wrong
+	}
+	helps := func() bool {
+		raw, err := json.Marshal(object)
+		if err == nil {
+			_, err = kjson.UnmarshalStrict(raw, &v1alpha1.RolloutPolicy{})
+		}
+		return err == nil || err.Error() != wrong.Error()
+	}
+	if at := culprit(object, nil, helps); at != nil {
+		return fmt.Errorf("%s: %w", at, wrong)
+	}
+	return wrong
+}
+
+// culprit is the path of the innermost value that it helps to leave out; nil if
+// there is none.
+func culprit(v any, at *field.Path, helps func() bool) *field.Path {
+	try := func(child any, at *field.Path, set func(any)) *field.Path {
+		set(nil)
+		found := helps()
+		set(child)
+		switch inner := culprit(child, at, helps); {
+		case !found:
+			return nil
+		case inner != nil:
+			return inner
+		default:
+			return at
+		}
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			if found := try(v[key], at.Child(key), func(x any) { v[key] = x }); found != nil {
+				return found
+			}
+		}
+	case []any:
+		for i := range v {
+			if found := try(v[i], at.Index(i), func(x any) { v[i] = x }); found != nil {
+				return found
+			}
+		}
+	}
+	return nil
 }
 
 // validatePolicy holds a policy to the rules that the CustomResourceDefinition

@@ -58,6 +58,11 @@ func TestWhatIsWrongInAPolicyIsNamed(t *testing.T) {
 		"a schedule with a name":  {with(`windows: [{schedule: "@daily", duration: 8h}]`), "spec.windows[0].schedule"},
 		"a short window":          {with(`windows: [{schedule: "0 9 * * *", duration: 1s}]`), "spec.windows[0].duration"},
 		"a freeze without reason": {with(`freezes: [{start: "2026-12-20T00:00:00Z", end: "2026-12-21T00:00:00Z"}]`), "spec.freezes[0].reason: Required value"},
+		"a soak in words":         {waves(all[:len(all)-1] + ", soak: a while}"), "p.yaml: spec.waves[0].soak: time: invalid duration"},
+		"a part of a node":        {waves("{name: a, upTo: 0.5}", all), "p.yaml: spec.waves[0].upTo: "},
+		"a date in words":         {with(`freezes: [{start: "2026-12-20T00:00:00Z", end: tomorrow, reason: a}]`), "p.yaml: spec.freezes[0].end: "},
+		"words for a number":      {with("health: {maxRestarts: none}"), "p.yaml: spec.health.maxRestarts: "},
+		"waves that are none":     {policyOf("{waves: 7}"), "p.yaml: spec.waves: "},
 		"a freeze that ends":      {with(`freezes: [{start: "2026-12-20T00:00:00Z", end: "2026-12-19T00:00:00Z", reason: a}]`), "end must be later than start"},
 	} {
 		t.Run(name, func(t *testing.T) {

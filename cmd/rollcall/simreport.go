@@ -61,8 +61,8 @@ func (s *simulation) facts() []figure {
 		{"fleet", fleet},
 		{"faults", fmt.Sprintf("%s (seed %d)", faults, s.Seed)},
 		{"duration", s.took()},
-		{"touched", fmt.Sprintf("%d of %d nodes got the new version", s.Touched, s.Nodes)},
-		{"hurt", fmt.Sprintf("%d of %d nodes by its faults", s.Hurt, s.Nodes)},
+		{"touched", counted(s.Touched, "node") + " got the new version"},
+		{"hurt", counted(s.Hurt, "node") + " by its faults"},
 		{"unavailable", fmt.Sprintf("%d at once, the budget is %d", s.MostUnavailable, s.MaxUnavailable)},
 	}
 	if s.MostUnavailable > s.MaxUnavailable {
@@ -85,7 +85,7 @@ func counted(n int, thing string) string {
 
 // took says how long it took, and how long a proof takes at least.
 func (s *simulation) took() string {
-	least := fmt.Sprintf("a proof takes %s at least, for soaks and %d times at most %s", human(s.AtLeast.Duration), s.Pulses, counted(s.MaxUnavailable, "node"))
+	least := fmt.Sprintf("a proof takes %s at least: soaks, and %s of at most %s", human(s.AtLeast.Duration), counted(s.Pulses, "step"), counted(s.MaxUnavailable, "node"))
 	switch s.Verdict {
 	case simProven:
 		return fmt.Sprintf("%s; %s", human(s.Duration.Duration), least)

@@ -181,7 +181,7 @@ func (r *rehearsal) judge() {
 	default:
 		out.Verdict = simUnfinished
 		out.Message = fmt.Sprintf("%s after %s: %s", r.stopped(), human(time.Duration(end)*time.Second), d.Message)
-		out.Hint = out.hint()
+		out.Hint = out.wayOut(time.Duration(end) * time.Second)
 	}
 	out.Duration, out.Simulated = *elapsed(end), *elapsed(min(c.Now(), r.quiet))
 	if out.Verdict == simProven {

@@ -143,8 +143,9 @@ func TestTheCalendarCounts(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	s.limit = time.Hour
-	if got := simulated(t, s); got.Verdict != simUnfinished || got.Duration.Duration != time.Hour || !strings.Contains(got.Message, "stopped by --limit after 1h: frozen until") {
-		t.Errorf("%s after %s: %s", got.Verdict, got.Duration.Duration, got.Message)
+	if got := simulated(t, s); got.Verdict != simUnfinished || got.Duration.Duration != time.Hour || !strings.Contains(got.Message, "stopped by --limit after 1h: frozen until") ||
+		!strings.HasPrefix(got.Hint, "a proof takes 8m30s at least, so that something keeps it from ending, such as a closed window") {
+		t.Errorf("%s after %s: %s; %s", got.Verdict, got.Duration.Duration, got.Message, got.Hint)
 	}
 }
 

@@ -115,7 +115,15 @@ func (s *simulation) endWaves(end int) {
 	}
 }
 
-// hint is what makes a rollout that does not end shorter.
+// wayOut says what to do about a rollout that did not end in that time.
+func (s *simulation) wayOut(took time.Duration) string {
+	if took < s.AtLeast.Duration {
+		return s.hint()
+	}
+	return fmt.Sprintf("a proof takes %s at least, so that something keeps it from ending, such as a closed window, faults, or what --churn and --evict ask for; --max-decisions and --limit let the simulation go on", human(s.AtLeast.Duration))
+}
+
+// hint is what makes a rollout shorter that takes too long by its policy.
 func (s *simulation) hint() string {
 	return fmt.Sprintf("with at most %d of %d nodes unavailable this policy takes nodes %d times one after the other, for %s at least: a larger maxUnavailable, such as %s, makes that shorter; --max-decisions and --limit let the simulation go on",
 		s.MaxUnavailable, s.Nodes, s.Pulses, human(s.AtLeast.Duration), s.more())
