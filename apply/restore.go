@@ -81,12 +81,7 @@ func (r *Rollouts) sweep(ctx context.Context, key types.NamespacedName) (time.Du
 		return 0, fmt.Errorf("get daemonset %s: %w", key, err)
 	}
 	if hasGate(&live.Spec.Template) {
-		restored, err := r.restore(ctx, live)
-		if err == nil && restored == nil {
-			err = &Error{Reason: ReasonInvalid, Object: fmt.Sprintf("DaemonSet %s", key),
-				Message: "its first install is not over, its NodeRollout is gone, and no GitSync declares it: declare it again, delete it, or remove rollcall's gate from spec.template.spec.schedulingGates"}
-		}
-		return settlePoll, err
+		return settlePoll, r.restoreLost(ctx, live)
 	}
 	if live.Status.ObservedGeneration < live.Generation {
 		return settlePoll, nil // a pod deleted now could come back gated
@@ -104,6 +99,15 @@ func (r *Rollouts) sweep(ctx context.Context, key types.NamespacedName) (time.Du
 		}
 	}
 	return again, nil
+}
+
+func (r *Rollouts) restoreLost(ctx context.Context, live *appsv1.DaemonSet) error {
+	restored, err := r.restore(ctx, live)
+	if err == nil && restored == nil {
+		return &Error{Reason: ReasonInvalid, Object: fmt.Sprintf("DaemonSet %s/%s", live.Namespace, live.Name),
+			Message: "its first install is not over, its NodeRollout is gone, and no GitSync declares it: declare it again, delete it, or remove rollcall's gate from spec.template.spec.schedulingGates"}
+	}
+	return err
 }
 
 // restore writes the template back that the DaemonSet held before a pulse whose

@@ -39,10 +39,7 @@ func (p *pass) judge(r *Record, n *health.Node) {
 		r.Away = r.Away || p.barred(n) || p.silent(r, n)
 		return
 	}
-	if r.Away {
-		r.Away, r.Touched = false, p.in.Now
-	}
-	r.Down = r.Down && !n.Ready
+	p.welcome(r, n)
 	v := p.verdictOn(r, n)
 	*p.verdict(n) = v
 	p.wakeAt(v.Next)
@@ -71,6 +68,15 @@ func (p *pass) lostNothing(f InFlight) bool {
 	}
 	r := p.record(n)
 	return r != nil && asBefore(r, *p.verdict(n))
+}
+
+// welcome gives a node that was away its whole time, and holds one that is Ready to
+// staying so.
+func (p *pass) welcome(r *Record, n *health.Node) {
+	if r.Away {
+		r.Away, r.Touched = false, p.in.Now
+	}
+	r.Down = r.Down && !n.Ready
 }
 
 // maxBreaks is how often an agent may lose its health and recover, since it is

@@ -152,25 +152,26 @@ func (p *pass) closeGates() {
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
 		for j := range n.Agents {
-			a := &n.Agents[j]
-			if !a.Gated || a.Terminating {
-				continue
+			if a := &n.Agents[j]; a.Gated && !a.Terminating {
+				p.closeGate(n, a)
 			}
-			if p.mayOpen(n, a) {
-				r := p.record(n)
-				r.Touched, r.Ran = p.in.Now, true // until now it could not start
-				p.do(Step{Action: OpenGate, Node: n.Name, Pod: a.Name, PodUID: a.UID})
-				continue
-			}
-			if p.firstWaves() && p.waitsForFirst(n) && a == n.Agent() {
-				continue
-			}
-			if r := p.record(n); r != nil && a.Digest == p.candidate() && r.Tries <= 1 {
-				r.Ran = false // its gate was to be opened, and never was
-			}
-			p.do(deletion(n, a, ForStray))
 		}
 	}
+}
+
+func (p *pass) closeGate(n *health.Node, a *health.Agent) {
+	r := p.record(n)
+	switch {
+	case p.mayOpen(n, a):
+		r.Touched, r.Ran = p.in.Now, true // until now it could not start
+		p.do(Step{Action: OpenGate, Node: n.Name, Pod: a.Name, PodUID: a.UID})
+		return
+	case p.firstWaves() && p.waitsForFirst(n) && a == n.Agent():
+		return
+	case r != nil && a.Digest == p.candidate() && r.Tries <= 1:
+		r.Ran = false // its gate was to be opened, and never was
+	}
+	p.do(deletion(n, a, ForStray))
 }
 
 // mayOpen is whether the gated pod may start: it is the candidate's, and its

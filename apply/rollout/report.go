@@ -102,7 +102,6 @@ func (p *pass) inPlay(n *health.Node, x health.Problem) health.Problem {
 // sayDefault names the phase from the goal: in the middle of a pulse no rule of
 // the policy has been asked.
 func (p *pass) sayDefault() {
-	c := p.d.Counts
 	switch p.goal {
 	case goalStop:
 		p.sayStopped()
@@ -111,12 +110,7 @@ func (p *pass) sayDefault() {
 			p.sayBlock(p.in.Unknown)
 		}
 	case goalForward:
-		reason, wave := ReasonReplacing, "wave "+p.waveName()
-		if p.firstWaves() {
-			reason, wave = ReasonInstalling, "first install, "+wave
-		}
-		p.say(Replacing, reason, fmt.Sprintf("%s: %d of %d eligible nodes run the candidate, %d healthy, %d unavailable of at most %d",
-			wave, c.Candidate, c.Eligible, c.Healthy, c.Unavailable, Resolve(p.in.Policy.MaxUnavailable, p.eligible)))
+		p.sayForward()
 	case goalInstall:
 		if !p.sayRejected() {
 			p.say(Replacing, ReasonInstalling, "first install")
@@ -130,6 +124,16 @@ func (p *pass) sayDefault() {
 	case goalRest:
 		p.sayRest()
 	}
+}
+
+func (p *pass) sayForward() {
+	c := p.d.Counts
+	reason, wave := ReasonReplacing, "wave "+p.waveName()
+	if p.firstWaves() {
+		reason, wave = ReasonInstalling, "first install, "+wave
+	}
+	p.say(Replacing, reason, fmt.Sprintf("%s: %d of %d eligible nodes run the candidate, %d healthy, %d unavailable of at most %d",
+		wave, c.Candidate, c.Eligible, c.Healthy, c.Unavailable, p.budget()))
 }
 
 // outdated counts eligible nodes with an agent that is not of the rest version, by
