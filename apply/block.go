@@ -21,7 +21,7 @@ const ReasonPlacementChange = "PlacementChange"
 const ReasonHandedOver = "HandedOver"
 
 // ReasonDeclarationMissing holds a rollout of which it is not known what Git
-// declares, since somebody deleted the ConfigMap that says so.
+// declares, since somebody deleted or garbled the ConfigMap that says so.
 const ReasonDeclarationMissing = "DeclarationMissing"
 
 // handedOver holds a rollout from the claim of another GitSync until that has
@@ -42,7 +42,7 @@ func (v *view) undeclared() *rollout.Block {
 		return nil
 	}
 	return &rollout.Block{Reason: ReasonDeclarationMissing,
-		Message: fmt.Sprintf("the ConfigMap %s, which says what Git declares, is missing: nothing begins and nothing goes back but what is rejected, until the next pass of GitSync %s writes it again: "+
+		Message: fmt.Sprintf("the ConfigMap %s, which says what Git declares, is missing or cannot be read: nothing begins and nothing goes back but what is rejected, until the next pass of GitSync %s writes it again: "+
 			"resume the GitSync if it is suspended, fix what is refused if its status says so, or delete this NodeRollout if no GitSync declares it any more",
 			v.key.Name+declaredSuffix, v.rollout.Labels[v1alpha1.LabelOwner])}
 }

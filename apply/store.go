@@ -76,16 +76,17 @@ type store struct {
 	key    types.NamespacedName
 }
 
-// declared returns what Git declares; nil when that is missing, which says nothing
-// of what Git declares.
+// declared returns what Git declares; nil when that is missing or somebody has made
+// it unreadable, which says nothing of what Git declares. The next pass writes it
+// again.
 func (s store) declared(ctx context.Context) (*declared, error) {
 	cm, err := s.get(ctx, declaredSuffix)
 	if err != nil || cm == nil {
 		return nil, err
 	}
 	var d declared
-	if err := json.Unmarshal([]byte(cm.Data[keyDeclared]), &d); err != nil {
-		return nil, fmt.Errorf("decode configmap %s/%s key %s: %w", cm.Namespace, cm.Name, keyDeclared, err)
+	if err := json.Unmarshal([]byte(cm.Data[keyDeclared]), &d); err != nil || d.Digest == "" {
+		return nil, nil //nolint:nilerr // not to know is no error
 	}
 	return &d, nil
 }

@@ -157,11 +157,11 @@ func TestDeclarationIsLost(t *testing.T) {
 		r.wantHistory(t, w.nodes(), "v1", "v2")
 		r.wantWorst(t, 3)
 	})
-	w.act(t, "in a pulse", func(t *testing.T) {
+	w.act(t, "garbled in a pulse", func(t *testing.T) {
 		w.waitAtRest()
 		r := record(t, w.cluster.Client)
 		var commit string
-		w.onGate(func() { commit = w.deliver("v3") }, w.deleteDeclaration)
+		w.onGate(func() { commit = w.deliver("v3") }, w.garbleDeclaration)
 		w.waitProven(commit, time.Minute)
 		w.waitTag("v3", w.nodes())
 		r.wantTags(t, "v2", "v3")
@@ -214,6 +214,15 @@ func TestDeclarationIsLost(t *testing.T) {
 func (w *world) deleteDeclaration() {
 	w.t.Helper()
 	w.must(w.cluster.Client.CoreV1().ConfigMaps(metav1.NamespaceDefault).Delete(w.t.Context(), agent+".rollcall-declared", metav1.DeleteOptions{}), "delete declaration")
+	w.patchRollout(fmt.Sprintf(`{"retry":"nothing-%d"}`, time.Now().UnixNano()))
+}
+
+// garbleDeclaration makes what Git declares unreadable, in the same way.
+func (w *world) garbleDeclaration() {
+	w.t.Helper()
+	_, err := w.cluster.Client.CoreV1().ConfigMaps(metav1.NamespaceDefault).Patch(w.t.Context(), agent+".rollcall-declared", types.MergePatchType,
+		[]byte(`{"data":{"declared.json":"{"}}`), metav1.PatchOptions{FieldManager: "someone"})
+	w.must(err, "garble the declaration")
 	w.patchRollout(fmt.Sprintf(`{"retry":"nothing-%d"}`, time.Now().UnixNano()))
 }
 
