@@ -72,7 +72,12 @@ func trimNode(o any) (any, error) {
 	if !ok {
 		return o, nil
 	}
-	ready := slices.DeleteFunc(slices.Clone(n.Status.Conditions), func(c corev1.NodeCondition) bool { return c.Type != corev1.NodeReady })
+	var ready []corev1.NodeCondition
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			ready = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: shared(c.Status), LastTransitionTime: c.LastTransitionTime}}
+		}
+	}
 	return &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: shared(n.Name), UID: n.UID, ResourceVersion: n.ResourceVersion, Labels: sharedLabels(n.Labels),
