@@ -73,7 +73,7 @@ func (c chosen) keep(waves []rollout.Wave) *chosen {
 	}
 	c.Spec.Waves = nil
 	for _, w := range waves {
-		c.Spec.Waves = append(c.Spec.Waves, v1alpha1.Wave{Name: w.Name, UpTo: w.UpTo, Soak: metav1.Duration{Duration: w.Soak}})
+		c.Spec.Waves = append(c.Spec.Waves, specOf(w))
 	}
 	return &c
 }
@@ -113,7 +113,10 @@ func (r *Rollouts) policyFor(ctx context.Context, want *declared, started *chose
 func (c chosen) read(want *declared) (rollout.Policy, *rollout.Block) {
 	p := newPolicy(c.Name, c.Spec, want)
 	var err error
-	if p.Calendar, err = NewCalendar(c.Spec); err != nil {
+	if p.Calendar, err = NewCalendar(c.Spec); err == nil {
+		err = checkSelectors(c.Spec)
+	}
+	if err != nil {
 		return p, &rollout.Block{Reason: ReasonPolicyInvalid, Message: fmt.Sprintf("RolloutPolicy %q: %v: correct it; nothing moves forward until then, returns go on", c.Name, err)}
 	}
 	return p, nil
@@ -166,6 +169,7 @@ func newPolicy(name string, spec v1alpha1.RolloutPolicySpec, want *declared) rol
 	out := rollout.Policy{
 		Name:           name,
 		Waves:          wavesOf(spec),
+		GroupBy:        spec.GroupBy,
 		MaxUnavailable: intstr.FromInt32(1),
 		FailureBudget:  int(spec.Health.FailureBudget),
 		HoldOnFailure:  spec.OnFailure == v1alpha1.OnFailureHold,
@@ -181,14 +185,6 @@ func newPolicy(name string, spec v1alpha1.RolloutPolicySpec, want *declared) rol
 	}
 	if want != nil && want.MaxUnavailable != "" {
 		out.MaxUnavailable = intstr.Parse(want.MaxUnavailable)
-	}
-	return out
-}
-
-func wavesOf(spec v1alpha1.RolloutPolicySpec) []rollout.Wave {
-	out := make([]rollout.Wave, 0, len(spec.Waves))
-	for _, w := range spec.Waves {
-		out = append(out, rollout.Wave{Name: w.Name, UpTo: w.UpTo, Soak: w.Soak.Duration})
 	}
 	return out
 }

@@ -226,7 +226,7 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 			Observed: v.live.Status.ObservedGeneration >= v.live.Generation,
 			Revision: v.revisions.live,
 		},
-		Fleet: r.Written.overlay(r.Fleet.Nodes(v.live.UID, placement, v.policy.Spec.GroupBy, v.digest)),
+		Fleet: r.Written.overlay(r.Fleet.Nodes(v.live.UID, placement, p.GroupBy, v.digest)),
 		Now:   now,
 	}
 	return nil

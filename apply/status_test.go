@@ -22,6 +22,7 @@ func TestStateSurvivesItsRecording(t *testing.T) {
 	t.Parallel()
 	var state rollout.State
 	fill(reflect.ValueOf(&state).Elem(), time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC))
+	state.Waves[0].Select = "zone in (a,b)"
 	v := &view{rollout: &v1alpha1.NodeRollout{}}
 	d := rollout.Decision{Phase: rollout.Replacing, Next: state, Waves: 9}
 	next := v.nextRecorded(d)

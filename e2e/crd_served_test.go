@@ -66,8 +66,6 @@ func testUnserved(t *testing.T, c *cluster.Cluster) {
 		"gates":           unknown("gates", policy("gates: [{name: smoke, webhook: {url: https://example.com}}]")),
 		"breaker":         unknown("breaker", policy("breaker: {maxSickNodes: 10%}")),
 		"neighbours":      unknown("health.neighbours", policy("health: {neighbours: true}")),
-		"eachGroup":       unknown("waves[0].eachGroup", wave("eachGroup: true")),
-		"select":          unknown("waves[0].select", wave("select: {matchLabels: {canary: 'true'}}")),
 		"approval":        unknown("waves[0].approval", wave("approval: true")),
 		"oneGroupAtATime": unknown("waves[0].oneGroupAtATime", wave("oneGroupAtATime: true")),
 	})

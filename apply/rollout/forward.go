@@ -79,9 +79,7 @@ func (p *pass) passWave() bool {
 	case p.lastWave():
 		p.promote()
 	default:
-		p.next.Wave++
-		p.next.WaveStarted = time.Time{}
-		return true
+		return p.beginWave(p.next.Wave + 1)
 	}
 	return false
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // waves are those that the rollout started with. Each soaks as long as the policy
-// now says of the wave of that name.
+// now says of the wave of that name, and may be empty if it says so.
 func (p *pass) waves() []Wave {
 	if p.next.Waves == nil {
 		return p.in.Policy.Waves
@@ -20,41 +20,47 @@ func (p *pass) waves() []Wave {
 	out := slices.Clone(p.next.Waves)
 	for i := range out {
 		if j := slices.IndexFunc(p.in.Policy.Waves, func(w Wave) bool { return w.Name == out[i].Name }); j >= 0 {
-			out[i].Soak = p.in.Policy.Waves[j].Soak
+			out[i].Soak, out[i].AllowEmpty = p.in.Policy.Waves[j].Soak, p.in.Policy.Waves[j].AllowEmpty
 		}
 	}
 	return out
 }
 
-// startWave picks the nodes of the next wave that has any, if none is in
-// progress, and takes late nodes into the last one. It returns false when the
-// wave cannot start.
+// startWave begins a wave if none is in progress, and takes late nodes into the
+// last one. It returns false when no wave can begin.
 func (p *pass) startWave() bool {
 	p.repickEmptyWave()
-	for p.next.WaveStarted.IsZero() {
-		need := Resolve(p.waves()[p.next.Wave].UpTo, p.eligible) - p.members()
-		if p.lastWave() {
-			need = len(p.in.Fleet)
-		}
-		picked := p.pick(need)
-		switch {
-		case len(picked) == 0 && p.members() == 0:
-			p.say(Held, ReasonNoCanary, fmt.Sprintf("none of %d eligible nodes can be a canary: one that is Ready, uncordoned, not held out and has an agent is needed", p.eligible))
-			return false
-		case len(picked) == 0 && !p.lastWave():
-			p.next.Wave++ // everything it asks for is done already
+	if p.next.WaveStarted.IsZero() && !p.beginWave(p.next.Wave) {
+		return false
+	}
+	if p.lastWave() {
+		p.addRecords(p.pick(p.next.Wave), true)
+	}
+	return true
+}
+
+// beginWave picks the nodes of the wave, or of the first after it that asks for
+// any. It returns false when that has to wait: then nothing has begun, and the
+// wave before it stays the one in progress.
+func (p *pass) beginWave(i int) bool {
+	waves := p.waves()
+	for ; ; i++ {
+		picked, last := p.pick(i), i == len(waves)-1
+		if len(picked) == 0 && !last && p.passesEmpty(waves[i]) {
 			continue
+		}
+		if len(picked) == 0 && (!last || p.members() == 0) {
+			p.sayEmpty(waves[i])
+			return false
 		}
 		if p.next.Waves == nil {
 			p.next.Waves = slices.Clone(p.in.Policy.Waves)
 		}
+		p.next.Wave = i
 		p.addRecords(picked, false)
 		p.next.WaveStarted = p.in.Now
+		return true
 	}
-	if p.lastWave() {
-		p.addRecords(p.pick(len(p.in.Fleet)), true)
-	}
-	return true
 }
 
 // repickEmptyWave goes back to the wave before when the last node of a wave has
@@ -97,27 +103,43 @@ func (p *pass) members() int {
 // young canaries.
 const canaryAge = 10 * time.Minute
 
-// pick chooses up to count nodes that are in no wave yet, evenly over their
-// groups. Nodes that already lost the proven version to a superseded candidate
-// come first, so that the radius does not grow; the first wave wants canaries.
-func (p *pass) pick(count int) []*health.Node {
-	var touched, well, young, sick []*health.Node
-	for _, n := range p.pickable() {
-		switch {
-		case n.Agent().Digest != p.rest():
-			touched = append(touched, n)
-		case p.next.Wave == 0 && (n.Cordoned || n.Leaving):
-		case p.next.Wave == 0 && n.Present() && p.in.Now.Before(n.Created.Add(canaryAge)):
-			young = append(young, n)
-		case n.Present():
-			well = append(well, n)
-		default:
-			sick = append(sick, n)
+// pick chooses the nodes of the wave among those that are in no wave yet, evenly
+// over their groups; the last wave takes them all. Nodes that already lost the
+// proven version to a superseded candidate come first, so that the radius does not
+// grow; the first wave with any nodes wants canaries.
+func (p *pass) pick(i int) []*health.Node {
+	w, last := p.waves()[i], i == len(p.waves())-1
+	canaries := i == 0 || !last && p.members() == 0
+	var ranked [4][]*health.Node
+	for _, n := range matching(p.pickable(), w.selector()) {
+		if r := p.rank(n, canaries); r < len(ranked) {
+			ranked[r] = append(ranked[r], n)
 		}
 	}
-	seed := p.candidate()
-	ordered := slices.Concat(spread(touched, seed), spread(well, seed), spread(young, seed), spread(sick, seed))
-	return ordered[:max(0, min(count, len(ordered)))]
+	var ordered []*health.Node
+	for _, same := range ranked {
+		ordered = append(ordered, spread(same, p.candidate())...)
+	}
+	if last {
+		return ordered
+	}
+	return p.quota(w).take(ordered)
+}
+
+// rank is the node's place in a choice: touched, well, young, sick, and never.
+func (p *pass) rank(n *health.Node, canaries bool) int {
+	switch {
+	case n.Agent().Digest != p.rest():
+		return 0
+	case canaries && (n.Cordoned || n.Leaving):
+		return 4
+	case !n.Present():
+		return 3
+	case canaries && p.in.Now.Before(n.Created.Add(canaryAge)):
+		return 2
+	default:
+		return 1
+	}
 }
 
 // pickable are the nodes with a running agent that are in no wave yet.

@@ -311,11 +311,8 @@ func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 		if r.waves == nil {
 			r.waves = in.Policy.Waves
 		}
-		limit := share(r.waves[s.Wave].UpTo, w.eligible[len(w.eligible)-1])
-		if s.Wave == len(r.waves)-1 {
-			limit = 1 << 30
-		}
-		r.limit = max(r.limit, limit)
+		r.limit = max(r.limit, limitOf(r.waves, s.Wave, in.Fleet))
+		w.seeWaves(in, s, w.wavesOf(digest, in))
 	}
 	if r.rejected == nil && slices.ContainsFunc(s.Rejected, func(x rollout.Rejection) bool { return x.Digest == digest }) {
 		r.rejected = map[types.UID]bool{}
@@ -332,7 +329,7 @@ func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 }
 
 // wavesOf are the waves that the attempt at a digest started with, each with the
-// soak that the policy has for it now.
+// soak and the allowEmpty that the policy has for it now.
 func (w *witness) wavesOf(digest string, in *rollout.Input) []rollout.Wave {
 	if w.reach[digest] == nil || w.reach[digest].waves == nil {
 		return in.Policy.Waves
@@ -341,7 +338,7 @@ func (w *witness) wavesOf(digest string, in *rollout.Input) []rollout.Wave {
 	for i := range out {
 		for _, now := range in.Policy.Waves {
 			if now.Name == out[i].Name {
-				out[i].Soak = now.Soak
+				out[i].Soak, out[i].AllowEmpty = now.Soak, now.AllowEmpty
 			}
 		}
 	}

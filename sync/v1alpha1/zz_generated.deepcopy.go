@@ -516,7 +516,9 @@ func (in *RolloutPolicySpec) DeepCopyInto(out *RolloutPolicySpec) {
 	if in.Waves != nil {
 		in, out := &in.Waves, &out.Waves
 		*out = make([]Wave, len(*in))
-		copy(*out, *in)
+		for i := range *in {
+			(*in)[i].DeepCopyInto(&(*out)[i])
+		}
 	}
 	if in.MaxUnavailable != nil {
 		in, out := &in.MaxUnavailable, &out.MaxUnavailable
@@ -582,6 +584,11 @@ func (in *Version) DeepCopy() *Version {
 func (in *Wave) DeepCopyInto(out *Wave) {
 	*out = *in
 	out.UpTo = in.UpTo
+	if in.Select != nil {
+		in, out := &in.Select, &out.Select
+		*out = new(metav1.LabelSelector)
+		(*in).DeepCopyInto(*out)
+	}
 	out.Soak = in.Soak
 }
 

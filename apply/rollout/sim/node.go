@@ -83,6 +83,7 @@ func (c *Cluster) viewNode(n *node) health.Node {
 		Name:        n.name,
 		UID:         n.uid,
 		Groups:      []string{n.group},
+		Labels:      map[string]string{"group": n.group},
 		Created:     at(n.created),
 		Ready:       n.ready,
 		ReadySince:  at(n.readySince),

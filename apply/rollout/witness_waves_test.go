@@ -1,0 +1,120 @@
+package rollout_test
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rollcall-dev/rollcall/apply/rollout"
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// limitOf is how many nodes a version may have reached when the wave has begun.
+func limitOf(waves []rollout.Wave, wave int, fleet []health.Node) int {
+	if wave == len(waves)-1 {
+		return 1 << 30
+	}
+	limit := 0
+	for _, size := range sizes(fleet, waves[wave]) {
+		limit += share(waves[wave].UpTo, size)
+	}
+	return limit
+}
+
+// sizes counts the eligible nodes among which the wave counts: those of each
+// group, or all.
+func sizes(fleet []health.Node, w rollout.Wave) map[string]int {
+	out := map[string]int{}
+	for i := range fleet {
+		if fleet[i].Eligible {
+			out[countedIn(&fleet[i], w)]++
+		}
+	}
+	return out
+}
+
+func countedIn(n *health.Node, w rollout.Wave) string {
+	if w.EachGroup {
+		return n.Groups[0]
+	}
+	return ""
+}
+
+// seeWaves holds what is recorded of a wave against what the policy says of it:
+// which nodes it takes, how many, and that it has any.
+func (w *witness) seeWaves(in *rollout.Input, s rollout.State, waves []rollout.Wave) {
+	seen := map[types.UID]bool{}
+	took := map[string]bool{}
+	wave, last := waves[s.Wave], s.Wave == len(waves)-1
+	for _, r := range s.Records {
+		if seen[r.UID] {
+			w.accuse("P1", "%s is in two waves", r.Node)
+		}
+		seen[r.UID] = true
+		before := slices.IndexFunc(in.State.Records, func(x rollout.Record) bool { return x.UID == r.UID })
+		n := find(in.Fleet, r.UID)
+		switch {
+		case before >= 0 && in.State.About == s.About && in.State.Records[before].Wave != r.Wave && !r.KeptOut && goesOn(in.State, s):
+			w.accuse("P1", "%s was in wave %d and is in wave %d", r.Node, in.State.Records[before].Wave, r.Wave)
+		case before < 0 && n != nil && r.Wave == s.Wave:
+			took[countedIn(n, wave)] = true
+			if selector, err := labels.Parse(wave.Select); err != nil || !selector.Matches(labels.Set(n.Labels)) {
+				w.accuse("P1", "wave %s takes %s, which %q does not select", wave.Name, r.Node, wave.Select)
+			}
+		}
+	}
+	counts, all := members(in.Fleet, s, wave, s.Wave), sizes(in.Fleet, wave)
+	for group := range took {
+		if most := share(wave.UpTo, all[group]); !last && counts[group] > most {
+			w.accuse("P1", "wave %s has %d nodes of group %q, at most %d of %d allowed", wave.Name, counts[group], group, most, all[group])
+		}
+	}
+	w.seeSkipped(in, s, waves)
+}
+
+// goesOn is whether the waves of the one state are those of the other.
+func goesOn(before, after rollout.State) bool {
+	return !before.WaveStarted.IsZero() && after.Wave >= before.Wave
+}
+
+// members counts the nodes in waves up to that one.
+func members(fleet []health.Node, s rollout.State, w rollout.Wave, upTo int) map[string]int {
+	out := map[string]int{}
+	for _, r := range s.Records {
+		if n := find(fleet, r.UID); n != nil && r.Wave <= upTo {
+			out[countedIn(n, w)]++
+		}
+	}
+	return out
+}
+
+// seeSkipped wants a reason for each wave that was passed without a node.
+func (w *witness) seeSkipped(in *rollout.Input, s rollout.State, waves []rollout.Wave) {
+	first := in.State.Wave
+	if !in.State.WaveStarted.IsZero() {
+		first++
+	}
+	if w.reach[s.Candidate.Digest] == nil || in.State.Candidate == nil || in.State.Candidate.Digest != s.Candidate.Digest || s.HandledRetry != in.State.HandledRetry {
+		first = 0
+	}
+	for i := first; i < s.Wave; i++ {
+		taken := slices.ContainsFunc(s.Records, func(r rollout.Record) bool { return r.Wave == i })
+		if !taken && !waves[i].AllowEmpty && w.asks(in, s, waves[i], i) {
+			w.accuse("P3", "wave %s is passed without a node", waves[i].Name)
+		}
+	}
+}
+
+// asks is whether the wave wants more nodes than the waves up to it have, and one
+// could come.
+func (w *witness) asks(in *rollout.Input, s rollout.State, wave rollout.Wave, index int) bool {
+	counts, open := members(in.Fleet, s, wave, index), false
+	for group, size := range sizes(in.Fleet, wave) {
+		open = open || counts[group] < share(wave.UpTo, size)
+	}
+	left := slices.ContainsFunc(in.Fleet, func(n health.Node) bool {
+		return n.Eligible && !n.Held && !slices.ContainsFunc(s.Records, func(r rollout.Record) bool { return r.UID == n.UID && r.Wave <= index })
+	})
+	return open && (left || wave.Select != "")
+}
