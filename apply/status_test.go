@@ -71,6 +71,8 @@ func fill(v reflect.Value, at time.Time) {
 		v.SetBool(true)
 	case reflect.Int, reflect.Int64:
 		v.SetInt(3)
+	case reflect.Uint32:
+		v.SetUint(4)
 	default:
 		panic("a kind that states have not had so far: " + v.Kind().String())
 	}

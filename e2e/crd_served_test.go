@@ -61,13 +61,12 @@ func testUnserved(t *testing.T, c *cluster.Cluster) {
 		"publish":            unknown("publish", sync("publish: {ref: refs/rollcall/proven/staging}")),
 	})
 	judge(t, "RolloutPolicy", c.Dynamic.Resource(resource("rolloutpolicies")), map[string]refusal{
-		"replace":         unknown("replace", policy("replace: surge")),
-		"newPods":         unknown("newPods", policy("newPods: candidate")),
-		"gates":           unknown("gates", policy("gates: [{name: smoke, webhook: {url: https://example.com}}]")),
-		"breaker":         unknown("breaker", policy("breaker: {maxSickNodes: 10%}")),
-		"neighbours":      unknown("health.neighbours", policy("health: {neighbours: true}")),
-		"approval":        unknown("waves[0].approval", wave("approval: true")),
-		"oneGroupAtATime": unknown("waves[0].oneGroupAtATime", wave("oneGroupAtATime: true")),
+		"replace":    unknown("replace", policy("replace: surge")),
+		"newPods":    unknown("newPods", policy("newPods: candidate")),
+		"gates":      unknown("gates", policy("gates: [{name: smoke, webhook: {url: https://example.com}}]")),
+		"breaker":    unknown("breaker", policy("breaker: {maxSickNodes: 10%}")),
+		"neighbours": unknown("health.neighbours", policy("health: {neighbours: true}")),
+		"approval":   unknown("waves[0].approval", wave("approval: true")),
 	})
 	judge(t, "NodeRollout", c.Dynamic.Resource(resource("noderollouts")).Namespace(metav1.NamespaceDefault), map[string]refusal{
 		"approved": unknown("approved", "{approved: {digest: a, wave: half}}"),

@@ -28,6 +28,7 @@ func TestBrokenRulesAreCaught(t *testing.T) {
 		"P1: the wave in progress is that of the policy now":         {"P1", followsEdits},
 		"P1: a wave takes nodes that it does not select":             {"P1", wavesWith(func(w *rollout.Wave) { w.Select = "" })},
 		"P1: a wave takes all of each group":                         {"P1", wavesWith(takesWholeGroups)},
+		"P1: all groups of a wave go at once":                        {"P1", wavesWith(func(w *rollout.Wave) { w.OneGroupAtATime = false })},
 		"P3: a wave may always be empty":                             {"P3", wavesWith(func(w *rollout.Wave) { w.AllowEmpty = true })},
 		"P2: the budget is the whole fleet":                          {"P2", ignoresBudget},
 		"P2: pods are deleted that are not recorded":                 {"P2", actsBeforeItRecords},

@@ -34,6 +34,7 @@ type pass struct {
 	eligible int
 	// tailWaits is whether nothing is begun on late nodes.
 	tailWaits bool
+	queue     queue
 	d         Decision
 }
 

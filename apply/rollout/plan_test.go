@@ -57,7 +57,7 @@ func drawPolicy(t *rapid.T) rollout.Policy {
 	}
 	ladder := rapid.SampledFrom([][]string{{"1", "100%"}, {"100%"}, {"1", "50%", "100%"}, {"2", "3", "100%"}, {"1", "10%", "60%", "100%"}}).Draw(t, "waves")
 	for i, upTo := range ladder {
-		w := rollout.Wave{Name: fmt.Sprintf("wave-%d", i+1), UpTo: intstr.Parse(upTo), Soak: seconds("soak", 0, 15)}
+		w := rollout.Wave{Name: fmt.Sprintf("wave-%d", i+1), UpTo: intstr.Parse(upTo), Soak: seconds("soak", 0, 15), OneGroupAtATime: rapid.IntRange(0, 2).Draw(t, "oneGroupAtATime") == 2}
 		if i < len(ladder)-1 {
 			drawChoice(t, &w)
 		}

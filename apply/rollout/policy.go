@@ -41,7 +41,10 @@ type Wave struct {
 	Select string
 	// AllowEmpty is whether it passes without a node.
 	AllowEmpty bool
-	Soak       time.Duration
+	// OneGroupAtATime is whether a group of nodes has to be healthy, and to have
+	// soaked, before one of the next group is replaced.
+	OneGroupAtATime bool
+	Soak            time.Duration
 }
 
 // selector is what the wave selects; nothing if that cannot be read.

@@ -110,7 +110,7 @@ func (p *pass) awaitedPods() (until time.Time) {
 func (p *pass) batch() []*Record {
 	var out [3][]*Record
 	for i := range p.next.Records {
-		if r := &p.next.Records[i]; p.waits(r) && !p.givenUp(r) && !(p.tailWaits && r.Late && r.Touched.IsZero()) {
+		if r := &p.next.Records[i]; p.waits(r) && p.isNext(r) && !p.givenUp(r) && !(p.tailWaits && r.tail()) {
 			u := p.urgency(r)
 			out[u] = append(out[u], r)
 		}
@@ -167,10 +167,8 @@ type blocked struct {
 func (p *pass) countBlocked() (b blocked) {
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
-		switch p.standing(r) {
-		case standingDone, standingOut:
+		if p.standing(r) != standingBlocked || p.waits(r) && !p.isNext(r) {
 			continue
-		case standingBlocked:
 		}
 		switch {
 		case p.waits(r) && p.givenUp(r):

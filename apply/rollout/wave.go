@@ -160,7 +160,7 @@ func (p *pass) pickable() []*health.Node {
 
 func (p *pass) addRecords(nodes []*health.Node, late bool) {
 	for _, n := range nodes {
-		r := Record{Node: n.Name, UID: n.UID, Wave: p.next.Wave, Late: late}
+		r := Record{Node: n.Name, UID: n.UID, Wave: p.next.Wave, Turn: p.turn(n), Late: late}
 		if p.runsCandidate(n) {
 			p.accept(&r, n)
 		}
@@ -260,7 +260,7 @@ func (g progress) followers() string {
 // block counts a node that is not done.
 func (g *progress) block(r *Record) {
 	switch {
-	case r.Late && r.Touched.IsZero():
+	case r.tail():
 		g.tail++
 	case r.Late:
 		g.late++

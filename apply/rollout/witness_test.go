@@ -54,6 +54,8 @@ type reach struct {
 	waves []rollout.Wave
 	limit int
 	nodes map[types.UID]bool
+	// groups are those that the nodes were in when they were picked.
+	groups map[types.UID]string
 	// rejected are the nodes that were touched when the digest was rejected;
 	// nil while it is not.
 	rejected map[types.UID]bool
@@ -304,7 +306,7 @@ func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 	again := w.last.Candidate == nil || w.last.Candidate.Digest != digest || w.last.HandledRetry != s.HandledRetry && rejects(w.last, digest)
 	goesOn := !s.WaveStarted.IsZero() && s.WaveStarted.Equal(w.last.WaveStarted)
 	if w.reach[digest] == nil || again && !goesOn {
-		w.reach[digest] = &reach{nodes: map[types.UID]bool{}}
+		w.reach[digest] = &reach{nodes: map[types.UID]bool{}, groups: map[types.UID]string{}}
 	}
 	r := w.reach[digest]
 	if !s.WaveStarted.IsZero() {

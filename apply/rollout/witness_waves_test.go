@@ -47,6 +47,7 @@ func (w *witness) seeWaves(in *rollout.Input, s rollout.State, waves []rollout.W
 	seen := map[types.UID]bool{}
 	took := map[string]bool{}
 	wave, last := waves[s.Wave], s.Wave == len(waves)-1
+	groups := w.reach[s.Candidate.Digest].groups
 	for _, r := range s.Records {
 		if seen[r.UID] {
 			w.accuse("P1", "%s is in two waves", r.Node)
@@ -54,11 +55,13 @@ func (w *witness) seeWaves(in *rollout.Input, s rollout.State, waves []rollout.W
 		seen[r.UID] = true
 		before := slices.IndexFunc(in.State.Records, func(x rollout.Record) bool { return x.UID == r.UID })
 		n := find(in.Fleet, r.UID)
+		_, known := groups[r.UID]
 		switch {
-		case before >= 0 && in.State.About == s.About && in.State.Records[before].Wave != r.Wave && !r.KeptOut && goesOn(in.State, s):
+		case known && before >= 0 && in.State.About == s.About && in.State.Records[before].Wave != r.Wave && !r.KeptOut && goesOn(in.State, s):
 			w.accuse("P1", "%s was in wave %d and is in wave %d", r.Node, in.State.Records[before].Wave, r.Wave)
-		case before < 0 && n != nil && r.Wave == s.Wave:
+		case (before < 0 || !known) && n != nil && r.Wave == s.Wave:
 			took[countedIn(n, wave)] = true
+			groups[r.UID] = n.Groups[0]
 			if selector, err := labels.Parse(wave.Select); err != nil || !selector.Matches(labels.Set(n.Labels)) {
 				w.accuse("P1", "wave %s takes %s, which %q does not select", wave.Name, r.Node, wave.Select)
 			}
@@ -71,6 +74,35 @@ func (w *witness) seeWaves(in *rollout.Input, s rollout.State, waves []rollout.W
 		}
 	}
 	w.seeSkipped(in, s, waves)
+	w.seeGroups(in, s, wave)
+}
+
+// seeGroups wants every node of a group that was begun in the wave to be healthy,
+// and to have soaked, before one of another group is begun.
+func (w *witness) seeGroups(in *rollout.Input, s rollout.State, wave rollout.Wave) {
+	groups := w.reach[s.Candidate.Digest].groups
+	begun := map[string]bool{}
+	for _, r := range in.State.Records {
+		if r.Wave == s.Wave && !r.Touched.IsZero() && in.State.About == s.About {
+			begun[groups[r.UID]] = true
+		}
+	}
+	for _, r := range s.Records {
+		first := r.Touched.Equal(in.Now) && !r.Ran && !slices.ContainsFunc(in.State.Records, func(x rollout.Record) bool { return x.UID == r.UID && !x.Touched.IsZero() })
+		if !wave.OneGroupAtATime || r.Wave != s.Wave || !first {
+			continue
+		}
+		for _, other := range s.Records {
+			n := find(in.Fleet, other.UID)
+			if n == nil || other.Wave != s.Wave || groups[other.UID] == groups[r.UID] || !begun[groups[other.UID]] {
+				continue
+			}
+			done := other.Late || other.Failed != "" || other.Excused || n.Held || !n.Eligible || healthySince(n, s.Candidate.Digest, in, wave.Soak)
+			if !done {
+				w.accuse("P1", "%s of group %s is begun, and %s of group %s is not done", r.Node, groups[r.UID], other.Node, groups[other.UID])
+			}
+		}
+	}
 }
 
 // goesOn is whether the waves of the one state are those of the other.

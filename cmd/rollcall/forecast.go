@@ -68,6 +68,9 @@ type waveForecast struct {
 	// EachGroup is of how many groups it takes nodes, each counted by itself; 0 when
 	// it counts them together.
 	EachGroup int `json:"eachGroup,omitempty"`
+	// OneGroupAtATime is through how many groups it goes, one after the other; 0
+	// when it takes them together. The soak is then that of each.
+	OneGroupAtATime int `json:"oneGroupAtATime,omitempty"`
 	// Empty waves find no node and must not be empty: the rollout is held there.
 	Empty bool `json:"empty,omitempty"`
 }
@@ -226,6 +229,9 @@ func wavesOf(waves []rollout.Wave, fleet []health.Node, digest string) []waveFor
 		if w.EachGroup {
 			next.EachGroup = p.Groups
 		}
+		if w.OneGroupAtATime {
+			next.OneGroupAtATime = p.Groups
+		}
 		out = append(out, next)
 	}
 	return out
@@ -239,6 +245,9 @@ func (w *waveForecast) notes() string {
 	}
 	if w.Select != "" {
 		out = append(out, "of "+w.Select)
+	}
+	if w.OneGroupAtATime > 0 {
+		out = append(out, fmt.Sprintf("%d groups one after the other", w.OneGroupAtATime))
 	}
 	if w.Empty {
 		out = append(out, rollout.ReasonNoCanary+": no node is left for it, and it must have one")
@@ -271,7 +280,7 @@ func (f *forecast) soaking() time.Duration {
 	var sum time.Duration
 	for _, w := range f.Waves {
 		if w.Nodes > 0 {
-			sum += w.Soak.Duration
+			sum += w.Soak.Duration * time.Duration(max(1, w.OneGroupAtATime))
 		}
 	}
 	return sum

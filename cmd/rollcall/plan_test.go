@@ -124,6 +124,18 @@ func TestWavesAreForetoldAsTheyAre(t *testing.T) {
 	}
 }
 
+func TestEachGroupSoaksByItself(t *testing.T) {
+	f := forecast{Waves: wavesOf([]rollout.Wave{
+		{Name: "canary", UpTo: intstr.FromInt32(1), EachGroup: true, Soak: time.Minute}, {Name: "rest", UpTo: intstr.FromString("100%"), Soak: time.Hour, OneGroupAtATime: true},
+	}, bareFleet(20), newDigest)}
+	if got := f.soaking(); got != 3*time.Hour+time.Minute {
+		t.Errorf("soaks for %s, want 3h1m", got)
+	}
+	if got := f.Waves[1].notes(); got != "3 groups one after the other" {
+		t.Errorf("notes are %q", got)
+	}
+}
+
 func plannedRollout() *planned {
 	roll := forecast{Namespace: "kube-system", Name: "log-agent", Source: "agents/log.yaml", Verdict: willRoll, Digest: newDigest, Proven: oldDigest,
 		Fields: []diff.FieldChange{{Path: "spec.template.spec.containers[name=agent].image", From: `"log:1"`, To: `"log:2"`}},

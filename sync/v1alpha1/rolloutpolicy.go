@@ -118,8 +118,15 @@ type Wave struct {
 	// +optional
 	AllowEmpty bool `json:"allowEmpty,omitempty"`
 
+	// OneGroupAtATime gives the candidate to the wave's nodes of one group of groupBy
+	// after the other: the next group begins when all of the one before are healthy
+	// and have soaked. The order of the groups is another one for each version.
+	// +optional
+	OneGroupAtATime bool `json:"oneGroupAtATime,omitempty"`
+
 	// Soak is how long every node of the wave must stay healthy, after it has
-	// become healthy, before the next wave begins. At most 168h.
+	// become healthy, before the next wave begins; with oneGroupAtATime every node of
+	// a group, before the next group begins. At most 168h.
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,9})?(ms|s|m|h))+$') && duration(self) <= duration('168h')",message="soak must be a duration between 0s and 168h, such as 5m"

@@ -1,0 +1,134 @@
+package rollout
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// queue says which nodes of the waves so far are next. It is made anew for each
+// decision: what it is made of is recorded with the nodes.
+type queue struct {
+	// grouped is whether the wave in progress goes group by group, and group is
+	// whose turn it is.
+	grouped bool
+	group   uint32
+	// soaks is until when all of that group is healthy and has to stay so; zero
+	// while a node of it is not done.
+	soaks time.Time
+}
+
+// turnOf is the place of a group in the order in which a wave goes through them:
+// another one for each candidate, so that no group is always the first. Two
+// groups in the same place, which is as rare as it is for 32 bits, go together.
+func turnOf(candidate, group string) uint32 {
+	return uint32(hash(candidate, group) >> 32) //nolint:gosec // the upper half of it
+}
+
+// lineUp makes the queue. The turn is that of the first group with a node of the
+// wave that is not done or has not soaked. Late nodes that nothing was begun on
+// count only when there is no other: they put nothing off.
+func (p *pass) lineUp() queue {
+	q := queue{grouped: p.waves()[p.next.Wave].OneGroupAtATime, group: math.MaxUint32}
+	if !q.grouped {
+		return q
+	}
+	late := uint32(math.MaxUint32)
+	for i := range p.next.Records {
+		r := &p.next.Records[i]
+		switch {
+		case r.Wave != p.next.Wave:
+		case r.tail() && p.standing(r) == standingBlocked:
+			late = min(late, r.Turn)
+		case p.standing(r) == standingBlocked, p.in.Now.Before(p.soaksUntil(r)):
+			q.group = min(q.group, r.Turn)
+		}
+	}
+	if q.group == math.MaxUint32 {
+		q.group = late
+	}
+	q.soaks = p.groupSoaks(q.group)
+	return q
+}
+
+// soaksUntil is when the soak of a healthy node ends; zero for any other, and for
+// late ones.
+func (p *pass) soaksUntil(r *Record) time.Time {
+	if r.Late || p.standing(r) != standingDone {
+		return time.Time{}
+	}
+	return p.verdicts[r.UID].Since.Add(p.waves()[r.Wave].Soak)
+}
+
+// groupSoaks is until when the group soaks; zero if a node of it is not done.
+func (p *pass) groupSoaks(turn uint32) (until time.Time) {
+	for i := range p.next.Records {
+		r := &p.next.Records[i]
+		if r.Wave != p.next.Wave || r.Turn != turn {
+			continue
+		}
+		if p.standing(r) == standingBlocked && !r.tail() {
+			return time.Time{}
+		}
+		if end := p.soaksUntil(r); end.After(until) {
+			until = end
+		}
+	}
+	return until
+}
+
+// isNext is whether the node may be given the candidate now, as far as the order
+// within its wave is concerned.
+func (p *pass) isNext(r *Record) bool {
+	return !p.queue.grouped || r.Wave != p.next.Wave || r.Turn == p.queue.group
+}
+
+// sayUnfinished says what a wave waits for of which a node is not done.
+func (p *pass) sayUnfinished() {
+	if p.in.Now.Before(p.queue.soaks) {
+		p.saySoakingGroup()
+		return
+	}
+	p.sayBlocked()
+}
+
+// saySoakingGroup says which group the others wait for.
+func (p *pass) saySoakingGroup() {
+	healthy, waiting, groups := 0, 0, map[uint32]bool{}
+	for i := range p.next.Records {
+		r := &p.next.Records[i]
+		switch {
+		case r.Wave != p.next.Wave:
+		case r.Turn == p.queue.group && p.standing(r) == standingDone:
+			healthy++
+		case r.Turn != p.queue.group && p.standing(r) == standingBlocked:
+			waiting++
+			groups[r.Turn] = true
+		}
+	}
+	p.say(Soaking, ReasonSoaking, fmt.Sprintf("wave %s: %d nodes of %s healthy, soaking until %s; %d nodes of %d other groups come after it",
+		p.waveName(), healthy, p.groupName(p.queue.group), timeOfDay(p.queue.soaks), waiting, len(groups)))
+	p.wakeAt(p.queue.soaks)
+}
+
+// groupName is the group whose turn that is, by the labels that its nodes have
+// now.
+func (p *pass) groupName(turn uint32) string {
+	for i := range p.in.Fleet {
+		if n := &p.in.Fleet[i]; turnOf(p.candidate(), groupOf(n)) == turn {
+			return "group " + strings.Join(n.Groups, "/")
+		}
+	}
+	return "a group"
+}
+
+// turn is what is recorded of the order in which the wave takes the node.
+func (p *pass) turn(n *health.Node) uint32 {
+	if !p.waves()[p.next.Wave].OneGroupAtATime {
+		return 0
+	}
+	return turnOf(p.candidate(), groupOf(n))
+}
