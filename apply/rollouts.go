@@ -213,12 +213,14 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 		want, block = fromVersion(v.rollout.Status.Candidate), handedOver(v.live)
 	}
 	v.input = rollout.Input{
-		Policy: p,
-		State:  state,
-		Want:   want,
-		Paused: v.rollout.Spec.Paused,
-		Retry:  v.rollout.Spec.Retry,
-		Block:  block,
+		Name:     v.key.String(),
+		Policy:   p,
+		State:    state,
+		Want:     want,
+		Paused:   v.rollout.Spec.Paused,
+		Retry:    v.rollout.Spec.Retry,
+		Approved: (*rollout.Approval)(v.rollout.Spec.Approved),
+		Block:    block,
 		Live: rollout.Live{
 			Digest:   v.digestOf(&v.live.Spec.Template),
 			Gated:    hasGate(&v.live.Spec.Template),

@@ -13,7 +13,7 @@ import (
 func wavesOf(spec v1alpha1.RolloutPolicySpec) []rollout.Wave {
 	out := make([]rollout.Wave, 0, len(spec.Waves))
 	for _, w := range spec.Waves {
-		next := rollout.Wave{Name: w.Name, UpTo: w.UpTo, EachGroup: w.EachGroup, AllowEmpty: w.AllowEmpty, OneGroupAtATime: w.OneGroupAtATime, Soak: w.Soak.Duration}
+		next := rollout.Wave{Name: w.Name, UpTo: w.UpTo, EachGroup: w.EachGroup, AllowEmpty: w.AllowEmpty, OneGroupAtATime: w.OneGroupAtATime, Approval: w.Approval, Soak: w.Soak.Duration}
 		if w.Select != nil {
 			next.Select = metav1.FormatLabelSelector(w.Select)
 		}
@@ -24,7 +24,7 @@ func wavesOf(spec v1alpha1.RolloutPolicySpec) []rollout.Wave {
 
 // specOf is the wave as a policy has it.
 func specOf(w rollout.Wave) v1alpha1.Wave {
-	out := v1alpha1.Wave{Name: w.Name, UpTo: w.UpTo, EachGroup: w.EachGroup, AllowEmpty: w.AllowEmpty, OneGroupAtATime: w.OneGroupAtATime, Soak: metav1.Duration{Duration: w.Soak}}
+	out := v1alpha1.Wave{Name: w.Name, UpTo: w.UpTo, EachGroup: w.EachGroup, AllowEmpty: w.AllowEmpty, OneGroupAtATime: w.OneGroupAtATime, Approval: w.Approval, Soak: metav1.Duration{Duration: w.Soak}}
 	if w.Select == "" {
 		return out
 	}

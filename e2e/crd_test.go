@@ -198,6 +198,7 @@ func rolloutPolicies() map[string]refusal {
 		"a last wave that may be empty":        {waves("{name: all, upTo: 100%, allowEmpty: true}"), []string{leftover}},
 		"one node of each group":               {spec: "{groupBy: [zone], waves: [{name: canary, upTo: 1, eachGroup: true}, {name: early, upTo: 1}, {name: rest, upTo: 100%}]}"},
 		"one of each group without groups":     {first("eachGroup: true"), []string{grouped}},
+		"a wave that waits for approval":       {spec: waves("{name: all, upTo: 100%, approval: true}")},
 		"one group at a time":                  {spec: "{groupBy: [zone], waves: [{name: all, upTo: 100%, oneGroupAtATime: true}]}"},
 		"one group at a time without groups":   {waves("{name: all, upTo: 100%, oneGroupAtATime: true}"), []string{grouped}},
 		"one of each of no groups":             {"{groupBy: [], waves: [{name: canary, upTo: 1, eachGroup: true}, {name: rest, upTo: 100%}]}", []string{grouped}},

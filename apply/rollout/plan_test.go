@@ -57,7 +57,8 @@ func drawPolicy(t *rapid.T) rollout.Policy {
 	}
 	ladder := rapid.SampledFrom([][]string{{"1", "100%"}, {"100%"}, {"1", "50%", "100%"}, {"2", "3", "100%"}, {"1", "10%", "60%", "100%"}}).Draw(t, "waves")
 	for i, upTo := range ladder {
-		w := rollout.Wave{Name: fmt.Sprintf("wave-%d", i+1), UpTo: intstr.Parse(upTo), Soak: seconds("soak", 0, 15), OneGroupAtATime: rapid.IntRange(0, 2).Draw(t, "oneGroupAtATime") == 2}
+		w := rollout.Wave{Name: fmt.Sprintf("wave-%d", i+1), UpTo: intstr.Parse(upTo), Soak: seconds("soak", 0, 15), OneGroupAtATime: rapid.IntRange(0, 2).Draw(t, "oneGroupAtATime") == 2,
+			Approval: rapid.IntRange(0, 7).Draw(t, "approval") == 7}
 		if i < len(ladder)-1 {
 			drawChoice(t, &w)
 		}
@@ -84,7 +85,7 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 	verb := rapid.SampledFrom([]string{
 		"evict", "evict", "evict", "commit", "commit", "revert", "crash", "crash", "stall", "stall", "second", "join", "leave", "announce", "rejoin",
 		"down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "drain", "fail", "unready", "set-image", "rolling-update",
-		"lag", "controller", "move", "forbid", "forbid", "allow", "pause", "resume", "retry", "block", "unblock", "policy", "waves", "allow-empty",
+		"lag", "controller", "move", "forbid", "forbid", "allow", "pause", "resume", "retry", "block", "unblock", "policy", "waves", "allow-empty", "approve",
 	}).Draw(t, "verb")
 	switch verb {
 	case "evict", "leave", "announce", "rejoin", "down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "fail":
@@ -105,6 +106,8 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 		return fmt.Sprintf("controller %d", few("ticks", 30))
 	case "forbid":
 		return "forbid " + rapid.SampledFrom([]string{"delete", "open", "pods", "revisions"}).Draw(t, "what")
+	case "approve":
+		return rapid.SampledFrom([]string{"approve", "approve", "approve wave-1", "approve wave-2", "approve wave-3"}).Draw(t, "approve")
 	case "allow-empty":
 		return fmt.Sprintf("allow-empty wave-%d", 1+few("wave", 2))
 	case "block":

@@ -44,7 +44,9 @@ type Wave struct {
 	// OneGroupAtATime is whether a group of nodes has to be healthy, and to have
 	// soaked, before one of the next group is replaced.
 	OneGroupAtATime bool
-	Soak            time.Duration
+	// Approval is whether a person has to let it begin.
+	Approval bool
+	Soak     time.Duration
 }
 
 // selector is what the wave selects; nothing if that cannot be read.

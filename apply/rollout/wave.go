@@ -53,6 +53,10 @@ func (p *pass) beginWave(i int) bool {
 			p.sayEmpty(waves[i])
 			return false
 		}
+		if p.needsApproval(waves[i], picked) {
+			p.sayNeedsApproval(waves[i])
+			return false
+		}
 		if p.next.Waves == nil {
 			p.next.Waves = slices.Clone(p.in.Policy.Waves)
 		}

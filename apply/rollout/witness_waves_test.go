@@ -61,6 +61,9 @@ func (w *witness) seeWaves(in *rollout.Input, s rollout.State, waves []rollout.W
 			w.accuse("P1", "%s was in wave %d and is in wave %d", r.Node, in.State.Records[before].Wave, r.Wave)
 		case (before < 0 || !known) && n != nil && r.Wave == s.Wave:
 			took[countedIn(n, wave)] = true
+			if a := in.Approved; wave.Approval && !r.Late && (a == nil || a.Digest != s.Candidate.Digest || a.Wave != "" && a.Wave != wave.Name) {
+				w.accuse("P1", "wave %s takes %s without approval", wave.Name, r.Node)
+			}
 			groups[r.UID] = n.Groups[0]
 			if selector, err := labels.Parse(wave.Select); err != nil || !selector.Matches(labels.Set(n.Labels)) {
 				w.accuse("P1", "wave %s takes %s, which %q does not select", wave.Name, r.Node, wave.Select)
@@ -89,8 +92,8 @@ func (w *witness) seeGroups(in *rollout.Input, s rollout.State, wave rollout.Wav
 	}
 	for _, r := range s.Records {
 		first := r.Touched.Equal(in.Now) && !r.Ran && !slices.ContainsFunc(in.State.Records, func(x rollout.Record) bool { return x.UID == r.UID && !x.Touched.IsZero() })
-		if !wave.OneGroupAtATime || r.Wave != s.Wave || !first {
-			continue
+		if !wave.OneGroupAtATime || r.Wave != s.Wave || r.Late || !first {
+			continue // one that joined a group that falls back is taken with it
 		}
 		for _, other := range s.Records {
 			n := find(in.Fleet, other.UID)

@@ -71,6 +71,8 @@ type waveForecast struct {
 	// OneGroupAtATime is through how many groups it goes, one after the other; 0
 	// when it takes them together. The soak is then that of each.
 	OneGroupAtATime int `json:"oneGroupAtATime,omitempty"`
+	// Approval is whether it waits for a person.
+	Approval bool `json:"approval,omitempty"`
 	// Empty waves find no node and must not be empty: the rollout is held there.
 	Empty bool `json:"empty,omitempty"`
 }
@@ -225,7 +227,7 @@ func wavesOf(waves []rollout.Wave, fleet []health.Node, digest string) []waveFor
 	for i, p := range rollout.Portions(waves, fleet, digest) {
 		w := waves[i]
 		upTo += p.Nodes
-		next := waveForecast{Name: w.Name, Nodes: p.Nodes, UpTo: upTo, Soak: metav1.Duration{Duration: w.Soak}, Select: w.Select, Empty: p.Empty}
+		next := waveForecast{Name: w.Name, Nodes: p.Nodes, UpTo: upTo, Soak: metav1.Duration{Duration: w.Soak}, Select: w.Select, Approval: w.Approval, Empty: p.Empty}
 		if w.EachGroup {
 			next.EachGroup = p.Groups
 		}
@@ -248,6 +250,9 @@ func (w *waveForecast) notes() string {
 	}
 	if w.OneGroupAtATime > 0 {
 		out = append(out, fmt.Sprintf("%d groups one after the other", w.OneGroupAtATime))
+	}
+	if w.Approval && w.Nodes > 0 {
+		out = append(out, "after approval")
 	}
 	if w.Empty {
 		out = append(out, rollout.ReasonNoCanary+": no node is left for it, and it must have one")

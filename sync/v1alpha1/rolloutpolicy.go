@@ -124,6 +124,11 @@ type Wave struct {
 	// +optional
 	OneGroupAtATime bool `json:"oneGroupAtATime,omitempty"`
 
+	// Approval keeps the wave from beginning until a NodeRollout's spec.approved names
+	// the version, and this wave or none. Soaks of the waves before go on.
+	// +optional
+	Approval bool `json:"approval,omitempty"`
+
 	// Soak is how long every node of the wave must stay healthy, after it has
 	// become healthy, before the next wave begins; with oneGroupAtATime every node of
 	// a group, before the next group begins. At most 168h.

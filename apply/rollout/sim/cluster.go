@@ -60,7 +60,9 @@ type asked struct {
 	version *rollout.Version
 	paused  bool
 	retry   string
-	block   *rollout.Block
+	// approved is the last approval.
+	approved *rollout.Approval
+	block    *rollout.Block
 }
 
 // New returns a cluster at tick 0, with one leader.

@@ -18,6 +18,7 @@ import (
 //	revert                 Git declares the proven version again
 //	pause, resume          a person stops and resumes the rollout
 //	retry DIGEST           a person wants a rejected version tried again
+//	approve WAVE           a person approves the wave of what Git declares; all of them without WAVE
 //	block REASON, unblock  a window, a freeze, a dependency
 //	policy COUNT           maxUnavailable is COUNT from now on
 //	waves COUNT            the policy has only its last COUNT waves from now on
@@ -74,6 +75,8 @@ func (c *Cluster) doGit(verb, arg string) bool {
 		c.asked.paused = verb == "pause"
 	case "retry":
 		c.asked.retry = arg
+	case "approve":
+		c.asked.approved = c.approval(arg)
 	case "block":
 		c.asked.block = &rollout.Block{Reason: arg, Message: "held by " + arg + " until it is over"}
 	case "unblock":
@@ -82,6 +85,13 @@ func (c *Cluster) doGit(verb, arg string) bool {
 		return false
 	}
 	return true
+}
+
+func (c *Cluster) approval(wave string) *rollout.Approval {
+	if c.asked.version == nil {
+		return nil
+	}
+	return &rollout.Approval{Digest: c.asked.version.Digest, Wave: wave}
 }
 
 // doPolicy edits the policy.
