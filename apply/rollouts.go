@@ -45,6 +45,8 @@ type Rollouts struct {
 	Objects *Applier
 	// Written is what was done to pods and is not yet seen in the cache.
 	Written *Written
+	// OwnNode is the node that this process runs on; empty when that is not known.
+	OwnNode string
 
 	loop *Loop
 	// unrecorded is why a rollout could not be read or recorded, untaken why its
@@ -228,8 +230,9 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 			Observed: v.live.Status.ObservedGeneration >= v.live.Generation,
 			Revision: v.revisions.live,
 		},
-		Fleet: r.Written.overlay(r.Fleet.Nodes(v.live.UID, placement, p.GroupBy, v.digest)),
-		Now:   now,
+		OwnNode: r.OwnNode,
+		Fleet:   r.Written.overlay(r.Fleet.Nodes(v.live.UID, placement, p.GroupBy, v.digest)),
+		Now:     now,
 	}
 	return nil
 }

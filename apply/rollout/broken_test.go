@@ -30,6 +30,7 @@ func TestBrokenRulesAreCaught(t *testing.T) {
 		"P1: a wave takes all of each group":                         {"P1", wavesWith(takesWholeGroups)},
 		"P1: all groups of a wave go at once":                        {"P1", wavesWith(func(w *rollout.Wave) { w.OneGroupAtATime = false })},
 		"P1: what approves one wave approves all":                    {"P1", approvesAll},
+		"P1: rollcall's own node is like any other":                  {"P1", ownsNothing},
 		"P3: a wave may always be empty":                             {"P3", wavesWith(func(w *rollout.Wave) { w.AllowEmpty = true })},
 		"P2: the budget is the whole fleet":                          {"P2", ignoresBudget},
 		"P2: pods are deleted that are not recorded":                 {"P2", actsBeforeItRecords},
@@ -133,6 +134,11 @@ func approvesAll(in rollout.Input) rollout.Decision {
 	if in.Approved != nil {
 		in.Approved = &rollout.Approval{Digest: in.Approved.Digest}
 	}
+	return rollout.Decide(in)
+}
+
+func ownsNothing(in rollout.Input) rollout.Decision {
+	in.OwnNode = ""
 	return rollout.Decide(in)
 }
 

@@ -40,23 +40,37 @@ func matching(nodes []*health.Node, s labels.Selector) []*health.Node {
 
 // passesEmpty is whether the wave may be left out though no node was picked for
 // it: it may be empty, it asks for no more than the waves before it have, or all
-// that it could still take are held out on purpose.
+// that it could still take are held out on purpose, or come last.
 func (p *pass) passesEmpty(w Wave) bool {
 	switch {
 	case w.AllowEmpty, !p.quota(w).open():
 		return true
 	default:
-		return w.Select == "" && p.members() > 0 && p.unreached() == 0
+		return w.Select == "" && p.members() > 0 && p.unreached() == p.ownUnreached()
 	}
+}
+
+// ownUnreached is 1 if the node that rollcall itself runs on is in no wave yet and
+// comes last, and 0 if not.
+func (p *pass) ownUnreached() int {
+	for i := range p.in.Fleet {
+		if n := &p.in.Fleet[i]; n.Eligible && !n.Held && p.own(n) && p.record(n) == nil {
+			return 1
+		}
+	}
+	return 0
 }
 
 // sayEmpty says which nodes the wave would need that has none.
 func (p *pass) sayEmpty(w Wave) {
 	if w.Select == "" && p.members() > 0 {
-		p.say(Held, ReasonUnreachable, fmt.Sprintf("wave %s: none of the %d nodes that are left for it can be reached (NotReady, tainted or without a pod); one has to come back, or all have to leave or be held out by label", w.Name, p.unreached()))
+		p.say(Held, ReasonUnreachable, fmt.Sprintf("wave %s: none of the %d nodes that are left for it can be reached (NotReady, tainted or without a pod); one has to come back, or all have to leave or be held out by label", w.Name, p.unreached()-p.ownUnreached()))
 		return
 	}
 	needed := "one that is Ready, uncordoned, not held out and has an agent is needed"
+	if p.in.OwnNode != "" {
+		needed += ", other than " + p.in.OwnNode + ", where rollcall itself runs"
+	}
 	if w.Select == "" {
 		p.say(Held, ReasonNoCanary, fmt.Sprintf("none of %d eligible nodes can be a canary: %s", p.eligible, needed))
 		return

@@ -23,7 +23,10 @@ type Input struct {
 	Approved *Approval
 	// Block holds the way forward, but not the way back; nil when it is free.
 	Block *Block
-	Live  Live
+	// OwnNode is the name of the node that rollcall itself runs on; empty when that
+	// is not known. It comes last: what breaks it, rollcall may not be there to undo.
+	OwnNode string
+	Live    Live
 	// Fleet are the nodes that exist, sorted by name.
 	Fleet []health.Node
 	Now   time.Time

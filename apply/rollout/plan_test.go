@@ -85,10 +85,10 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 	verb := rapid.SampledFrom([]string{
 		"evict", "evict", "evict", "commit", "commit", "revert", "crash", "crash", "stall", "stall", "second", "join", "leave", "announce", "rejoin",
 		"down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "drain", "fail", "unready", "set-image", "rolling-update",
-		"lag", "controller", "move", "forbid", "forbid", "allow", "pause", "resume", "retry", "block", "unblock", "policy", "waves", "allow-empty", "approve",
+		"lag", "controller", "move", "forbid", "forbid", "allow", "pause", "resume", "retry", "block", "unblock", "policy", "waves", "allow-empty", "approve", "own",
 	}).Draw(t, "verb")
 	switch verb {
-	case "evict", "leave", "announce", "rejoin", "down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "fail":
+	case "evict", "leave", "announce", "rejoin", "down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "fail", "own":
 		return verb + " " + node()
 	case "commit", "retry":
 		return verb + " " + drawDigest(t)

@@ -19,6 +19,8 @@ type queue struct {
 	// soaks is until when all of that group is healthy and has to stay so; zero
 	// while a node of it is not done.
 	soaks time.Time
+	// others is whether a node that rollcall does not run on is not done.
+	others bool
 }
 
 // turnOf is the place of a group in the order in which a wave goes through them:
@@ -33,25 +35,33 @@ func turnOf(candidate, group string) uint32 {
 // count only when there is no other: they put nothing off.
 func (p *pass) lineUp() queue {
 	q := queue{grouped: p.waves()[p.next.Wave].OneGroupAtATime, group: math.MaxUint32}
-	if !q.grouped {
-		return q
-	}
-	late := uint32(math.MaxUint32)
+	late, busy := uint32(math.MaxUint32), false
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
+		blocked := p.standing(r) == standingBlocked
+		q.others = q.others || blocked && !r.tail() && r.Node != p.in.OwnNode
 		switch {
-		case r.Wave != p.next.Wave:
-		case r.tail() && p.standing(r) == standingBlocked:
-			late = min(late, r.Turn)
-		case p.standing(r) == standingBlocked, p.in.Now.Before(p.soaksUntil(r)):
-			q.group = min(q.group, r.Turn)
+		case !q.grouped, r.Wave != p.next.Wave:
+		case r.tail() && blocked:
+			late = min(late, p.turnNow(r))
+		case blocked, p.in.Now.Before(p.soaksUntil(r)):
+			q.group, busy = min(q.group, p.turnNow(r)), true
 		}
 	}
-	if q.group == math.MaxUint32 {
+	if !busy {
 		q.group = late
 	}
 	q.soaks = p.groupSoaks(q.group)
 	return q
+}
+
+// turnNow is the turn of the node: that of its group, or after all of them if
+// rollcall itself runs on it.
+func (p *pass) turnNow(r *Record) uint32 {
+	if n := p.nodes[r.UID]; n != nil && p.own(n) {
+		return math.MaxUint32
+	}
+	return r.Turn
 }
 
 // soaksUntil is when the soak of a healthy node ends; zero for any other, and for
@@ -67,7 +77,7 @@ func (p *pass) soaksUntil(r *Record) time.Time {
 func (p *pass) groupSoaks(turn uint32) (until time.Time) {
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
-		if r.Wave != p.next.Wave || r.Turn != turn {
+		if r.Wave != p.next.Wave || p.turnNow(r) != turn {
 			continue
 		}
 		if p.standing(r) == standingBlocked && !r.tail() {
@@ -83,7 +93,10 @@ func (p *pass) groupSoaks(turn uint32) (until time.Time) {
 // isNext is whether the node may be given the candidate now, as far as the order
 // within its wave is concerned.
 func (p *pass) isNext(r *Record) bool {
-	return !p.queue.grouped || r.Wave != p.next.Wave || r.Turn == p.queue.group
+	if p.ownWaits(r) {
+		return false
+	}
+	return !p.queue.grouped || r.Wave != p.next.Wave || p.turnNow(r) == p.queue.group
 }
 
 // sayUnfinished says what a wave waits for of which a node is not done.
@@ -102,11 +115,11 @@ func (p *pass) saySoakingGroup() {
 		r := &p.next.Records[i]
 		switch {
 		case r.Wave != p.next.Wave:
-		case r.Turn == p.queue.group && p.standing(r) == standingDone:
+		case p.turnNow(r) == p.queue.group && p.standing(r) == standingDone:
 			healthy++
-		case r.Turn != p.queue.group && p.standing(r) == standingBlocked:
+		case p.turnNow(r) != p.queue.group && p.standing(r) == standingBlocked:
 			waiting++
-			groups[r.Turn] = true
+			groups[p.turnNow(r)] = true
 		}
 	}
 	p.say(Soaking, ReasonSoaking, fmt.Sprintf("wave %s: %d nodes of %s healthy, soaking until %s; %d nodes of %d other groups come after it",

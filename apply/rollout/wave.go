@@ -115,7 +115,11 @@ func (p *pass) pick(i int) []*health.Node {
 	w, last := p.waves()[i], i == len(p.waves())-1
 	canaries := i == 0 || !last && p.members() == 0
 	var ranked [4][]*health.Node
-	for _, n := range matching(p.pickable(), w.selector()) {
+	nodes := p.pickable()
+	if !last {
+		nodes = p.withoutOwn(nodes)
+	}
+	for _, n := range matching(nodes, w.selector()) {
 		if r := p.rank(n, canaries); r < len(ranked) {
 			ranked[r] = append(ranked[r], n)
 		}

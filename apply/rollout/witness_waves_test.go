@@ -61,6 +61,9 @@ func (w *witness) seeWaves(in *rollout.Input, s rollout.State, waves []rollout.W
 			w.accuse("P1", "%s was in wave %d and is in wave %d", r.Node, in.State.Records[before].Wave, r.Wave)
 		case (before < 0 || !known) && n != nil && r.Wave == s.Wave:
 			took[countedIn(n, wave)] = true
+			if !last && r.Node == in.OwnNode && !alone(in.Fleet, r.UID) && s.Proven != nil && n.Agent().Digest == s.Proven.Digest {
+				w.accuse("P1", "wave %s takes %s, on which rollcall runs", wave.Name, r.Node)
+			}
 			if a := in.Approved; wave.Approval && !r.Late && (a == nil || a.Digest != s.Candidate.Digest || a.Wave != "" && a.Wave != wave.Name) {
 				w.accuse("P1", "wave %s takes %s without approval", wave.Name, r.Node)
 			}
@@ -78,6 +81,38 @@ func (w *witness) seeWaves(in *rollout.Input, s rollout.State, waves []rollout.W
 	}
 	w.seeSkipped(in, s, waves)
 	w.seeGroups(in, s, wave)
+	w.seeOwn(in, s)
+}
+
+// alone is whether no other node could be taken in its stead.
+func alone(fleet []health.Node, uid types.UID) bool {
+	return !slices.ContainsFunc(fleet, func(n health.Node) bool { return n.UID != uid && n.Eligible && !n.Held })
+}
+
+// begins is whether the node is first given the candidate by this decision.
+func begins(in *rollout.Input, r rollout.Record) bool {
+	return r.Touched.Equal(in.Now) && !r.Ran && !slices.ContainsFunc(in.State.Records, func(x rollout.Record) bool { return x.UID == r.UID && !x.Touched.IsZero() })
+}
+
+// seeOwn wants every other node of the waves so far to be done before the one that
+// rollcall runs on is begun.
+func (w *witness) seeOwn(in *rollout.Input, s rollout.State) {
+	for _, r := range s.Records {
+		n := find(in.Fleet, r.UID)
+		if r.Node != in.OwnNode || !begins(in, r) || alone(in.Fleet, r.UID) || n == nil || n.Agent() == nil || s.Proven == nil || n.Agent().Digest != s.Proven.Digest {
+			continue
+		}
+		for _, other := range s.Records {
+			o := find(in.Fleet, other.UID)
+			late := other.Late && !slices.ContainsFunc(in.State.Records, func(x rollout.Record) bool { return x.UID == other.UID && !x.Touched.IsZero() })
+			if o == nil || other.UID == r.UID || late || other.Failed != "" || other.Excused || o.Held || !o.Eligible {
+				continue
+			}
+			if !healthySince(o, s.Candidate.Digest, in, 0) {
+				w.accuse("P1", "%s, on which rollcall runs, is begun, and %s is not done", r.Node, other.Node)
+			}
+		}
+	}
 }
 
 // seeGroups wants every node of a group that was begun in the wave to be healthy,
@@ -91,8 +126,7 @@ func (w *witness) seeGroups(in *rollout.Input, s rollout.State, wave rollout.Wav
 		}
 	}
 	for _, r := range s.Records {
-		first := r.Touched.Equal(in.Now) && !r.Ran && !slices.ContainsFunc(in.State.Records, func(x rollout.Record) bool { return x.UID == r.UID && !x.Touched.IsZero() })
-		if !wave.OneGroupAtATime || r.Wave != s.Wave || r.Late || !first {
+		if !wave.OneGroupAtATime || r.Wave != s.Wave || r.Late || !begins(in, r) {
 			continue // one that joined a group that falls back is taken with it
 		}
 		for _, other := range s.Records {
@@ -100,7 +134,7 @@ func (w *witness) seeGroups(in *rollout.Input, s rollout.State, wave rollout.Wav
 			if n == nil || other.Wave != s.Wave || groups[other.UID] == groups[r.UID] || !begun[groups[other.UID]] {
 				continue
 			}
-			done := other.Late || other.Failed != "" || other.Excused || n.Held || !n.Eligible || healthySince(n, s.Candidate.Digest, in, wave.Soak)
+			done := other.Late || other.Node == in.OwnNode || other.Failed != "" || other.Excused || n.Held || !n.Eligible || healthySince(n, s.Candidate.Digest, in, wave.Soak)
 			if !done {
 				w.accuse("P1", "%s of group %s is begun, and %s of group %s is not done", r.Node, groups[r.UID], other.Node, groups[other.UID])
 			}
@@ -149,7 +183,7 @@ func (w *witness) asks(in *rollout.Input, s rollout.State, wave rollout.Wave, in
 		open = open || counts[group] < share(wave.UpTo, size)
 	}
 	left := slices.ContainsFunc(in.Fleet, func(n health.Node) bool {
-		return n.Eligible && !n.Held && !slices.ContainsFunc(s.Records, func(r rollout.Record) bool { return r.UID == n.UID && r.Wave <= index })
+		return n.Eligible && !n.Held && n.Name != in.OwnNode && !slices.ContainsFunc(s.Records, func(r rollout.Record) bool { return r.UID == n.UID && r.Wave <= index })
 	})
 	return open && (left || wave.Select != "")
 }

@@ -63,6 +63,8 @@ type asked struct {
 	// approved is the last approval.
 	approved *rollout.Approval
 	block    *rollout.Block
+	// ownNode is the node that the leader runs on; empty for none of them.
+	ownNode string
 }
 
 // New returns a cluster at tick 0, with one leader.

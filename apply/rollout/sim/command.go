@@ -19,6 +19,7 @@ import (
 //	pause, resume          a person stops and resumes the rollout
 //	retry DIGEST           a person wants a rejected version tried again
 //	approve WAVE           a person approves the wave of what Git declares; all of them without WAVE
+//	own NODE               rollcall runs on that node
 //	block REASON, unblock  a window, a freeze, a dependency
 //	policy COUNT           maxUnavailable is COUNT from now on
 //	waves COUNT            the policy has only its last COUNT waves from now on
@@ -77,6 +78,8 @@ func (c *Cluster) doGit(verb, arg string) bool {
 		c.asked.retry = arg
 	case "approve":
 		c.asked.approved = c.approval(arg)
+	case "own":
+		c.asked.ownNode = arg
 	case "block":
 		c.asked.block = &rollout.Block{Reason: arg, Message: "held by " + arg + " until it is over"}
 	case "unblock":

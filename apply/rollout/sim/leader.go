@@ -176,7 +176,7 @@ func (l *leader) decide(p *pass) {
 		live.Revision = r
 	}
 	p.input = rollout.Input{
-		Name: "default/agent", Approved: p.asked.approved,
+		Name: "default/agent", Approved: p.asked.approved, OwnNode: p.asked.ownNode,
 		Policy: c.opts.Policy, State: p.read.state, Want: p.asked.version, Paused: p.asked.paused, Retry: p.asked.retry, Block: p.asked.block,
 		Live: live, Fleet: l.fleet(known), Now: at(c.tick),
 	}
