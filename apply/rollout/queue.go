@@ -5,8 +5,6 @@ import (
 	"math"
 	"strings"
 	"time"
-
-	"github.com/rollcall-dev/rollcall/health"
 )
 
 // queue says which nodes of the waves so far are next. It is made anew for each
@@ -34,7 +32,8 @@ func turnOf(candidate, group string) uint32 {
 // wave that is not done or has not soaked. Late nodes that nothing was begun on
 // count only when there is no other: they put nothing off.
 func (p *pass) lineUp() queue {
-	q := queue{grouped: p.waves()[p.next.Wave].OneGroupAtATime, group: math.MaxUint32}
+	w := p.waves()[p.next.Wave]
+	q := queue{grouped: w.OneGroupAtATime, group: math.MaxUint32}
 	late, busy := uint32(math.MaxUint32), false
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
@@ -44,14 +43,16 @@ func (p *pass) lineUp() queue {
 		case !q.grouped, r.Wave != p.next.Wave:
 		case r.tail() && blocked:
 			late = min(late, p.turnNow(r))
-		case blocked, p.in.Now.Before(p.soaksUntil(r)):
+		case blocked, p.in.Now.Before(p.soaksUntil(r, w)):
 			q.group, busy = min(q.group, p.turnNow(r)), true
 		}
 	}
 	if !busy {
 		q.group = late
 	}
-	q.soaks = p.groupSoaks(q.group)
+	if q.grouped {
+		q.soaks = p.groupSoaks(q.group, w)
+	}
 	return q
 }
 
@@ -64,17 +65,17 @@ func (p *pass) turnNow(r *Record) uint32 {
 	return r.Turn
 }
 
-// soaksUntil is when the soak of a healthy node ends; zero for any other, and for
+// soaksUntil is when the soak of a healthy node of the wave ends; zero for any other, and for
 // late ones.
-func (p *pass) soaksUntil(r *Record) time.Time {
+func (p *pass) soaksUntil(r *Record, w Wave) time.Time {
 	if r.Late || p.standing(r) != standingDone {
 		return time.Time{}
 	}
-	return p.verdicts[r.UID].Since.Add(p.waves()[r.Wave].Soak)
+	return p.verdicts[r.UID].Since.Add(w.Soak)
 }
 
 // groupSoaks is until when the group soaks; zero if a node of it is not done.
-func (p *pass) groupSoaks(turn uint32) (until time.Time) {
+func (p *pass) groupSoaks(turn uint32, w Wave) (until time.Time) {
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
 		if r.Wave != p.next.Wave || p.turnNow(r) != turn {
@@ -83,7 +84,7 @@ func (p *pass) groupSoaks(turn uint32) (until time.Time) {
 		if p.standing(r) == standingBlocked && !r.tail() {
 			return time.Time{}
 		}
-		if end := p.soaksUntil(r); end.After(until) {
+		if end := p.soaksUntil(r, w); end.After(until) {
 			until = end
 		}
 	}
@@ -136,12 +137,4 @@ func (p *pass) groupName(turn uint32) string {
 		}
 	}
 	return "a group"
-}
-
-// turn is what is recorded of the order in which the wave takes the node.
-func (p *pass) turn(n *health.Node) uint32 {
-	if !p.waves()[p.next.Wave].OneGroupAtATime {
-		return 0
-	}
-	return turnOf(p.candidate(), groupOf(n))
 }

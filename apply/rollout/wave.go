@@ -167,8 +167,12 @@ func (p *pass) pickable() []*health.Node {
 }
 
 func (p *pass) addRecords(nodes []*health.Node, late bool) {
+	grouped := p.waves()[p.next.Wave].OneGroupAtATime
 	for _, n := range nodes {
-		r := Record{Node: n.Name, UID: n.UID, Wave: p.next.Wave, Turn: p.turn(n), Late: late}
+		r := Record{Node: n.Name, UID: n.UID, Wave: p.next.Wave, Late: late}
+		if grouped {
+			r.Turn = turnOf(p.candidate(), groupOf(n))
+		}
 		if p.runsCandidate(n) {
 			p.accept(&r, n)
 		}
