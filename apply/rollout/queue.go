@@ -2,7 +2,9 @@ package rollout
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -28,32 +30,51 @@ func turnOf(candidate, group string) uint32 {
 	return uint32(hash(candidate, group) >> 32) //nolint:gosec // the upper half of it
 }
 
-// lineUp makes the queue. The turn is that of the first group with a node of the
-// wave that is not done or has not soaked. Late nodes that nothing was begun on
-// count only when there is no other: they put nothing off.
+// lineUp makes the queue.
 func (p *pass) lineUp() queue {
 	w := p.waves()[p.next.Wave]
-	q := queue{grouped: w.OneGroupAtATime, group: math.MaxUint32}
-	late, busy := uint32(math.MaxUint32), false
+	q := queue{grouped: w.OneGroupAtATime}
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
-		blocked := p.standing(r) == standingBlocked
-		q.others = q.others || blocked && !r.tail() && r.Node != p.in.OwnNode
-		switch {
-		case !q.grouped, r.Wave != p.next.Wave:
-		case r.tail() && blocked:
-			late = min(late, p.turnNow(r))
-		case blocked, p.in.Now.Before(p.soaksUntil(r, w)):
-			q.group, busy = min(q.group, p.turnNow(r)), true
-		}
-	}
-	if !busy {
-		q.group = late
+		q.others = q.others || p.standing(r) == standingBlocked && !r.tail() && r.Node != p.in.OwnNode
 	}
 	if q.grouped {
+		q.group = p.groupInTurn(w)
 		q.soaks = p.groupSoaks(q.group, w)
 	}
 	return q
+}
+
+// groupInTurn is the first group with a node of the wave that is not done or has
+// not soaked, and of several one that was begun. Late nodes that nothing was begun
+// on count only when there is no other: they put nothing off.
+func (p *pass) groupInTurn(w Wave) uint32 {
+	begun, unfinished, late := map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}
+	for i := range p.next.Records {
+		r := &p.next.Records[i]
+		if r.Wave != p.next.Wave {
+			continue
+		}
+		turn, blocked := p.turnNow(r), p.standing(r) == standingBlocked
+		begun[turn] = begun[turn] || !r.Touched.IsZero()
+		switch {
+		case blocked && r.tail():
+			late[turn] = true
+		case blocked, p.in.Now.Before(p.soaksUntil(r, w)):
+			unfinished[turn] = true
+		}
+	}
+	if len(unfinished) == 0 {
+		unfinished = late
+	}
+	first := uint32(math.MaxUint32)
+	for _, turn := range slices.Sorted(maps.Keys(unfinished)) {
+		if begun[turn] {
+			return turn
+		}
+		first = min(first, turn)
+	}
+	return first
 }
 
 // turnNow is the turn of the node: that of its group, or after all of them if

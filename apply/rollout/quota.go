@@ -12,10 +12,12 @@ func groupOf(n *health.Node) string {
 }
 
 // quota is how many more nodes a wave may take: of the whole fleet, or of each
-// group.
+// group, and then in all no more than the groups have together. Nodes whose labels
+// were moved to another group since would otherwise be taken once more.
 type quota struct {
 	each bool
 	left map[string]int
+	all  int
 }
 
 // newQuota is the quota of a wave in a fleet of which the members are in waves
@@ -27,7 +29,9 @@ func newQuota(w Wave, eligible, members []*health.Node) quota {
 	}
 	for g, total := range q.left {
 		q.left[g] = Resolve(w.UpTo, total)
+		q.all += q.left[g]
 	}
+	q.all -= len(members)
 	for _, n := range members {
 		q.left[q.of(n)]--
 	}
@@ -44,7 +48,7 @@ func (q quota) of(n *health.Node) string {
 // open is whether any node is asked for.
 func (q quota) open() bool {
 	for _, left := range q.left {
-		if left > 0 {
+		if left > 0 && q.all > 0 {
 			return true
 		}
 	}
@@ -55,7 +59,7 @@ func (q quota) open() bool {
 func (q quota) take(nodes []*health.Node) []*health.Node {
 	var out []*health.Node
 	for _, n := range nodes {
-		if q.left[q.of(n)] > 0 {
+		if q.left[q.of(n)] > 0 && q.all > len(out) {
 			q.left[q.of(n)]--
 			out = append(out, n)
 		}

@@ -178,10 +178,15 @@ func (w *witness) seeSkipped(in *rollout.Input, s rollout.State, waves []rollout
 // asks is whether the wave wants more nodes than the waves up to it have, and one
 // could come.
 func (w *witness) asks(in *rollout.Input, s rollout.State, wave rollout.Wave, index int) bool {
-	counts, open := members(in.Fleet, s, wave, index), false
+	counts, open, all := members(in.Fleet, s, wave, index), false, 0
 	for group, size := range sizes(in.Fleet, wave) {
 		open = open || counts[group] < share(wave.UpTo, size)
+		all += share(wave.UpTo, size)
 	}
+	for _, count := range counts {
+		all -= count
+	}
+	open = open && all > 0 // labels moved since may have left a group without a node of its own
 	left := slices.ContainsFunc(in.Fleet, func(n health.Node) bool {
 		return n.Eligible && !n.Held && n.Name != in.OwnNode && !slices.ContainsFunc(s.Records, func(r rollout.Record) bool { return r.UID == n.UID && r.Wave <= index })
 	})
