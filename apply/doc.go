@@ -18,7 +18,8 @@
 //	gone, remake, restore ... one that was deleted, or left in the middle
 //	run, loop ............... the watches, and the queue of what to decide
 //	rollouts ................ one decision: observe, decide, record, execute
-//	policy, calendar, block . by which policy, and what holds it beside that
+//	policy, waves, calendar,
+//	block ................... by which policy, and what holds it beside that
 //	template, learned ....... which template is which version
 //	store, status ........... what is recorded, and what is shown
 //	confirm, execute,

@@ -73,7 +73,7 @@ func (c chosen) keep(waves []rollout.Wave) *chosen {
 	}
 	c.Spec.Waves = nil
 	for _, w := range waves {
-		c.Spec.Waves = append(c.Spec.Waves, v1alpha1.Wave{Name: w.Name, UpTo: w.UpTo, Soak: metav1.Duration{Duration: w.Soak}})
+		c.Spec.Waves = append(c.Spec.Waves, specOf(w))
 	}
 	return &c
 }
@@ -135,6 +135,7 @@ func ReadPolicy(name string, spec v1alpha1.RolloutPolicySpec) (rollout.Policy, e
 	out := rollout.Policy{
 		Name:           name,
 		Waves:          wavesOf(spec),
+		GroupBy:        spec.GroupBy,
 		MaxUnavailable: intstr.FromInt32(1),
 		FailureBudget:  int(spec.Health.FailureBudget),
 		InstallAll:     spec.FirstInstall == v1alpha1.FirstInstallAll,
@@ -150,7 +151,9 @@ func ReadPolicy(name string, spec v1alpha1.RolloutPolicySpec) (rollout.Policy, e
 		out.MaxUnavailable = *spec.MaxUnavailable
 	}
 	var err error
-	out.Calendar, err = NewCalendar(spec)
+	if out.Calendar, err = NewCalendar(spec); err == nil {
+		err = checkSelectors(spec)
+	}
 	return out, err
 }
 
@@ -188,12 +191,4 @@ func surgeBlock(want *declared) *rollout.Block {
 	}
 	return &rollout.Block{Reason: ReasonSurgeNotServed,
 		Message: "the DaemonSet's own maxUnavailable is 0: no node may be without its agent, and this version of rollcall cannot surge; set updateStrategy.rollingUpdate.maxUnavailable to 1 or more in Git, take it out, or leave the DaemonSet to Kubernetes by the annotation " + v1alpha1.AnnotationRollout + ": " + v1alpha1.RolloutNative}
-}
-
-func wavesOf(spec v1alpha1.RolloutPolicySpec) []rollout.Wave {
-	out := make([]rollout.Wave, 0, len(spec.Waves))
-	for _, w := range spec.Waves {
-		out = append(out, rollout.Wave{Name: w.Name, UpTo: w.UpTo, Soak: w.Soak.Duration})
-	}
-	return out
 }

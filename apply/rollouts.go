@@ -36,6 +36,8 @@ type Rollouts struct {
 	Objects *Applier
 	// Written is what was done to pods and is not yet seen in the cache.
 	Written *Written
+	// OwnNode is the node that this process runs on; empty when that is not known.
+	OwnNode string
 
 	loop *Loop
 	// unrecorded is why a rollout could not be read or recorded, untaken why its
@@ -216,13 +218,15 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 		want, block = fromVersion(v.rollout.Status.Candidate), handedOver(v.live)
 	}
 	v.input = rollout.Input{
-		Policy:  p,
-		State:   state,
-		Want:    want,
-		Unknown: v.undeclared(),
-		Paused:  v.rollout.Spec.Paused,
-		Retry:   v.rollout.Spec.Retry,
-		Block:   block,
+		Name:     v.key.String(),
+		Policy:   p,
+		State:    state,
+		Want:     want,
+		Unknown:  v.undeclared(),
+		Paused:   v.rollout.Spec.Paused,
+		Retry:    v.rollout.Spec.Retry,
+		Approved: (*rollout.Approval)(v.rollout.Spec.Approved),
+		Block:    block,
 		Live: rollout.Live{
 			Digest:   v.digestOf(&v.live.Spec.Template),
 			Gated:    hasGate(&v.live.Spec.Template),
@@ -230,8 +234,9 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 			Observed: v.live.Status.ObservedGeneration >= v.live.Generation,
 			Revision: v.revisions.live,
 		},
-		Fleet: r.Written.overlay(r.Fleet.Nodes(v.live.UID, placement, v.policy.Spec.GroupBy, v.digest)),
-		Now:   now,
+		OwnNode: r.OwnNode,
+		Fleet:   r.Written.overlay(r.Fleet.Nodes(v.live.UID, placement, p.GroupBy, v.digest)),
+		Now:     now,
 	}
 	return nil
 }

@@ -85,6 +85,7 @@ func (v *view) status(d rollout.Decision) v1alpha1.NodeRolloutStatus {
 		Message:            d.Message,
 		Since:              old.Since,
 		Wave:               wave(d),
+		AwaitsApproval:     d.Awaits,
 		Nodes:              counts(d.Counts),
 		Proven:             v.version(d.Next.Proven),
 		Candidate:          v.version(d.Next.Candidate),

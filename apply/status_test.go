@@ -22,6 +22,7 @@ func TestStateSurvivesItsRecording(t *testing.T) {
 	t.Parallel()
 	var state rollout.State
 	fill(reflect.ValueOf(&state).Elem(), time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC))
+	state.Waves[0].Select = "zone in (a,b)"
 	v := &view{rollout: &v1alpha1.NodeRollout{}}
 	d := rollout.Decision{Phase: rollout.Replacing, Next: state, Waves: 9}
 	next := v.nextRecorded(d)
@@ -70,6 +71,8 @@ func fill(v reflect.Value, at time.Time) {
 		v.SetBool(true)
 	case reflect.Int, reflect.Int64:
 		v.SetInt(3)
+	case reflect.Uint32:
+		v.SetUint(4)
 	default:
 		panic("a kind that states have not had so far: " + v.Kind().String())
 	}

@@ -189,9 +189,12 @@ func TestChartDeployment(t *testing.T) {
 		environment := map[string]string{}
 		for _, variable := range container.Env {
 			environment[variable.Name] = variable.Value
+			if from := variable.ValueFrom; from != nil && from.FieldRef != nil {
+				environment[variable.Name] = "its " + from.FieldRef.FieldPath
+			}
 		}
 		if diff := cmp.Diff(map[string]string{
-			"TMPDIR": "/cache", "KUBERNETES_SERVICE_HOST": "192.0.2.1", "KUBERNETES_SERVICE_PORT": "6443", "HTTPS_PROXY": "http://proxy.example:3128",
+			"TMPDIR": "/cache", "NODE_NAME": "its spec.nodeName", "KUBERNETES_SERVICE_HOST": "192.0.2.1", "KUBERNETES_SERVICE_PORT": "6443", "HTTPS_PROXY": "http://proxy.example:3128",
 		}, environment); diff != "" {
 			t.Errorf("environment (-want +got):\n%s", diff)
 		}

@@ -24,6 +24,10 @@ func nodeRollouts() map[string]refusal {
 		"a pause that is no boolean":  {"{paused: 'yes'}", []string{"spec.paused"}},
 		"a retry that is no digest":   {"{retry: " + strings.Repeat("a", 101) + "}", []string{"spec.retry"}},
 		"a field that there is not":   {"{stopped: true}", []string{`unknown field "spec.stopped"`}},
+		"an approval":                 {spec: "{approved: {digest: 'sha256:" + strings.Repeat("a", 64) + "'}}"},
+		"an approval of one wave":     {spec: "{approved: {digest: a, wave: half}}"},
+		"an approval of no version":   {"{approved: {wave: half}}", []string{"spec.approved.digest: Required value"}},
+		"an approval of an empty one": {"{approved: {digest: ''}}", []string{"spec.approved.digest"}},
 		"a retry of several versions": {"{retry: [a, b]}", []string{"spec.retry"}},
 	}
 }
@@ -40,7 +44,6 @@ func testUnserved(t *testing.T, c *cluster.Cluster) {
 		return "{source: {url: https://git.example.com/agents.git, ref: {branch: main}, " + fields + "}}"
 	}
 	policy := func(fields string) string { return "{waves: [{name: all, upTo: 100%}], " + fields + "}" }
-	wave := func(field string) string { return "{waves: [{name: all, upTo: 100%, " + field + "}]}" }
 	unknown := func(path, spec string) refusal {
 		return refusal{spec, []string{fmt.Sprintf("unknown field %q", "spec."+path)}}
 	}
@@ -61,19 +64,14 @@ func testUnserved(t *testing.T, c *cluster.Cluster) {
 		"publish":            unknown("publish", sync("publish: {ref: refs/rollcall/proven/staging}")),
 	})
 	judge(t, "RolloutPolicy", c.Dynamic.Resource(resource("rolloutpolicies")), map[string]refusal{
-		"replace":         unknown("replace", policy("replace: surge")),
-		"newPods":         unknown("newPods", policy("newPods: candidate")),
-		"gates":           unknown("gates", policy("gates: [{name: smoke, webhook: {url: https://example.com}}]")),
-		"breaker":         unknown("breaker", policy("breaker: {maxSickNodes: 10%}")),
-		"neighbours":      unknown("health.neighbours", policy("health: {neighbours: true}")),
-		"eachGroup":       unknown("waves[0].eachGroup", wave("eachGroup: true")),
-		"select":          unknown("waves[0].select", wave("select: {matchLabels: {canary: 'true'}}")),
-		"approval":        unknown("waves[0].approval", wave("approval: true")),
-		"oneGroupAtATime": unknown("waves[0].oneGroupAtATime", wave("oneGroupAtATime: true")),
+		"replace":    unknown("replace", policy("replace: surge")),
+		"newPods":    unknown("newPods", policy("newPods: candidate")),
+		"gates":      unknown("gates", policy("gates: [{name: smoke, webhook: {url: https://example.com}}]")),
+		"breaker":    unknown("breaker", policy("breaker: {maxSickNodes: 10%}")),
+		"neighbours": unknown("health.neighbours", policy("health: {neighbours: true}")),
 	})
 	judge(t, "NodeRollout", c.Dynamic.Resource(resource("noderollouts")).Namespace(metav1.NamespaceDefault), map[string]refusal{
-		"approved": unknown("approved", "{approved: {digest: a, wave: half}}"),
-		"policy":   unknown("policy", "{policy: cautious}"),
+		"policy": unknown("policy", "{policy: cautious}"),
 	})
 }
 

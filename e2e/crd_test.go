@@ -167,7 +167,12 @@ func rolloutPolicies() map[string]refusal {
 		return fmt.Sprintf("{waves: [{name: all, upTo: 100%%}], health: {%s}}", fields)
 	}
 	with := func(fields string) string { return fmt.Sprintf("{waves: [{name: all, upTo: 100%%}], %s}", fields) }
+	first := func(fields string) string {
+		return waves("{name: canary, upTo: 1, "+fields+"}", "{name: rest, upTo: 100%}")
+	}
 	const (
+		leftover    = "the last wave takes every node that is left: it must have neither select nor allowEmpty"
+		grouped     = "eachGroup and oneGroupAtATime need the groups of groupBy"
 		last        = "the last wave must be upTo: 100%"
 		percentages = "upTo is cumulative: the percentages of waves must grow"
 		counts      = "upTo is cumulative: the counts of waves must grow"
@@ -186,6 +191,17 @@ func rolloutPolicies() map[string]refusal {
 		"a window of a second":                 {with(`windows: [{schedule: "0 9 * * *", duration: 1s}]`), []string{"windows[0].duration", "between 1m and 168h"}},
 		"a freeze that ends first":             {with(`freezes: [{start: "2026-12-20T00:00:00Z", end: "2026-12-19T00:00:00Z", reason: holidays}]`), []string{"end must be later than start"}},
 		"a freeze without a reason":            {with(`freezes: [{start: "2026-12-20T00:00:00Z", end: "2026-12-21T00:00:00Z"}]`), []string{"reason"}},
+		"a wave of selected nodes":             {spec: first("allowEmpty: true, select: {matchLabels: {pool: canary}, matchExpressions: [{key: gpu, operator: DoesNotExist}]}")},
+		"a wave of nodes of nothing":           {first("select: {}"), []string{"spec.waves[0].select", "select must have matchLabels or matchExpressions"}},
+		"all of the selected nodes at first":   {spec: waves("{name: canary, upTo: 100%, select: {matchLabels: {pool: canary}}}", "{name: early, upTo: 10%}", "{name: rest, upTo: 100%}")},
+		"a last wave of selected nodes":        {waves("{name: all, upTo: 100%, select: {matchLabels: {pool: canary}}}"), []string{leftover}},
+		"a last wave that may be empty":        {waves("{name: all, upTo: 100%, allowEmpty: true}"), []string{leftover}},
+		"one node of each group":               {spec: "{groupBy: [zone], waves: [{name: canary, upTo: 1, eachGroup: true}, {name: early, upTo: 1}, {name: rest, upTo: 100%}]}"},
+		"one of each group without groups":     {first("eachGroup: true"), []string{grouped}},
+		"a wave that waits for approval":       {spec: waves("{name: all, upTo: 100%, approval: true}")},
+		"one group at a time":                  {spec: "{groupBy: [zone], waves: [{name: all, upTo: 100%, oneGroupAtATime: true}]}"},
+		"one group at a time without groups":   {waves("{name: all, upTo: 100%, oneGroupAtATime: true}"), []string{grouped}},
+		"one of each of no groups":             {"{groupBy: [], waves: [{name: canary, upTo: 1, eachGroup: true}, {name: rest, upTo: 100%}]}", []string{grouped}},
 		"one wave":                             {spec: upTo("100%")},
 		"percentages that grow":                {spec: upTo("1%", "9%", "10%", "50%", "100%")},
 		"counts that grow":                     {spec: upTo("1", "9", "10", "100000", "100%")},

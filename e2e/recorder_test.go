@@ -38,8 +38,9 @@ type recorder struct {
 type run struct {
 	pod types.UID
 	tag string
-	// bound is when the recorder learned of it.
-	bound time.Time
+	// bound is when the recorder learned of it, and ready when that it was Ready;
+	// zero before.
+	bound, ready time.Time
 }
 
 func record(t *testing.T, client kubernetes.Interface) *recorder {
@@ -74,8 +75,13 @@ func (r *recorder) see(p *corev1.Pod) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	node := p.Spec.NodeName
-	if !slices.ContainsFunc(r.runs[node], func(x run) bool { return x.pod == p.UID }) {
+	i := slices.IndexFunc(r.runs[node], func(x run) bool { return x.pod == p.UID })
+	if i < 0 {
+		i = len(r.runs[node])
 		r.runs[node] = append(r.runs[node], run{pod: p.UID, tag: tag(p), bound: time.Now()})
+	}
+	if x := &r.runs[node][i]; podReady(p) && x.ready.IsZero() {
+		x.ready = time.Now()
 	}
 	if r.ready[node] == nil {
 		r.ready[node] = map[string]bool{}

@@ -12,6 +12,8 @@ type Node struct {
 	UID  types.UID
 	// Groups are the values of the policy's groupBy labels, in their order.
 	Groups []string
+	// Labels are the node's own. They belong to whoever watches it: read only.
+	Labels map[string]string
 	// Created is when the Node object was made.
 	Created time.Time
 	// Ready is the node's Ready condition; ReadySince is when it last changed.

@@ -26,6 +26,12 @@ func TestBrokenRulesAreCaught(t *testing.T) {
 		"P1: strays are opened instead of deleted":                   {"P1", opensStrays},
 		"P1: the candidate is written without its gate":              {"P", writesUngated},
 		"P1: the wave in progress is that of the policy now":         {"P1", followsEdits},
+		"P1: a wave takes nodes that it does not select":             {"P1", wavesWith(func(w *rollout.Wave) { w.Select = "" })},
+		"P1: a wave takes all of each group":                         {"P1", wavesWith(takesWholeGroups)},
+		"P1: all groups of a wave go at once":                        {"P1", wavesWith(func(w *rollout.Wave) { w.OneGroupAtATime = false })},
+		"P1: what approves one wave approves all":                    {"P1", approvesAll},
+		"P1: rollcall's own node is like any other":                  {"P1", ownsNothing},
+		"P3: a wave may always be empty":                             {"P3", wavesWith(func(w *rollout.Wave) { w.AllowEmpty = true })},
 		"P2: the budget is the whole fleet":                          {"P2", ignoresBudget},
 		"P2: pods are deleted that are not recorded":                 {"P2", actsBeforeItRecords},
 		"P3: nobody soaks":                                           {"P3", skipsSoak},
@@ -107,6 +113,40 @@ func writesUngated(in rollout.Input) rollout.Decision {
 func followsEdits(in rollout.Input) rollout.Decision {
 	in.State.Waves = nil
 	return rollout.Decide(in)
+}
+
+// wavesWith decides by other waves than those of the policy. To change them twice
+// must be the same as once.
+func wavesWith(change func(*rollout.Wave)) rule {
+	changed := func(waves []rollout.Wave) []rollout.Wave {
+		out := slices.Clone(waves)
+		for i := range out {
+			change(&out[i])
+		}
+		return out
+	}
+	return func(in rollout.Input) rollout.Decision {
+		in.Policy.Waves, in.State.Waves = changed(in.Policy.Waves), changed(in.State.Waves)
+		return rollout.Decide(in)
+	}
+}
+
+func approvesAll(in rollout.Input) rollout.Decision {
+	if in.Approved != nil {
+		in.Approved = &rollout.Approval{Digest: in.Approved.Digest}
+	}
+	return rollout.Decide(in)
+}
+
+func ownsNothing(in rollout.Input) rollout.Decision {
+	in.OwnNode = ""
+	return rollout.Decide(in)
+}
+
+func takesWholeGroups(w *rollout.Wave) {
+	if w.EachGroup {
+		w.UpTo = intstr.FromString("100%")
+	}
 }
 
 func ignoresBudget(in rollout.Input) rollout.Decision {

@@ -31,7 +31,7 @@ func drawCommits(t *rapid.T) plan {
 	p := plan{options: drawOptions(t)}
 	p.options.Proven = "v1"
 	for i := range p.options.Policy.Waves {
-		p.options.Policy.Waves[i].Soak = time.Minute
+		p.options.Policy.Waves[i].Soak, p.options.Policy.Waves[i].Approval = time.Minute, false
 	}
 	p.options.Policy.FailureBudget, p.options.Policy.Health.Node, p.options.Policy.HoldOnFailure = 0, true, false
 	for range rapid.IntRange(1, 3).Draw(t, "commits") {

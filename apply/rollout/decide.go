@@ -34,6 +34,7 @@ type pass struct {
 	eligible int
 	// tailWaits is whether nothing is begun on late nodes.
 	tailWaits bool
+	queue     queue
 	// Where the fleet, and what is recorded of it, was last searched.
 	atNode, atRecord, atFlight, atOwed finger
 

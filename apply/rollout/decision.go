@@ -34,6 +34,7 @@ const (
 	ReasonStragglers      = "Stragglers"
 	ReasonPaused          = "Paused"
 	ReasonNoCanary        = "NoCanary"
+	ReasonApproval        = "ApprovalRequired"
 	ReasonNoEvidence      = "NoEvidence"
 	ReasonNeverReplaced   = "NeverReplaced"
 	ReasonPulseTimedOut   = "PulseTimedOut"
@@ -60,6 +61,8 @@ type Decision struct {
 	// how many.
 	Wave  Wave
 	Waves int
+	// Awaits is the name of the wave that waits for approval; empty for none.
+	Awaits string
 	// Failing are failed nodes first, then those of the roll call, by name.
 	Failing []health.Problem
 	// Wake is when to decide again without an event; zero for never.

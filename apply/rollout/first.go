@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/rollcall-dev/rollcall/health"
 )
 
@@ -53,14 +55,24 @@ func (p *pass) hurt(n *health.Node) bool {
 // not yet touched: these wait for the budget that those hold.
 func (p *pass) preferHurt() {
 	hurt := slices.DeleteFunc(p.pickable(), func(n *health.Node) bool { return !p.hurt(n) })
+	waves := p.waves()
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
-		if n := p.node(r.Node, r.UID); len(hurt) > 0 && n != nil && r.Touched.IsZero() && n.Present() {
-			r.Node, r.UID = hurt[0].Name, hurt[0].UID
-			hurt = hurt[1:]
+		n := p.node(r.Node, r.UID)
+		if n == nil || !r.Touched.IsZero() || !n.Present() {
+			continue
+		}
+		if j := slices.IndexFunc(hurt, func(h *health.Node) bool { return waves[r.Wave].takes(h, n) }); j >= 0 {
+			r.Node, r.UID = hurt[j].Name, hurt[j].UID
+			hurt = slices.Delete(hurt, j, j+1)
 		}
 	}
 	slices.SortFunc(p.next.Records, func(a, b Record) int { return cmp.Compare(a.Node, b.Node) })
+}
+
+// takes is whether the node may have the place of the other in the wave.
+func (w Wave) takes(n, other *health.Node) bool {
+	return w.selector().Matches(labels.Set(n.Labels)) && (!w.EachGroup && !w.OneGroupAtATime || groupOf(n) == groupOf(other))
 }
 
 // failed are the nodes on which the first version failed and serves nobody. Where

@@ -38,10 +38,11 @@ func (p *pass) forward() {
 		p.sayBlock(b)
 		return
 	}
+	p.queue = p.lineUp()
 	over := p.unavailable() > p.budget()
 	p.withdraw(func(n *health.Node, _ *health.Agent) bool {
 		r := p.record(n)
-		return r == nil || !p.waits(r) || over && n.Present()
+		return r == nil || !p.waits(r) || !p.isNext(r) || over && n.Present()
 	})
 	for started && p.passWave() {
 		started = p.startWave()
@@ -62,13 +63,13 @@ func (p *pass) sayBlock(b *Block) {
 // may begin.
 func (p *pass) passWave() bool {
 	g := p.waveProgress()
-	p.tailWaits = g.tailWaits()
+	p.tailWaits, p.queue = g.tailWaits(), p.lineUp()
 	if p.replace() {
 		return false
 	}
 	switch {
 	case g.unfinished > 0, g.tail > 0 && !p.tailWaits:
-		p.sayBlocked()
+		p.sayUnfinished()
 	case g.evidence == 0 && (!p.lastWave() || g.any == 0):
 		p.say(Held, ReasonNoEvidence, fmt.Sprintf("wave %s has no healthy node to prove the candidate: its nodes were sick before, failed within the budget, or are held out by label", p.waveName()))
 	case g.evidence == 0 && p.unreached() > 0:
@@ -79,9 +80,7 @@ func (p *pass) passWave() bool {
 	case p.lastWave():
 		p.promote()
 	default:
-		p.next.Wave++
-		p.next.WaveStarted = time.Time{}
-		return true
+		return p.beginWave(p.next.Wave + 1)
 	}
 	return false
 }

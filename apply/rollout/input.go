@@ -8,6 +8,8 @@ import (
 
 // Input is everything that a decision depends on.
 type Input struct {
+	// Name is the DaemonSet's, as NAMESPACE/NAME.
+	Name   string
 	Policy Policy
 	State  State
 	// Want is the version that Git declares; nil when it declares none, which asks
@@ -21,12 +23,24 @@ type Input struct {
 	Paused bool
 	// Retry is the rejected digest that a person wants tried again.
 	Retry string
+	// Approved is what a person lets begin; nil for nothing.
+	Approved *Approval
 	// Block holds the way forward, but not the way back; nil when it is free.
 	Block *Block
-	Live  Live
+	// OwnNode is the name of the node that rollcall itself runs on; empty when that
+	// is not known. It comes last: what breaks it, rollcall may not be there to undo.
+	OwnNode string
+	Live    Live
 	// Fleet are the nodes that exist, sorted by name.
 	Fleet []health.Node
 	Now   time.Time
+}
+
+// Approval lets waves of one version begin.
+type Approval struct {
+	Digest string
+	// Wave is the name of the one that may; empty for all of them.
+	Wave string
 }
 
 // Block is why nothing moves forward.

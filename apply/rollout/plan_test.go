@@ -58,9 +58,21 @@ func drawPolicy(t *rapid.T) rollout.Policy {
 	}
 	ladder := rapid.SampledFrom([][]string{{"1", "100%"}, {"100%"}, {"1", "50%", "100%"}, {"2", "3", "100%"}, {"1", "10%", "60%", "100%"}}).Draw(t, "waves")
 	for i, upTo := range ladder {
-		p.Waves = append(p.Waves, rollout.Wave{Name: fmt.Sprintf("wave-%d", i+1), UpTo: intstr.Parse(upTo), Soak: seconds("soak", 0, 15)})
+		w := rollout.Wave{Name: fmt.Sprintf("wave-%d", i+1), UpTo: intstr.Parse(upTo), Soak: seconds("soak", 0, 15), OneGroupAtATime: rapid.IntRange(0, 2).Draw(t, "oneGroupAtATime") == 2,
+			Approval: rapid.IntRange(0, 7).Draw(t, "approval") == 7}
+		if i < len(ladder)-1 {
+			drawChoice(t, &w)
+		}
+		p.Waves = append(p.Waves, w)
 	}
 	return p
+}
+
+// drawChoice draws which nodes a wave that is not the last one takes.
+func drawChoice(t *rapid.T, w *rollout.Wave) {
+	w.EachGroup = rapid.IntRange(0, 3).Draw(t, "eachGroup") == 3
+	w.Select = rapid.SampledFrom([]string{"", "", "", "", "group=a", "group!=a", "group in (b,c)", "group=z"}).Draw(t, "select")
+	w.AllowEmpty = rapid.IntRange(0, 2).Draw(t, "allowEmpty") == 2
 }
 
 func drawDigest(t *rapid.T) string {
@@ -74,17 +86,17 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 	verb := rapid.SampledFrom([]string{
 		"evict", "evict", "evict", "commit", "commit", "revert", "crash", "crash", "stall", "stall", "second", "join", "leave", "announce", "rejoin",
 		"down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "drain", "fail", "unready", "set-image", "rolling-update",
-		"lag", "controller", "forbid", "forbid", "allow", "pause", "resume", "retry", "block", "unblock", "lose", "declare", "policy", "waves",
+		"lag", "controller", "move", "forbid", "forbid", "allow", "pause", "resume", "retry", "block", "unblock", "lose", "declare", "policy", "waves", "allow-empty", "approve", "own",
 	}).Draw(t, "verb")
 	switch verb {
-	case "evict", "leave", "announce", "rejoin", "down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "fail":
+	case "evict", "leave", "announce", "rejoin", "down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "fail", "own":
 		return verb + " " + node()
 	case "commit", "retry":
 		return verb + " " + drawDigest(t)
 	case "crash", "stall":
 		return fmt.Sprintf("%s %d %d", verb, few("calls", 9), 1+few("pause", 25))
-	case "join":
-		return "join " + node() + " " + string(rune('a'+few("group", o.Groups-1)))
+	case "join", "move":
+		return verb + " " + node() + " " + string(rune('a'+few("group", o.Groups-1)))
 	case "drain", "unready":
 		return fmt.Sprintf("%s %s %d", verb, node(), few("ticks", 40))
 	case "set-image":
@@ -95,6 +107,10 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 		return fmt.Sprintf("controller %d", few("ticks", 30))
 	case "forbid":
 		return "forbid " + rapid.SampledFrom([]string{"delete", "open", "pods", "revisions"}).Draw(t, "what")
+	case "approve":
+		return rapid.SampledFrom([]string{"approve", "approve", "approve wave-1", "approve wave-2", "approve wave-3"}).Draw(t, "approve")
+	case "allow-empty":
+		return fmt.Sprintf("allow-empty wave-%d", 1+few("wave", 2))
 	case "block":
 		return "block Frozen"
 	case "policy", "waves":

@@ -3,6 +3,7 @@ package rollout
 import (
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/rollcall-dev/rollcall/health"
@@ -13,6 +14,8 @@ type Policy struct {
 	Name string
 	// Waves in order; the last takes every node. Never empty.
 	Waves []Wave
+	// GroupBy are the keys of the labels whose values are a node's Groups.
+	GroupBy []string
 	// MaxUnavailable is a count or a percentage of the eligible nodes.
 	MaxUnavailable intstr.IntOrString
 	Health         health.Rule
@@ -33,7 +36,28 @@ type Wave struct {
 	Name string
 	// UpTo is cumulative.
 	UpTo intstr.IntOrString
-	Soak time.Duration
+	// EachGroup is whether UpTo counts in each group of nodes.
+	EachGroup bool
+	// Select are the labels of the nodes that it takes, as a selector is written;
+	// empty for any.
+	Select string
+	// AllowEmpty is whether it passes without a node.
+	AllowEmpty bool
+	// OneGroupAtATime is whether a group of nodes has to be healthy, and to have
+	// soaked, before one of the next group is replaced.
+	OneGroupAtATime bool
+	// Approval is whether a person has to let it begin.
+	Approval bool
+	Soak     time.Duration
+}
+
+// selector is what the wave selects; nothing if that cannot be read.
+func (w Wave) selector() labels.Selector {
+	s, err := labels.Parse(w.Select)
+	if err != nil {
+		return labels.Nothing()
+	}
+	return s
 }
 
 // Resolve turns a count or a percentage of total into a count: rounded down,

@@ -123,7 +123,7 @@ func (p *pass) awaitedPods() (until time.Time) {
 func (p *pass) batch() []*Record {
 	var out [3][]*Record
 	for i := range p.next.Records {
-		if r := &p.next.Records[i]; p.waits(r) && !p.givenUp(r) && !(p.tailWaits && r.Late && r.Touched.IsZero()) {
+		if r := &p.next.Records[i]; p.waits(r) && p.isNext(r) && !p.givenUp(r) && !(p.tailWaits && r.tail()) {
 			u := p.urgency(r)
 			out[u] = append(out[u], r)
 		}
@@ -189,25 +189,27 @@ type blocked struct {
 func (p *pass) countBlocked() (b blocked) {
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
-		switch p.standing(r) {
-		case standingDone, standingOut:
-			continue
-		case standingBlocked:
-		}
-		switch {
-		case p.waits(r) && p.givenUp(r):
-			b.tried++
-		case p.waits(r):
-			b.waiting++
-		case !p.reachable(p.node(r.Node, r.UID)) && !r.Down:
-			b.away++
-		case p.node(r.Node, r.UID).Agent() == nil && p.inFlight(p.node(r.Node, r.UID)) != nil:
-			b.podless++
-		default:
-			b.moving++
+		if p.standing(r) == standingBlocked && (!p.waits(r) || p.isNext(r)) {
+			b.add(p, r)
 		}
 	}
 	return b
+}
+
+func (b *blocked) add(p *pass, r *Record) {
+	n := p.node(r.Node, r.UID)
+	switch {
+	case p.waits(r) && p.givenUp(r):
+		b.tried++
+	case p.waits(r):
+		b.waiting++
+	case !p.reachable(n) && !r.Down:
+		b.away++
+	case n.Agent() == nil && p.inFlight(n) != nil:
+		b.podless++
+	default:
+		b.moving++
+	}
 }
 
 // sayBlocked explains a wave in which nothing moves and nothing is awaited.

@@ -5,7 +5,6 @@ import (
 	"container/heap"
 	"hash/fnv"
 	"slices"
-	"strings"
 
 	"github.com/rollcall-dev/rollcall/health"
 )
@@ -43,7 +42,7 @@ type turn struct {
 func turns(nodes []*health.Node, seed string) []turn {
 	groups := map[string][]turn{}
 	for _, n := range nodes {
-		g := strings.Join(n.Groups, "\x00")
+		g := groupOf(n)
 		groups[g] = append(groups[g], turn{node: n, hash: hash(seed, string(n.UID))})
 	}
 	all := make([]turn, 0, len(nodes))

@@ -58,6 +58,9 @@ type Record struct {
 	UID  types.UID `json:"u"`
 	// Wave is the index of the wave that the node belongs to.
 	Wave int `json:"w,omitempty"`
+	// Turn is the place of its group, as it was when the wave began, in a wave that
+	// goes group by group; 0 in any other.
+	Turn uint32 `json:"g,omitempty"`
 	// Touched is when its replacement was last recorded, and then when its new
 	// pod was let start; zero before.
 	Touched time.Time `json:"t,omitzero"`
@@ -98,6 +101,9 @@ type Record struct {
 	// budget: they are not tried again by themselves.
 	KeptOut bool `json:"k,omitempty"`
 }
+
+// tail is whether the node is a late one that nothing was begun on.
+func (r *Record) tail() bool { return r.Late && r.Touched.IsZero() }
 
 // Owed is one node that is still to be given what the waves are about.
 type Owed struct {

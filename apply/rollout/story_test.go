@@ -35,7 +35,7 @@ func (p plan) String() string {
 	fmt.Fprintf(&b, "policy maxUnavailable=%s readyFor=%s deadline=%s maxRestarts=%d node=%t failureBudget=%d hold=%t installAll=%t grace=%s\n",
 		o.Policy.MaxUnavailable.String(), h.ReadyFor, h.Deadline, h.MaxRestarts, h.Node, o.Policy.FailureBudget, o.Policy.HoldOnFailure, o.Policy.InstallAll, o.Policy.Grace)
 	for _, w := range o.Policy.Waves {
-		fmt.Fprintf(&b, "wave name=%s upTo=%s soak=%s\n", w.Name, w.UpTo.String(), w.Soak)
+		fmt.Fprintf(&b, "wave name=%s upTo=%s soak=%s eachGroup=%t select=%s allowEmpty=%t oneGroupAtATime=%t approval=%t\n", w.Name, w.UpTo.String(), w.Soak, w.EachGroup, w.Select, w.AllowEmpty, w.OneGroupAtATime, w.Approval)
 	}
 	for _, f := range o.Policy.Calendar.Freezes {
 		fmt.Fprintf(&b, "freeze from=%s to=%s\n", f.Start.Sub(begin()), f.End.Sub(begin()))
@@ -88,7 +88,8 @@ func (p *plan) set(subject string, fields []string) error {
 		"policy": {"maxUnavailable": &policy.MaxUnavailable, "readyFor": &policy.Health.ReadyFor, "deadline": &policy.Health.Deadline,
 			"maxRestarts": &policy.Health.MaxRestarts, "node": &policy.Health.Node, "failureBudget": &policy.FailureBudget,
 			"hold": &policy.HoldOnFailure, "installAll": &policy.InstallAll, "grace": &policy.Grace},
-		"wave":   {"name": &w.Name, "upTo": &w.UpTo, "soak": &w.Soak},
+		"wave": {"name": &w.Name, "upTo": &w.UpTo, "soak": &w.Soak, "eachGroup": &w.EachGroup, "select": &w.Select, "allowEmpty": &w.AllowEmpty,
+			"oneGroupAtATime": &w.OneGroupAtATime, "approval": &w.Approval},
 		"freeze": {"from": &from, "to": &to},
 	}[subject]
 	for _, f := range fields {

@@ -10,7 +10,7 @@ import (
 )
 
 // waves are those that the rollout started with. Each soaks as long as the policy
-// now says of the wave of that name.
+// now says of the wave of that name, and may be empty if it says so.
 func (p *pass) waves() []Wave {
 	if p.next.Waves == nil {
 		return p.in.Policy.Waves
@@ -18,44 +18,54 @@ func (p *pass) waves() []Wave {
 	out := slices.Clone(p.next.Waves)
 	for i := range out {
 		if j := slices.IndexFunc(p.in.Policy.Waves, func(w Wave) bool { return w.Name == out[i].Name }); j >= 0 {
-			out[i].Soak = p.in.Policy.Waves[j].Soak
+			out[i].Soak, out[i].AllowEmpty = p.in.Policy.Waves[j].Soak, p.in.Policy.Waves[j].AllowEmpty
 		}
 	}
 	return out
 }
 
-// startWave picks the nodes of the next wave that has any, if none is in
-// progress, and takes late nodes into the last one. It returns false when the
-// wave cannot start.
+// startWave begins a wave if none is in progress, and takes late nodes into the
+// last one. It returns false when no wave can begin.
 func (p *pass) startWave() bool {
 	p.repickEmptyWave()
-	for p.next.WaveStarted.IsZero() {
-		need := Resolve(p.waves()[p.next.Wave].UpTo, p.eligible) - p.members()
-		if p.lastWave() {
-			need = len(p.in.Fleet)
-		}
-		picked := p.pick(need)
-		switch {
-		case len(picked) == 0 && p.members() == 0:
-			p.say(Held, ReasonNoCanary, fmt.Sprintf("none of %d eligible nodes can be a canary: one that is Ready, uncordoned, not held out and has an agent is needed", p.eligible))
-			return false
-		case len(picked) == 0 && !p.lastWave():
-			p.next.Wave++ // everything it asks for is done already
-			continue
-		}
-		if p.next.Waves == nil {
-			p.next.Waves = slices.Clone(p.in.Policy.Waves)
-		}
-		p.addRecords(picked, false)
-		p.next.WaveStarted = p.in.Now
+	if p.next.WaveStarted.IsZero() && !p.beginWave(p.next.Wave) {
+		return false
 	}
 	if p.firstWaves() {
 		p.preferHurt()
 	}
 	if p.lastWave() {
-		p.addRecords(p.pick(len(p.in.Fleet)), true)
+		p.addRecords(p.pick(p.next.Wave), true)
 	}
 	return true
+}
+
+// beginWave picks the nodes of the wave, or of the first after it that asks for
+// any. It returns false when that has to wait: then nothing has begun, and the
+// wave before it stays the one in progress.
+func (p *pass) beginWave(i int) bool {
+	waves := p.waves()
+	for ; ; i++ {
+		picked, last := p.pick(i), i == len(waves)-1
+		if len(picked) == 0 && !last && p.passesEmpty(waves[i]) {
+			continue
+		}
+		if len(picked) == 0 && (!last || p.members() == 0) {
+			p.sayEmpty(waves[i])
+			return false
+		}
+		if p.needsApproval(waves[i], picked) {
+			p.sayNeedsApproval(waves[i])
+			return false
+		}
+		if p.next.Waves == nil {
+			p.next.Waves = slices.Clone(p.in.Policy.Waves)
+		}
+		p.next.Wave = i
+		p.addRecords(picked, false)
+		p.next.WaveStarted = p.in.Now
+		return true
+	}
 }
 
 // repickEmptyWave goes back to the wave before when the last node of a wave has
@@ -101,32 +111,60 @@ func (p *pass) exists(r Record) bool { return p.node(r.Node, r.UID) != nil }
 // young canaries.
 const canaryAge = 10 * time.Minute
 
-// pick chooses up to count nodes that are in no wave yet, evenly over their
-// groups. Nodes that already lost the proven version to a superseded candidate
-// come first, so that the radius does not grow, and before them those that have
-// lost an agent to a superseded first version and hold budget; the first wave
-// wants canaries.
-func (p *pass) pick(count int) []*health.Node {
-	var hurt, touched, well, young, sick []*health.Node
-	for _, n := range p.pickable() {
-		fit := n.Present() || n.Ready && p.waitsForFirst(n)
-		switch {
-		case p.hurt(n):
-			hurt = append(hurt, n)
-		case n.Agent().Digest != p.rest():
-			touched = append(touched, n)
-		case p.next.Wave == 0 && (n.Cordoned || n.Leaving):
-		case p.next.Wave == 0 && fit && p.in.Now.Before(n.Created.Add(canaryAge)):
-			young = append(young, n)
-		case fit:
-			well = append(well, n)
-		default:
-			sick = append(sick, n)
+// pick chooses the nodes of the wave among those that are in no wave yet, evenly
+// over their groups; the last wave takes them all. Nodes that already lost the
+// proven version to a superseded candidate come first, so that the radius does not
+// grow, and before them those that have lost an agent to a superseded first version
+// and hold budget; the first wave with any nodes wants canaries.
+func (p *pass) pick(i int) []*health.Node {
+	w, last := p.waves()[i], i == len(p.waves())-1
+	canaries := i == 0 || !last && p.members() == 0
+	var ranked [ranks][]*health.Node
+	nodes := p.pickable()
+	if !last {
+		nodes = p.withoutOwn(nodes)
+	}
+	for _, n := range matching(nodes, w.selector()) {
+		if r := p.rank(n, canaries); r != rankNever {
+			ranked[r] = append(ranked[r], n)
 		}
 	}
-	seed := p.candidate()
-	ordered := slices.Concat(spread(hurt, seed), spread(touched, seed), spread(well, seed), spread(young, seed), spread(sick, seed))
-	return ordered[:max(0, min(count, len(ordered)))]
+	var ordered []*health.Node
+	for _, same := range ranked {
+		ordered = append(ordered, spread(same, p.candidate())...)
+	}
+	if last {
+		return ordered
+	}
+	return p.quota(w).take(ordered)
+}
+
+// The places of nodes in a choice, first ones first.
+const (
+	rankHurt = iota
+	rankTouched
+	rankWell
+	rankYoung
+	rankSick
+	ranks
+	rankNever
+)
+
+func (p *pass) rank(n *health.Node, canaries bool) int {
+	switch {
+	case p.hurt(n):
+		return rankHurt
+	case n.Agent().Digest != p.rest():
+		return rankTouched
+	case canaries && (n.Cordoned || n.Leaving):
+		return rankNever
+	case !n.Present() && !(n.Ready && p.waitsForFirst(n)):
+		return rankSick
+	case canaries && p.in.Now.Before(n.Created.Add(canaryAge)):
+		return rankYoung
+	default:
+		return rankWell
+	}
 }
 
 // pickable are the nodes that are in no wave yet and have a running agent, or one
@@ -143,9 +181,13 @@ func (p *pass) pickable() []*health.Node {
 }
 
 func (p *pass) addRecords(nodes []*health.Node, late bool) {
+	grouped := p.waves()[p.next.Wave].OneGroupAtATime
 	added := make([]Record, 0, len(nodes))
 	for _, n := range slices.SortedFunc(slices.Values(nodes), func(a, b *health.Node) int { return cmp.Compare(a.Name, b.Name) }) {
 		r := Record{Node: n.Name, UID: n.UID, Wave: p.next.Wave, Late: late}
+		if grouped {
+			r.Turn = p.turn(n)
+		}
 		if p.runsCandidate(n) {
 			p.accept(&r, n)
 		}
@@ -245,7 +287,7 @@ func (g progress) followers() string {
 // block counts a node that is not done.
 func (g *progress) block(r *Record) {
 	switch {
-	case r.Late && r.Touched.IsZero():
+	case r.tail():
 		g.tail++
 	case r.Late:
 		g.late++

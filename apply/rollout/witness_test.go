@@ -54,6 +54,10 @@ type reach struct {
 	waves []rollout.Wave
 	limit int
 	nodes map[types.UID]bool
+	// groups are those that the nodes were in when they were picked.
+	groups map[types.UID]string
+	// last are the nodes that rollcall ran on when they were picked.
+	last map[types.UID]bool
 	// rejected are the nodes that were touched when the digest was rejected;
 	// nil while it is not.
 	rejected map[types.UID]bool
@@ -345,18 +349,15 @@ func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 	again := w.last.Candidate == nil || w.last.Candidate.Digest != digest || w.last.HandledRetry != s.HandledRetry && rejects(w.last, digest)
 	goesOn := !s.WaveStarted.IsZero() && s.WaveStarted.Equal(w.last.WaveStarted)
 	if w.reach[digest] == nil || again && !goesOn {
-		w.reach[digest] = &reach{nodes: map[types.UID]bool{}}
+		w.reach[digest] = &reach{nodes: map[types.UID]bool{}, groups: map[types.UID]string{}, last: map[types.UID]bool{}}
 	}
 	r := w.reach[digest]
 	if !s.WaveStarted.IsZero() {
 		if r.waves == nil {
 			r.waves = in.Policy.Waves
 		}
-		limit := share(r.waves[s.Wave].UpTo, w.eligible[len(w.eligible)-1])
-		if s.Wave == len(r.waves)-1 {
-			limit = 1 << 30
-		}
-		r.limit = max(r.limit, limit)
+		r.limit = max(r.limit, limitOf(r.waves, s.Wave, in.Fleet))
+		w.seeWaves(in, s, w.wavesOf(digest, in))
 	}
 	if r.rejected == nil && slices.ContainsFunc(s.Rejected, func(x rollout.Rejection) bool { return x.Digest == digest }) {
 		r.rejected = map[types.UID]bool{}
@@ -373,7 +374,7 @@ func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 }
 
 // wavesOf are the waves that the attempt at a digest started with, each with the
-// soak that the policy has for it now.
+// soak and the allowEmpty that the policy has for it now.
 func (w *witness) wavesOf(digest string, in *rollout.Input) []rollout.Wave {
 	if w.reach[digest] == nil || w.reach[digest].waves == nil {
 		return in.Policy.Waves
@@ -382,7 +383,7 @@ func (w *witness) wavesOf(digest string, in *rollout.Input) []rollout.Wave {
 	for i := range out {
 		for _, now := range in.Policy.Waves {
 			if now.Name == out[i].Name {
-				out[i].Soak = now.Soak
+				out[i].Soak, out[i].AllowEmpty = now.Soak, now.AllowEmpty
 			}
 		}
 	}

@@ -33,6 +33,7 @@ type controllerFlags struct {
 	leaseName      string
 	metricsAddress string
 	cacheDir       string
+	nodeName       string
 	logFormat      string
 	logLevel       string
 	qps            float32
@@ -56,6 +57,7 @@ func newController(stderr io.Writer) *cobra.Command {
 	flags.StringVar(&f.leaseName, "lease-name", "rollcall", "name of the Lease")
 	flags.StringVar(&f.metricsAddress, "metrics-bind-address", ":8080", "address of /metrics, /healthz and /readyz")
 	flags.StringVar(&f.cacheDir, "cache-dir", "", "directory for clones; default a temporary one")
+	flags.StringVar(&f.nodeName, "node-name", os.Getenv("NODE_NAME"), "node that this process runs on, which every rollout takes last; default $NODE_NAME")
 	flags.StringVar(&f.logFormat, "log-format", "text", "log format: text or json")
 	flags.StringVar(&f.logLevel, "log-level", "info", "log level: debug, info, warn or error")
 	flags.Float32Var(&f.qps, "kube-api-qps", 100, "requests a second to the API server")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +14,7 @@ import (
 	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/apply/rollout"
 	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/health"
 	"github.com/rollcall-dev/rollcall/health/watch"
 	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
@@ -61,6 +63,18 @@ type waveForecast struct {
 	Nodes int             `json:"nodes"`
 	UpTo  int             `json:"upTo"`
 	Soak  metav1.Duration `json:"soak"`
+	// Select are the labels of the only nodes that it takes; empty for any.
+	Select string `json:"select,omitempty"`
+	// EachGroup is of how many groups it takes nodes, each counted by itself; 0 when
+	// it counts them together.
+	EachGroup int `json:"eachGroup,omitempty"`
+	// OneGroupAtATime is through how many groups it goes, one after the other; 0
+	// when it takes them together. The soak is then that of each.
+	OneGroupAtATime int `json:"oneGroupAtATime,omitempty"`
+	// Approval is whether it waits for a person.
+	Approval bool `json:"approval,omitempty"`
+	// Empty waves find no node and must not be empty: the rollout is held there.
+	Empty bool `json:"empty,omitempty"`
 }
 
 // forecast says what will become of a DaemonSet.
@@ -86,7 +100,21 @@ func (p *planner) forecast(ctx context.Context, ds render.DaemonSet, nodes []cor
 	if out.Verdict != willRoll && out.Verdict != willInstall {
 		return out, nil
 	}
-	return out, p.waves(ctx, ds, lost, won, &out)
+	return out, p.waves(ctx, ds, seen, nodes, lost, won, &out)
+}
+
+// waves resolves the policy for the nodes.
+func (p *planner) waves(ctx context.Context, ds render.DaemonSet, seen *found, nodes []corev1.Node, lost, won []string, f *forecast) error {
+	policy, err := p.hold(ctx, ds, lost, won, f)
+	if err != nil || policy == nil {
+		return err
+	}
+	f.Policy = policy.Name
+	f.Waves = wavesOf(policy.Waves, nodesOf(nodes, seen.want, policy.GroupBy), ds.Digest)
+	if f.Verdict != willInstall {
+		f.MaxUnavailable = rollout.Resolve(policy.MaxUnavailable, f.Nodes)
+	}
+	return nil
 }
 
 // refusal is why the DaemonSet cannot be made as it is declared; nil when there
@@ -163,12 +191,13 @@ func (f *forecast) decideWithoutRollout(seen *found) {
 	}
 }
 
-// waves resolves the policy for the nodes, and says what would hold the rollout.
-func (p *planner) waves(ctx context.Context, ds render.DaemonSet, lost, won []string, f *forecast) error {
+// hold says what would hold the rollout, and returns the policy that it would go
+// by; nil when there is none.
+func (p *planner) hold(ctx context.Context, ds render.DaemonSet, lost, won []string, f *forecast) (*rollout.Policy, error) {
 	d := p.declaration(ds)
 	policy, block, err := p.rollouts.Policy(ctx, d)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	switch {
 	case block != nil:
@@ -181,36 +210,65 @@ func (p *planner) waves(ctx context.Context, ds render.DaemonSet, lost, won []st
 	}
 	install := f.Verdict == willInstall
 	if install && policy.InstallAll {
-		return nil
+		return nil, nil
 	}
 	if block != nil {
 		f.Verdict, f.Message = wouldBeHeld, block.Reason+": "+block.Message
 	}
 	if block != nil && block.Reason == apply.ReasonPolicyNotFound {
 		f.Policy = d.Policy
-		return nil
+		return nil, nil
 	}
-	f.Policy = policy.Name
-	f.Waves = wavesOf(policy.Waves, f.Nodes)
-	if !install {
-		f.MaxUnavailable = rollout.Resolve(policy.MaxUnavailable, f.Nodes)
+	return &policy, nil
+}
+
+// nodesOf are the nodes as the DaemonSet of that template will see them.
+func nodesOf(nodes []corev1.Node, template *corev1.PodTemplateSpec, groupBy []string) []health.Node {
+	all := make([]*corev1.Node, 0, len(nodes))
+	for i := range nodes {
+		all = append(all, &nodes[i])
 	}
-	return nil
+	return watch.Join(all, nil, watch.NewPlacement(template), groupBy, nil)
 }
 
 // wavesOf counts the nodes of each wave.
-func wavesOf(waves []rollout.Wave, nodes int) []waveForecast {
+func wavesOf(waves []rollout.Wave, fleet []health.Node, digest string) []waveForecast {
 	var out []waveForecast
-	before := 0
-	for i, w := range waves {
-		upTo := max(before, rollout.Resolve(w.UpTo, nodes))
-		if i == len(waves)-1 {
-			upTo = nodes
+	upTo := 0
+	for i, p := range rollout.Portions(waves, fleet, digest) {
+		w := waves[i]
+		upTo += p.Nodes
+		next := waveForecast{Name: w.Name, Nodes: p.Nodes, UpTo: upTo, Soak: metav1.Duration{Duration: w.Soak}, Select: w.Select, Approval: w.Approval, Empty: p.Empty}
+		if w.EachGroup {
+			next.EachGroup = p.Groups
 		}
-		out = append(out, waveForecast{Name: w.Name, Nodes: upTo - before, UpTo: upTo, Soak: metav1.Duration{Duration: w.Soak}})
-		before = upTo
+		if w.OneGroupAtATime {
+			next.OneGroupAtATime = p.Groups
+		}
+		out = append(out, next)
 	}
 	return out
+}
+
+// notes are what else there is to know of the wave.
+func (w *waveForecast) notes() string {
+	var out []string
+	if w.EachGroup > 0 {
+		out = append(out, fmt.Sprintf("in each of %d groups", w.EachGroup))
+	}
+	if w.Select != "" {
+		out = append(out, "of "+w.Select)
+	}
+	if w.OneGroupAtATime > 0 {
+		out = append(out, fmt.Sprintf("%d groups one after the other", w.OneGroupAtATime))
+	}
+	if w.Approval && w.Nodes > 0 {
+		out = append(out, "after approval")
+	}
+	if w.Empty {
+		out = append(out, rollout.ReasonNoCanary+": no node is left for it, and it must have one")
+	}
+	return strings.Join(out, ", ")
 }
 
 // begins is whether something is begun by it that ends only after proof.
@@ -238,7 +296,7 @@ func (f *forecast) soaking() time.Duration {
 	var sum time.Duration
 	for _, w := range f.Waves {
 		if w.Nodes > 0 {
-			sum += w.Soak.Duration
+			sum += w.Soak.Duration * time.Duration(max(1, w.OneGroupAtATime))
 		}
 	}
 	return sum

@@ -10,12 +10,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"pgregory.net/rapid"
 
 	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/apply/rollout"
 	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/health"
 	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -62,11 +64,12 @@ func TestWavesTakeEveryNodeOnce(t *testing.T) {
 			if rapid.Bool().Draw(t, "count") {
 				upTo = intstr.FromInt(rapid.IntRange(1, 700).Draw(t, "upTo"))
 			}
-			waves = append(waves, rollout.Wave{UpTo: upTo})
+			waves = append(waves, rollout.Wave{UpTo: upTo, EachGroup: rapid.Bool().Draw(t, "eachGroup"),
+				Select: rapid.SampledFrom([]string{"", "zone=a", "zone in (b,c)", "zone=x"}).Draw(t, "select")})
 		}
 		waves = append(waves, rollout.Wave{UpTo: intstr.FromString("100%")})
 		sum := 0
-		for _, w := range wavesOf(waves, nodes) {
+		for _, w := range wavesOf(waves, bareFleet(nodes), newDigest) {
 			if w.Nodes < 0 {
 				t.Fatalf("a wave takes %d nodes", w.Nodes)
 			}
@@ -80,13 +83,66 @@ func TestWavesTakeEveryNodeOnce(t *testing.T) {
 	})
 }
 
+// bareFleet are nodes in three zones, the first of which has half of them.
+func bareFleet(count int) []health.Node {
+	var out []health.Node
+	for i := range count {
+		zone := []string{"a", "b", "a", "c"}[i%4]
+		out = append(out, health.Node{Name: fmt.Sprint(i), UID: types.UID(fmt.Sprint(i)), Eligible: true, Groups: []string{zone}, Labels: map[string]string{"zone": zone}})
+	}
+	return out
+}
+
+func TestWavesAreForetoldAsTheyAre(t *testing.T) {
+	all := intstr.FromString("100%")
+	type counts struct {
+		Nodes, Each int
+		Empty       bool
+	}
+	for sentence, c := range map[string]struct {
+		waves []rollout.Wave
+		want  []counts
+	}{
+		"one of each group, and the rest": {[]rollout.Wave{{UpTo: intstr.FromInt32(1), EachGroup: true}, {UpTo: all}}, []counts{{3, 3, false}, {17, 0, false}}},
+		"a percentage of each group":      {[]rollout.Wave{{UpTo: intstr.FromString("30%"), EachGroup: true}, {UpTo: all}}, []counts{{5, 3, false}, {15, 0, false}}},
+		"all of what is selected":         {[]rollout.Wave{{UpTo: all, Select: "zone=a"}, {UpTo: all}}, []counts{{10, 0, false}, {10, 0, false}}},
+		"upTo counts what others have":    {[]rollout.Wave{{UpTo: intstr.FromInt32(4), Select: "zone=a"}, {UpTo: intstr.FromString("50%")}, {UpTo: all}}, []counts{{4, 0, false}, {6, 0, false}, {10, 0, false}}},
+		"fewer are selected than asked":   {[]rollout.Wave{{UpTo: intstr.FromInt32(8), Select: "zone=b"}, {UpTo: intstr.FromInt32(8)}, {UpTo: all}}, []counts{{5, 0, false}, {3, 0, false}, {12, 0, false}}},
+		"nothing is selected":             {[]rollout.Wave{{UpTo: intstr.FromInt32(1), Select: "zone=x"}, {UpTo: all}}, []counts{{0, 0, true}, {20, 0, false}}},
+		"nothing is, and that is allowed": {[]rollout.Wave{{UpTo: intstr.FromInt32(1), Select: "zone=x", AllowEmpty: true}, {UpTo: all}}, []counts{{0, 0, false}, {20, 0, false}}},
+		"the wave before has them all":    {[]rollout.Wave{{UpTo: intstr.FromInt32(2)}, {UpTo: intstr.FromString("10%")}, {UpTo: all}}, []counts{{2, 0, false}, {0, 0, false}, {18, 0, false}}},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			var got []counts
+			for _, w := range wavesOf(c.waves, bareFleet(20), newDigest) {
+				got = append(got, counts{w.Nodes, w.EachGroup, w.Empty})
+			}
+			if d := cmp.Diff(c.want, got); d != "" {
+				t.Errorf("-want +got:\n%s", d)
+			}
+		})
+	}
+}
+
+func TestEachGroupSoaksByItself(t *testing.T) {
+	f := forecast{Waves: wavesOf([]rollout.Wave{
+		{Name: "canary", UpTo: intstr.FromInt32(1), EachGroup: true, Soak: time.Minute}, {Name: "rest", UpTo: intstr.FromString("100%"), Soak: time.Hour, OneGroupAtATime: true},
+	}, bareFleet(20), newDigest)}
+	if got := f.soaking(); got != 3*time.Hour+time.Minute {
+		t.Errorf("soaks for %s, want 3h1m", got)
+	}
+	if got := f.Waves[1].notes(); got != "3 groups one after the other" {
+		t.Errorf("notes are %q", got)
+	}
+}
+
 func plannedRollout() *planned {
 	roll := forecast{Namespace: "kube-system", Name: "log-agent", Source: "agents/log.yaml", Verdict: willRoll, Digest: newDigest, Proven: oldDigest,
 		Fields: []diff.FieldChange{{Path: "spec.template.spec.containers[name=agent].image", From: `"log:1"`, To: `"log:2"`}},
 		Policy: apply.BuiltInPolicyName, Nodes: 50, MaxUnavailable: 1, Waves: wavesOf([]rollout.Wave{
 			{Name: "canary", UpTo: intstr.FromInt32(1), Soak: 2 * time.Minute}, {Name: "early", UpTo: intstr.FromString("10%"), Soak: time.Minute},
 			{Name: "half", UpTo: intstr.FromString("50%"), Soak: 30 * time.Second}, {Name: "rest", UpTo: intstr.FromString("100%")},
-		}, 50)}
+		}, bareFleet(50), newDigest)}
 	return &planned{
 		gitsync: "platform/agents",
 		objects: diff.Plan{Changes: []diff.Change{

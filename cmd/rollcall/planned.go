@@ -133,8 +133,10 @@ func (p *page) forecast(f *forecast) {
 		name = max(name, cells(w.Name))
 	}
 	p.WriteString(indent + indent + p.paint(dim, pad("WAVE", name)+"   NODES    UP TO   SOAK") + "\n")
-	for _, w := range f.Waves {
-		fmt.Fprintf(p, "%s%s%s  %6d   %6d   %s\n", indent, indent, pad(w.Name, name), w.Nodes, w.UpTo, brief(w.Soak.Duration))
+	for i := range f.Waves {
+		w := &f.Waves[i]
+		line := fmt.Sprintf("%s%s%s  %6d   %6d   %-6s  %s", indent, indent, pad(w.Name, name), w.Nodes, w.UpTo, brief(w.Soak.Duration), clean(w.notes()))
+		p.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 }
 

@@ -41,7 +41,7 @@ func TestWhatIsWrongInAPolicyIsNamed(t *testing.T) {
 		"two policies":            {waves(all) + "---\n" + waves(all), "more than one RolloutPolicy, default and default: leave one in it"},
 		"a key twice":             {policyOf("{waves: [], waves: []}"), `key "waves" already set`},
 		"a field that is none":    {with("replace: surge"), `unknown field "spec.replace"`},
-		"a wave's field":          {waves("{name: all, upTo: 100%, approval: true}"), `unknown field "spec.waves[0].approval"`},
+		"a wave's field":          {waves("{name: all, upTo: 100%, gates: true}"), `unknown field "spec.waves[0].gates"`},
 		"no waves":                {policyOf("{}"), "spec.waves: Required value"},
 		"a last wave too small":   {waves("{name: all, upTo: 50%}"), "spec.waves[0].upTo: Invalid value: \"50%\": the last wave must be upTo: 100%"},
 		"waves that shrink":       {waves("{name: a, upTo: 20%}", "{name: b, upTo: 10%}", all), "spec.waves[1].upTo: Invalid value: \"10%\": upTo is cumulative: the percentages of waves must grow"},

@@ -77,6 +77,7 @@ func (p *process) build() error {
 	rollouts := &apply.Rollouts{
 		Kube: kube, Kinds: own, Fleet: fleet, Events: recorder, Metrics: apply.NewMetrics(p.registry),
 		Logger: p.logger, Objects: objects, Written: &apply.Written{},
+		OwnNode: p.flags.nodeName,
 	}
 	rollouts.Init()
 	p.syncs = &sync.Controller{

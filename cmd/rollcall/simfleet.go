@@ -23,13 +23,10 @@ const maxSimulated = 200_000
 func synthetic(nodes, zones int, groupBy []string) []health.Node {
 	out := make([]health.Node, 0, nodes)
 	for i := range nodes {
-		n := health.Node{Name: fmt.Sprintf("node-%0*d", len(fmt.Sprint(nodes)), i+1), Ready: true, Eligible: true}
+		zone := fmt.Sprintf("zone-%d", i%zones+1)
+		n := health.Node{Name: fmt.Sprintf("node-%0*d", len(fmt.Sprint(nodes)), i+1), Ready: true, Eligible: true, Labels: map[string]string{corev1.LabelTopologyZone: zone}}
 		for _, key := range groupBy {
-			value := ""
-			if key == corev1.LabelTopologyZone {
-				value = fmt.Sprintf("zone-%d", i%zones+1)
-			}
-			n.Groups = append(n.Groups, value)
+			n.Groups = append(n.Groups, n.Labels[key])
 		}
 		out = append(out, n)
 	}
@@ -74,7 +71,7 @@ func readFleet(name string, raw []byte, groupBy []string, tolerateAll bool) (exp
 
 func decodeNodes(raw []byte) ([]*corev1.Node, error) {
 	if bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) {
-		return nodesOf(raw)
+		return decodeList(raw)
 	}
 	var out []*corev1.Node
 	r := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(raw)))
@@ -89,7 +86,7 @@ func decodeNodes(raw []byte) ([]*corev1.Node, error) {
 		if document, err = yaml.YAMLToJSON(document); err != nil {
 			return nil, err
 		}
-		more, err := nodesOf(document)
+		more, err := decodeList(document)
 		if err != nil {
 			return nil, err
 		}
@@ -97,8 +94,8 @@ func decodeNodes(raw []byte) ([]*corev1.Node, error) {
 	}
 }
 
-// nodesOf reads a list of nodes, or one; nothing of an empty document.
-func nodesOf(raw []byte) ([]*corev1.Node, error) {
+// decodeList reads a list of nodes, or one; nothing of an empty document.
+func decodeList(raw []byte) ([]*corev1.Node, error) {
 	var object *struct {
 		Kind  string            `json:"kind"`
 		Items []json.RawMessage `json:"items"`

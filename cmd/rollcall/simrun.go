@@ -58,8 +58,10 @@ func simulate(ctx context.Context, s setting) (*simulation, error) {
 		return rollout.Decide(in)
 	}
 	r.cluster = sim.New(o)
-	if err := r.cluster.Do("commit " + nextVersion); err != nil {
-		return nil, fmt.Errorf("simulate: %w", err)
+	for _, command := range []string{"commit " + nextVersion, "approve"} {
+		if err := r.cluster.Do(command); err != nil {
+			return nil, fmt.Errorf("simulate: %w", err)
+		}
 	}
 	r.sample()
 	for !r.over() {

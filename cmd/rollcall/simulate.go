@@ -56,7 +56,7 @@ Ready and late 45 s, slow needs 10 s more, and killer takes its node with it 20 
 after. 100%:flaky is a version that is bad everywhere.
 
 What the API server, the scheduler and the kubelets take is not simulated, but for
---ready-after.`,
+--ready-after. Waves that wait for an approval have it.`,
 		Example: `  rollcall simulate policy.yaml --nodes 1000 --fault 2%:flaky --seed 7
   kubectl get nodes -o json | rollcall simulate --fleet - --svg rollout.svg
   rollcall simulate --policy cautious --nodes 500 --fault 100%:killer -o json`,

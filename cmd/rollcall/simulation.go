@@ -85,7 +85,7 @@ func (s setting) expected() *simulation {
 	nodes := len(s.fleet)
 	out := &simulation{Policy: s.policy.Name, Nodes: nodes, MaxUnavailable: rollout.Resolve(s.policy.MaxUnavailable, nodes)}
 	each := s.readyAfter + s.policy.Health.ReadyFor
-	for _, w := range wavesOf(s.policy.Waves, nodes) {
+	for _, w := range wavesOf(s.policy.Waves, s.fleet, nextVersion) {
 		out.Waves = append(out.Waves, waveRun{Name: w.Name, Soak: w.Soak, Nodes: w.Nodes})
 		if w.Nodes == 0 {
 			continue

@@ -137,6 +137,7 @@ func newNode(n *corev1.Node, p Placement, groupBy []string) health.Node {
 	out := health.Node{
 		Name:     n.Name,
 		UID:      n.UID,
+		Labels:   n.Labels,
 		Created:  n.CreationTimestamp.Time,
 		Cordoned: n.Spec.Unschedulable,
 		Held:     n.Labels[v1alpha1.LabelHold] == "true",

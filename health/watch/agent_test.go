@@ -297,7 +297,7 @@ func nodeReady(status corev1.ConditionStatus) func(*corev1.Node) {
 func TestNodeAsADaemonSetSeesIt(t *testing.T) {
 	seen := func(change ...func(*health.Node)) health.Node {
 		n := health.Node{
-			Name: "n1", UID: "uid-n1", Groups: []string{"a", "arm64", ""}, Created: made, Ready: true, ReadySince: later, Eligible: true, Schedulable: true,
+			Name: "n1", UID: "uid-n1", Groups: []string{"a", "arm64", ""}, Labels: map[string]string{"zone": "a", "arch": "arm64"}, Created: made, Ready: true, ReadySince: later, Eligible: true, Schedulable: true,
 		}
 		for _, c := range change {
 			c(&n)
@@ -305,6 +305,9 @@ func TestNodeAsADaemonSetSeesIt(t *testing.T) {
 		return n
 	}
 	leaving := func(n *health.Node) { n.Leaving = true }
+	hold := func(value string) func(*health.Node) {
+		return func(n *health.Node) { n.Labels[v1alpha1.LabelHold] = value }
+	}
 	keptOutBy := func(taint string) func(*health.Node) {
 		return func(n *health.Node) { n.Schedulable, n.Taint = false, taint }
 	}
@@ -320,8 +323,8 @@ func TestNodeAsADaemonSetSeesIt(t *testing.T) {
 		"Karpenter disrupts it":                 {node("n1", tainted("karpenter.sh/disrupted", "", corev1.TaintEffectNoSchedule)), seen(leaving, keptOutBy("karpenter.sh/disrupted=:NoSchedule"))},
 		"its cloud has shut it down":            {node("n1", tainted("node.cloudprovider.kubernetes.io/shutdown", "", corev1.TaintEffectNoSchedule)), seen(leaving, keptOutBy("node.cloudprovider.kubernetes.io/shutdown=:NoSchedule"))},
 		"another taint is no notice":            {node("n1", tainted("dedicated", "gpu", corev1.TaintEffectNoSchedule)), seen(keptOutBy("dedicated=gpu:NoSchedule"), func(n *health.Node) { n.Eligible = false })},
-		"held out":                              {node("n1", labelled("rollcall.dev/hold", "true")), seen(func(n *health.Node) { n.Held = true })},
-		"held out by nothing but the word true": {node("n1", labelled("rollcall.dev/hold", "false")), seen()},
+		"held out":                              {node("n1", labelled("rollcall.dev/hold", "true")), seen(hold("true"), func(n *health.Node) { n.Held = true })},
+		"held out by nothing but the word true": {node("n1", labelled("rollcall.dev/hold", "false")), seen(hold("false"))},
 		"NotReady":                              {node("n1", nodeReady(corev1.ConditionFalse)), seen(func(n *health.Node) { n.Ready = false })},
 		"nobody hears of it":                    {node("n1", nodeReady(corev1.ConditionUnknown)), seen(func(n *health.Node) { n.Ready = false })},
 		"its kubelet has said nothing yet":      {node("n1", func(n *corev1.Node) { n.Status = corev1.NodeStatus{} }), seen(func(n *health.Node) { n.Ready, n.ReadySince = false, time.Time{} })},

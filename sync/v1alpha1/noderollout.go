@@ -41,6 +41,22 @@ type NodeRolloutSpec struct {
 	// +kubebuilder:validation:MaxLength=100
 	// +optional
 	Retry string `json:"retry,omitempty"`
+
+	// Approved lets waves begin whose policy asks for approval.
+	// +optional
+	Approved *Approval `json:"approved,omitempty"`
+}
+
+// Approval is a person's word on one version. It says nothing about any other.
+type Approval struct {
+	// Digest of the candidate.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=100
+	Digest string `json:"digest"`
+	// Wave is the name of the one wave that may begin; every wave may without it.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Wave string `json:"wave,omitempty"`
 }
 
 // Phase is where a rollout stands.
@@ -86,6 +102,11 @@ type NodeRolloutStatus struct {
 	// Wave is the wave in progress; absent at rest.
 	// +optional
 	Wave *WaveStatus `json:"wave,omitempty"`
+
+	// AwaitsApproval is the name of the wave that begins when spec.approved names it
+	// and the candidate; absent when none waits for that.
+	// +optional
+	AwaitsApproval string `json:"awaitsApproval,omitempty"`
 
 	// Nodes counts the nodes of the DaemonSet.
 	// +optional

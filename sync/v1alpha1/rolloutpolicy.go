@@ -22,6 +22,8 @@ type RolloutPolicy struct {
 
 // RolloutPolicySpec is the policy. Its zero value is not valid: waves are
 // required.
+//
+// +kubebuilder:validation:XValidation:rule="(has(self.groupBy) && self.groupBy.size() > 0) || self.waves.all(w, !(has(w.eachGroup) && w.eachGroup) && !(has(w.oneGroupAtATime) && w.oneGroupAtATime))",message="eachGroup and oneGroupAtATime need the groups of groupBy"
 type RolloutPolicySpec struct {
 	// FirstInstall says how a DaemonSet that does not exist yet comes to the nodes:
 	// in the waves, or on all of them at once. In waves its pods stay unscheduled
@@ -41,16 +43,17 @@ type RolloutPolicySpec struct {
 	GroupBy []string `json:"groupBy,omitempty"`
 
 	// Waves in order. UpTo is cumulative and must grow within counts and within
-	// percentages; the last must be 100%. A rollout keeps the waves that it started
-	// with: an edit holds for the next one, but for the soak of a wave of the same
-	// name.
+	// percentages, but for waves with select or eachGroup; the last must be 100%. A
+	// rollout keeps the waves that it started with: an edit holds for the next one,
+	// but for soak and allowEmpty of a wave of the same name.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=20
 	// +kubebuilder:validation:XValidation:rule="self[self.size()-1].upTo == '100%'",message="the last wave must be upTo: 100%"
 	// +kubebuilder:validation:XValidation:rule="self.all(w, self.exists_one(o, o.name == w.name))",message="wave names must be unique"
-	// +kubebuilder:validation:XValidation:rule="self.all(w, self.exists_one(o, o.upTo == w.upTo))",message="no two waves may have the same upTo"
-	// +kubebuilder:validation:XValidation:rule="self.map(w, type(w.upTo) == string && w.upTo.matches('^[0-9]{1,3}%$'), int(w.upTo.replace('%', ''))).isSorted()",message="upTo is cumulative: the percentages of waves must grow"
-	// +kubebuilder:validation:XValidation:rule="self.map(w, type(w.upTo) == int, int(w.upTo)).isSorted()",message="upTo is cumulative: the counts of waves must grow"
+	// +kubebuilder:validation:XValidation:rule="self.all(w, has(w.select) || (has(w.eachGroup) && w.eachGroup) || self.exists_one(o, o.upTo == w.upTo && !has(o.select) && !(has(o.eachGroup) && o.eachGroup)))",message="no two waves may have the same upTo, but for those with select or eachGroup"
+	// +kubebuilder:validation:XValidation:rule="!has(self[self.size()-1].select) && !(has(self[self.size()-1].allowEmpty) && self[self.size()-1].allowEmpty)",message="the last wave takes every node that is left: it must have neither select nor allowEmpty"
+	// +kubebuilder:validation:XValidation:rule="self.map(w, !has(w.select) && !(has(w.eachGroup) && w.eachGroup) && type(w.upTo) == string && w.upTo.matches('^[0-9]{1,3}%$'), int(w.upTo.replace('%', ''))).isSorted()",message="upTo is cumulative: the percentages of waves must grow"
+	// +kubebuilder:validation:XValidation:rule="self.map(w, !has(w.select) && !(has(w.eachGroup) && w.eachGroup) && type(w.upTo) == int, int(w.upTo)).isSorted()",message="upTo is cumulative: the counts of waves must grow"
 	// +listType=atomic
 	Waves []Wave `json:"waves"`
 
@@ -101,14 +104,43 @@ type Wave struct {
 
 	// UpTo is how many nodes run the candidate when the wave is complete: a
 	// count, or a percentage of the eligible nodes at the start of the wave
-	// (rounded down, at least 1).
+	// (rounded down, at least 1). With select it may become fewer.
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=20
 	// +kubebuilder:validation:XValidation:rule="type(self) == int ? int(self) >= 1 && int(self) <= 100000 : string(self).matches('^([1-9][0-9]?|100)%$')",message="upTo must be a count from 1 to 100000 or a percentage from 1% to 100%"
 	UpTo intstr.IntOrString `json:"upTo"`
 
+	// EachGroup makes upTo count in each group of groupBy: upTo: 1 is one node of
+	// each, 10% a tenth of each (rounded down, at least 1). A group without a node
+	// that can be picked is left out.
+	// +optional
+	EachGroup bool `json:"eachGroup,omitempty"`
+
+	// Select limits the wave to nodes whose labels match. The others come in a later
+	// wave, at the latest in the last one, which must not have it.
+	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && self.matchLabels.size() > 0) || (has(self.matchExpressions) && self.matchExpressions.size() > 0)",message="select must have matchLabels or matchExpressions: without them it selects nothing in particular"
+	// +optional
+	Select *metav1.LabelSelector `json:"select,omitempty"`
+
+	// AllowEmpty passes the wave when there is no node for it. Without it the
+	// rollout is held until there is one.
+	// +optional
+	AllowEmpty bool `json:"allowEmpty,omitempty"`
+
+	// OneGroupAtATime gives the candidate to the wave's nodes of one group of groupBy
+	// after the other: the next group begins when all of the one before are healthy
+	// and have soaked. The order of the groups is another one for each version.
+	// +optional
+	OneGroupAtATime bool `json:"oneGroupAtATime,omitempty"`
+
+	// Approval keeps the wave from beginning until a NodeRollout's spec.approved names
+	// the version, and this wave or none. Soaks of the waves before go on.
+	// +optional
+	Approval bool `json:"approval,omitempty"`
+
 	// Soak is how long every node of the wave must stay healthy, after it has
-	// become healthy, before the next wave begins. At most 168h.
+	// become healthy, before the next wave begins; with oneGroupAtATime every node of
+	// a group, before the next group begins. At most 168h.
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,9})?(ms|s|m|h))+$') && duration(self) <= duration('168h')",message="soak must be a duration between 0s and 168h, such as 5m"

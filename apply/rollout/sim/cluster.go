@@ -70,7 +70,11 @@ type asked struct {
 	version *rollout.Version
 	paused  bool
 	retry   string
-	block   *rollout.Block
+	// approved is the last approval.
+	approved *rollout.Approval
+	block    *rollout.Block
+	// ownNode is the node that the leader runs on; empty for none of them.
+	ownNode string
 	// unknown is why nobody knows the version; nil when it is known.
 	unknown *rollout.Block
 }
@@ -118,6 +122,7 @@ func (c *Cluster) populate() {
 	for i := range c.opts.Fleet {
 		v := &c.opts.Fleet[i]
 		n := c.newNode(v.Name, v.Groups)
+		n.labels = v.Labels
 		n.cordoned, n.leaving, n.held, n.excluded = v.Cordoned, v.Leaving && !v.Cordoned, v.Held, !v.Eligible
 		c.nodes = append(c.nodes, n)
 	}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,11 +17,15 @@ import (
 //	revert                 Git declares the proven version again
 //	pause, resume          a person stops and resumes the rollout
 //	retry DIGEST           a person wants a rejected version tried again
+//	approve WAVE           a person approves the wave of what Git declares; all of them without WAVE
+//	own NODE               rollcall runs on that node
 //	block REASON, unblock  a window, a freeze, a dependency
 //	lose, declare          what Git declares is lost, until it is declared again
 //	policy COUNT           maxUnavailable is COUNT from now on
 //	waves COUNT            the policy has only its last COUNT waves from now on
+//	allow-empty WAVE       the policy lets that wave be empty from now on
 //	join NODE GROUP        a new node
+//	move NODE GROUP        a node's labels are of another group from now on
 //	leave NODE             a node is gone without notice
 //	announce NODE          an autoscaler taints the node before it goes
 //	rejoin NODE            a node registers anew, with the pods it had
@@ -47,7 +52,7 @@ import (
 func (c *Cluster) Do(command string) error {
 	c.tell(Fact{Event: Asked, By: Adversary, Command: command})
 	w := append(strings.Fields(command), "", "", "")
-	known := c.doGit(w[0], w[1]) || c.doPeople(w[0], w[1]) || c.doNode(w[0], c.node(w[1])) || c.doPod(w[0], w[1], number(w[2])) ||
+	known := c.doGit(w[0], w[1]) || c.doPeople(w[0], w[1]) || c.doPolicy(w[0], w[1]) || c.doNode(w[0], c.node(w[1]), w[2]) || c.doPod(w[0], w[1], number(w[2])) ||
 		c.doFleet(w[0], w[1], w[2]) || c.doProcess(w[0], number(w[1]), number(w[2]))
 	if !known {
 		return fmt.Errorf("unknown command %q", command)
@@ -83,12 +88,38 @@ func (c *Cluster) doPeople(verb, arg string) bool {
 		c.asked.paused = verb == "pause"
 	case "retry":
 		c.asked.retry = arg
+	case "approve":
+		c.asked.approved = c.approval(arg)
+	case "own":
+		c.asked.ownNode = arg
 	case "block":
 		c.asked.block = &rollout.Block{Reason: arg, Message: "held by " + arg + " until it is over"}
 	case "unblock":
 		c.asked.block = nil
+	default:
+		return false
+	}
+	return true
+}
+
+func (c *Cluster) approval(wave string) *rollout.Approval {
+	if c.asked.version == nil {
+		return nil
+	}
+	return &rollout.Approval{Digest: c.asked.version.Digest, Wave: wave}
+}
+
+// doPolicy edits the policy.
+func (c *Cluster) doPolicy(verb, arg string) bool {
+	switch verb {
 	case "policy":
 		c.opts.Policy.MaxUnavailable = intstr.Parse(arg)
+	case "allow-empty":
+		c.opts.Policy.Waves = slices.Clone(c.opts.Policy.Waves)
+		for i := range c.opts.Policy.Waves {
+			w := &c.opts.Policy.Waves[i]
+			w.AllowEmpty = w.AllowEmpty || w.Name == arg
+		}
 	case "waves":
 		w := c.opts.Policy.Waves
 		c.opts.Policy.Waves = w[max(0, len(w)-max(1, number(arg))):]
@@ -98,7 +129,7 @@ func (c *Cluster) doPeople(verb, arg string) bool {
 	return true
 }
 
-func (c *Cluster) doNode(verb string, n *node) bool {
+func (c *Cluster) doNode(verb string, n *node, group string) bool {
 	if n == nil {
 		n = &node{} // nobody sees what happens to it
 	}
@@ -119,12 +150,21 @@ func (c *Cluster) doNode(verb string, n *node) bool {
 		n.excluded = verb == "exclude"
 	case "rejoin":
 		n.uid, n.created = c.uid("node-"), c.tick
+	case "move":
+		n.move(group)
 	case "leave":
 		c.leave(n)
 	default:
 		return false
 	}
 	return true
+}
+
+func (n *node) move(group string) {
+	if group != "" {
+		n.groups = []string{group}
+		n.labels = groupLabel(n.groups)
+	}
 }
 
 func (c *Cluster) doPod(verb, name string, ticks int) bool {

@@ -187,6 +187,7 @@ func (l *leader) decide(p *pass) {
 	p.revision = c.daemonSet.spec.template.revision()
 	live.Revision = c.controller.revisions[p.revision]
 	p.input = rollout.Input{
+		Name: "default/agent", Approved: p.asked.approved, OwnNode: p.asked.ownNode,
 		Policy: c.opts.Policy, State: p.read.state, Want: p.asked.known(), Unknown: p.asked.unknown, Paused: p.asked.paused, Retry: p.asked.retry, Block: p.asked.block,
 		Live: live, Fleet: l.fleet(known), Now: c.at(c.tick),
 	}

@@ -3,6 +3,7 @@ package sim
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -14,6 +15,7 @@ type node struct {
 	name       string
 	uid        types.UID
 	groups     []string
+	labels     map[string]string
 	created    int
 	ready      bool
 	readySince int
@@ -36,8 +38,13 @@ type node struct {
 	pods        []*pod
 }
 
+// groupLabel is the label of a node that a story makes.
+func groupLabel(groups []string) map[string]string {
+	return map[string]string{"group": strings.Join(groups, "/")}
+}
+
 func (c *Cluster) newNode(name string, groups []string) *node {
-	return &node{name: name, uid: c.uid("node-"), groups: groups, created: c.tick, ready: true, readySince: c.tick}
+	return &node{name: name, uid: c.uid("node-"), groups: groups, labels: groupLabel(groups), created: c.tick, ready: true, readySince: c.tick}
 }
 
 func (c *Cluster) join(name string, groups []string) {
@@ -91,6 +98,7 @@ func (c *Cluster) viewNode(n *node) health.Node {
 		Name:        n.name,
 		UID:         n.uid,
 		Groups:      n.groups,
+		Labels:      n.labels,
 		Created:     c.at(n.created),
 		Ready:       n.ready,
 		ReadySince:  c.at(n.readySince),

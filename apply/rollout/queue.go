@@ -1,0 +1,171 @@
+package rollout
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// queue says which nodes of the waves so far are next. It is made anew for each
+// decision: what it is made of is recorded with the nodes.
+type queue struct {
+	// grouped is whether the wave in progress goes group by group, and group is
+	// whose turn it is.
+	grouped bool
+	group   uint32
+	// soaks is until when all of that group is healthy and has to stay so; zero
+	// while a node of it is not done.
+	soaks time.Time
+	// others is whether a node that rollcall does not run on is not done.
+	others bool
+}
+
+// turnOf is the place of a group in the order in which a wave goes through them:
+// another one for each candidate, so that no group is always the first. Two
+// groups in the same place, which is as rare as it is for 32 bits, go together.
+func turnOf(candidate, group string) uint32 {
+	return uint32(hash(candidate, group) >> 32) //nolint:gosec // the upper half of it
+}
+
+// lineUp makes the queue.
+func (p *pass) lineUp() queue {
+	w := p.waves()[p.next.Wave]
+	q := queue{grouped: w.OneGroupAtATime}
+	for i := range p.next.Records {
+		r := &p.next.Records[i]
+		q.others = q.others || p.standing(r) == standingBlocked && !r.tail() && r.Node != p.in.OwnNode
+	}
+	if q.grouped {
+		q.group = p.groupInTurn(w)
+		q.soaks = p.groupSoaks(q.group, w)
+	}
+	return q
+}
+
+// groupInTurn is the first group with a node of the wave that is not done or has
+// not soaked, and of several one that was begun. Late nodes that nothing was begun
+// on count only when there is no other: they put nothing off.
+func (p *pass) groupInTurn(w Wave) uint32 {
+	begun, unfinished, late := map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}
+	for i := range p.next.Records {
+		r := &p.next.Records[i]
+		if r.Wave != p.next.Wave {
+			continue
+		}
+		turn, blocked := p.turnNow(r), p.standing(r) == standingBlocked
+		begun[r.Turn] = begun[r.Turn] || !r.Touched.IsZero()
+		switch {
+		case blocked && r.tail():
+			late[turn] = true
+		case blocked, p.in.Now.Before(p.soaksUntil(r, w)):
+			unfinished[turn] = true
+		}
+	}
+	if len(unfinished) == 0 {
+		unfinished = late
+	}
+	first := uint32(math.MaxUint32)
+	for _, turn := range slices.Sorted(maps.Keys(unfinished)) {
+		if begun[turn] {
+			return turn
+		}
+		first = min(first, turn)
+	}
+	return first
+}
+
+// turn is the turn of a node that is picked.
+func (p *pass) turn(n *health.Node) uint32 {
+	if p.own(n) {
+		return math.MaxUint32
+	}
+	return turnOf(p.candidate(), groupOf(n))
+}
+
+// turnNow is the turn of the node: that of its group, or after all of them if
+// rollcall itself runs on it.
+func (p *pass) turnNow(r *Record) uint32 {
+	if n := p.node(r.Node, r.UID); n != nil && p.own(n) {
+		return math.MaxUint32
+	}
+	return r.Turn
+}
+
+// soaksUntil is when the soak of a healthy node of the wave ends; zero for any other, and for
+// late ones.
+func (p *pass) soaksUntil(r *Record, w Wave) time.Time {
+	if r.Late || p.standing(r) != standingDone {
+		return time.Time{}
+	}
+	return p.verdict(p.node(r.Node, r.UID)).Since.Add(w.Soak)
+}
+
+// groupSoaks is until when the group soaks; zero if a node of it is not done.
+func (p *pass) groupSoaks(turn uint32, w Wave) (until time.Time) {
+	for i := range p.next.Records {
+		r := &p.next.Records[i]
+		if r.Wave != p.next.Wave || p.turnNow(r) != turn {
+			continue
+		}
+		if p.standing(r) == standingBlocked && !r.tail() {
+			return time.Time{}
+		}
+		if end := p.soaksUntil(r, w); end.After(until) {
+			until = end
+		}
+	}
+	return until
+}
+
+// isNext is whether the node may be given the candidate now, as far as the order
+// within its wave is concerned.
+func (p *pass) isNext(r *Record) bool {
+	if p.ownWaits(r) {
+		return false
+	}
+	return !p.queue.grouped || r.Wave != p.next.Wave || p.turnNow(r) == p.queue.group
+}
+
+// sayUnfinished says what a wave waits for of which a node is not done.
+func (p *pass) sayUnfinished() {
+	if p.in.Now.Before(p.queue.soaks) {
+		p.saySoakingGroup()
+		return
+	}
+	p.sayBlocked()
+}
+
+// saySoakingGroup says which group the others wait for.
+func (p *pass) saySoakingGroup() {
+	healthy, waiting, groups := 0, 0, map[uint32]bool{}
+	for i := range p.next.Records {
+		r := &p.next.Records[i]
+		switch {
+		case r.Wave != p.next.Wave:
+		case p.turnNow(r) == p.queue.group && p.standing(r) == standingDone:
+			healthy++
+		case p.turnNow(r) != p.queue.group && p.standing(r) == standingBlocked:
+			waiting++
+			groups[p.turnNow(r)] = true
+		}
+	}
+	p.say(Soaking, ReasonSoaking, fmt.Sprintf("wave %s: %d nodes of %s healthy, soaking until %s; %d nodes of %d other groups come after it",
+		p.waveName(), healthy, p.groupName(p.queue.group), timeOfDay(p.queue.soaks), waiting, len(groups)))
+	p.wakeAt(p.queue.soaks)
+}
+
+// groupName is the group whose turn that is, by the labels that its nodes have
+// now.
+func (p *pass) groupName(turn uint32) string {
+	for i := range p.in.Fleet {
+		if n := &p.in.Fleet[i]; turnOf(p.candidate(), groupOf(n)) == turn {
+			return "group " + strings.Join(n.Groups, "/")
+		}
+	}
+	return "a group"
+}
