@@ -19,7 +19,7 @@ import (
 // decision is done. That is what keeps a second leader out. It
 // returns for how long a status is not to be written yet; 0 when it is written.
 func (r *Rollouts) record(ctx context.Context, v *view, d rollout.Decision, status v1alpha1.NodeRolloutStatus) (time.Duration, error) {
-	begins := len(d.Next.Records) > len(v.recorded.Records) && !v.input.Live.Gated
+	begins := len(d.Next.Records) > len(v.recorded.Records) && (!v.input.Live.Gated || d.Next.Proven == nil)
 	c := change{from: v.stateMap, before: v.recorded, after: v.nextRecorded(d), begins: begins}
 	if err := (store{r.Kube, v.key}).writeRecorded(ctx, v.rollout, c); err != nil {
 		return 0, err

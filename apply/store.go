@@ -104,7 +104,8 @@ func (s store) writeDeclared(ctx context.Context, owner *v1alpha1.NodeRollout, d
 }
 
 // recorded returns the state with the ConfigMap that it was read from, which
-// guards the next write; the ConfigMap is nil when there is none yet.
+// guards the next write; the ConfigMap is nil when there is none yet. One that
+// somebody has made unreadable is as good as lost, and is written over.
 func (s store) recorded(ctx context.Context) (recorded, *corev1.ConfigMap, error) {
 	cm, err := s.get(ctx, stateSuffix)
 	if err != nil || cm == nil {
@@ -112,7 +113,8 @@ func (s store) recorded(ctx context.Context) (recorded, *corev1.ConfigMap, error
 	}
 	out, err := readRecorded(cm)
 	if err != nil {
-		return recorded{}, nil, fmt.Errorf("decode configmap %s/%s %w", cm.Namespace, cm.Name, err)
+		cm.Data, cm.BinaryData = nil, nil
+		return recorded{Templates: templates{}}, cm, nil //nolint:nilerr // what cannot be read is not known
 	}
 	return out, cm, nil
 }

@@ -19,6 +19,9 @@ type Node struct {
 	// Ready is the node's Ready condition; ReadySince is when it last changed.
 	Ready      bool
 	ReadySince time.Time
+	// Unreported nodes have a kubelet that says nothing: Ready is Unknown, or not
+	// there yet.
+	Unreported bool
 	// Cordoned nodes still get agents, but are no canaries.
 	Cordoned bool
 	// Leaving nodes were announced to go: cordoned, being deleted, or tainted

@@ -111,7 +111,7 @@ func (p *pass) chooseGoal() {
 		p.goal = goalWait
 	case c == nil:
 		p.goal = goalRest
-	case p.next.Proven == nil && p.in.Policy.InstallAll:
+	case p.next.Proven == nil && !p.firstWaves():
 		p.goal = goalInstall
 	case p.next.rejection(c.Digest) == nil:
 		p.goal = goalForward
@@ -185,9 +185,11 @@ func (p *pass) rest() string {
 }
 
 // firstWaves is whether the first version goes over the nodes in waves. The rest
-// state is the candidate with its gate then: each pod waits for its wave.
+// state is the candidate with its gate then: each pod waits for its wave. What has
+// begun so goes on so, whatever the policy says by now.
 func (p *pass) firstWaves() bool {
-	return p.next.Proven == nil && p.next.Candidate != nil && !p.in.Policy.InstallAll
+	begun := p.in.Live.Gated || p.in.State.Waves != nil
+	return p.next.Proven == nil && p.next.Candidate != nil && (begun || !p.in.Policy.InstallAll)
 }
 
 // candidate is the digest on its way, or empty.

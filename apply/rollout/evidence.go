@@ -127,9 +127,9 @@ func (p *pass) judgeable(r *Record, n *health.Node) bool {
 }
 
 // silent is whether the node has become NotReady and the policy has no rule for
-// that.
+// that, or was so before and does not even say so any more.
 func (p *pass) silent(r *Record, n *health.Node) bool {
-	return !n.Ready && !p.in.Policy.Health.Node && !r.Down
+	return !n.Ready && (!r.Down && !p.in.Policy.Health.Node || r.Down && n.Unreported)
 }
 
 // barred is whether the node's pod of the candidate may start, and a taint keeps

@@ -171,7 +171,7 @@ func (f *fixture) every(k int, p part) {
 
 // installing makes v2 the first version there is.
 func (f *fixture) installing() {
-	f.in.Policy.InstallAll = true
+	f.in.Policy.InstallAll, f.in.State.Waves = true, nil
 	f.in.Live.Digest, f.in.State.Proven = "v2", nil
 }
 

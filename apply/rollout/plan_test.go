@@ -86,7 +86,7 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 	verb := rapid.SampledFrom([]string{
 		"evict", "evict", "evict", "commit", "commit", "revert", "crash", "crash", "stall", "stall", "second", "join", "leave", "announce", "rejoin",
 		"down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "drain", "fail", "unready", "set-image", "rolling-update",
-		"lag", "controller", "move", "forbid", "forbid", "allow", "pause", "resume", "retry", "block", "unblock", "lose", "declare", "policy", "waves", "allow-empty", "approve", "own",
+		"lag", "controller", "move", "forbid", "forbid", "allow", "pause", "resume", "retry", "block", "unblock", "lose", "declare", "policy", "install", "waves", "allow-empty", "approve", "own",
 	}).Draw(t, "verb")
 	switch verb {
 	case "evict", "leave", "announce", "rejoin", "down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "fail", "own":
@@ -113,6 +113,8 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 		return fmt.Sprintf("allow-empty wave-%d", 1+few("wave", 2))
 	case "block":
 		return "block Frozen"
+	case "install":
+		return "install " + rapid.SampledFrom([]string{"all", "waves"}).Draw(t, "how")
 	case "policy", "waves":
 		return fmt.Sprintf("%s %d", verb, 1+few("count", 2))
 	default:

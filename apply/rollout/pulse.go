@@ -22,20 +22,28 @@ const pulseSlack = 15 * time.Second
 //	                                 a first version wait for their waves
 func (p *pass) finishStarted() bool {
 	live, rest := p.in.Live, p.rest()
+	waits := p.firstWaves()
 	switch {
 	case !live.OnDelete:
 		p.do(Step{Action: SetOnDelete})
 	case p.pulseOpen():
 		p.runPulse()
 		return true
-	case rest != "" && (live.Digest != rest || live.Gated != p.firstWaves()):
-		p.do(Step{Action: WriteTemplate, Digest: rest, Gated: p.firstWaves()})
+	case p.keepsFirst():
+	case rest != "" && (live.Digest != rest || live.Gated != waits):
+		p.do(Step{Action: WriteTemplate, Digest: rest, Gated: waits})
 	case !live.Observed:
 		return true
 	case rest != "":
 		p.closeGates()
 	}
 	return len(p.d.Steps) > 0
+}
+
+// keepsFirst is whether the gated template of an earlier first version stays, since
+// something is wrong with the candidate: where it would place its pods, perhaps.
+func (p *pass) keepsFirst() bool {
+	return p.firstWaves() && p.in.Block != nil && p.in.Live.Gated && p.in.Live.Digest != p.rest()
 }
 
 func (p *pass) pulseOpen() bool {

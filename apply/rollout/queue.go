@@ -35,7 +35,7 @@ func turnOf(candidate, group string) uint32 {
 // lineUp makes the queue.
 func (p *pass) lineUp() queue {
 	w := p.waves()[p.next.Wave]
-	q := queue{grouped: w.OneGroupAtATime}
+	q := queue{grouped: w.OneGroupAtATime && !p.firstWaves()}
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
 		q.others = q.others || p.standing(r) == standingBlocked && !r.tail() && r.Node != p.in.OwnNode

@@ -62,7 +62,11 @@ func (p *pass) paid(o Owed) bool {
 		return true
 	}
 	r, a := p.record(n), n.Agent()
-	return r != nil && r.KeptOut || a != nil && !a.Gated && a.Digest == p.rest() && p.inFlight(n) == nil
+	if r != nil && r.KeptOut {
+		return true
+	}
+	arrived := a != nil && !a.Gated && a.Digest == p.rest() && p.inFlight(n) == nil
+	return arrived && (n.Present() || !p.firstWaves()) // what is not proven has to serve
 }
 
 // halfRecorded is whether the record is of a wave that has not started: the
@@ -99,9 +103,9 @@ func (p *pass) available(n *health.Node) bool {
 }
 
 // reachable nodes can be given another agent now. One whose first agent waits for
-// its gate need not be Ready.
+// its gate need not be Ready, as long as its kubelet says so.
 func (p *pass) reachable(n *health.Node) bool {
-	return n.Eligible && n.Schedulable && (n.Ready || p.firstWaves() && p.waitsForFirst(n)) && !n.Held
+	return n.Eligible && n.Schedulable && (n.Ready || !n.Unreported && p.firstWaves() && p.waitsForFirst(n)) && !n.Held
 }
 
 // waitsForFirst is whether the node's agent is of the first version and gated.

@@ -150,11 +150,16 @@ const (
 	rankNever
 )
 
+// touchedBefore is whether the node runs what is not proven already.
+func (p *pass) touchedBefore(n *health.Node) bool {
+	return n.Agent().Digest != p.rest() || p.firstWaves() && p.runsCandidate(n)
+}
+
 func (p *pass) rank(n *health.Node, canaries bool) int {
 	switch {
 	case p.hurt(n):
 		return rankHurt
-	case n.Agent().Digest != p.rest():
+	case p.touchedBefore(n):
 		return rankTouched
 	case canaries && (n.Cordoned || n.Leaving):
 		return rankNever

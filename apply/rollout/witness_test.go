@@ -43,6 +43,8 @@ type witness struct {
 	// eligible are the counts of the last decisions, budgets what they were
 	// allowed to take away.
 	eligible, budgets []int
+	// firstWaves is whether a first version was written with its gate.
+	firstWaves bool
 	// unrest is for how many ticks the template has not been the rest one while a
 	// process was at work.
 	unrest int
@@ -128,10 +130,25 @@ func (w *witness) see(f sim.Fact) {
 	case sim.Opened:
 		w.opened[f.Pod] = opening{f.NodeUID, w.reach[f.Digest]}
 	case sim.Wrote:
-		if !f.Gated && w.cluster.State().Proven == nil {
-			w.proven[f.Digest] = true // a first install is on every node at once
-		}
+		w.seeFirst(f)
 	case sim.Died:
+	}
+}
+
+// seeFirst holds P1 against the template of a first version: one that went in waves
+// does not go to all nodes at once.
+func (w *witness) seeFirst(f sim.Fact) {
+	switch {
+	case w.cluster.State().Proven != nil:
+	case f.By != sim.Rollcall: // before a wave is recorded, that is all there is of it
+		w.firstWaves = w.firstWaves && w.cluster.State().Waves != nil
+	case f.Digest == "foreign":
+	case f.Gated:
+		w.firstWaves = true
+	case w.firstWaves:
+		w.accuse("P1", "%s is let start on all nodes before it is proven", f.Digest)
+	default:
+		w.proven[f.Digest] = true // a first install is on every node at once
 	}
 }
 
@@ -260,7 +277,7 @@ func (w *witness) seeSteps(in *rollout.Input, d rollout.Decision) {
 			w.accuse("P2", "the pod on %s is deleted for %s though that is not recorded", s.Node, s.Why)
 		case s.Action != rollout.WriteTemplate:
 		case s.Gated && d.Next.Proven == nil:
-			if in.Policy.InstallAll {
+			if in.Policy.InstallAll && !w.firstWaves {
 				w.accuse("P4", "a first version for all nodes at once is gated")
 			}
 		case s.Gated && in.Policy.Calendar.Closed(in.Now) != nil:
@@ -309,9 +326,13 @@ func rest(s rollout.State) string {
 }
 
 // resting is whether the DaemonSet holds the rest version. Before one is recorded,
-// what it was made with has to do. Before one is proven its gate may be there.
+// what it was made with has to do. Before one is proven any may be there with its
+// gate.
 func resting(live rollout.Live, s rollout.State) bool {
-	return (!live.Gated || s.Proven == nil) && (live.Digest == rest(s) || rest(s) == "")
+	if live.Gated {
+		return s.Proven == nil
+	}
+	return live.Digest == rest(s) || rest(s) == ""
 }
 
 // rejects is whether the digest is among those that are remembered.

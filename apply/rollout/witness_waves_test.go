@@ -129,7 +129,7 @@ func (w *witness) seeGroups(in *rollout.Input, s rollout.State, wave rollout.Wav
 		}
 	}
 	for _, r := range s.Records {
-		if !wave.OneGroupAtATime || r.Wave != s.Wave || r.Late || !begins(in, r) {
+		if !wave.OneGroupAtATime || s.Proven == nil || r.Wave != s.Wave || r.Late || !begins(in, r) {
 			continue // one that joined a group that falls back is taken with it
 		}
 		for _, other := range s.Records {

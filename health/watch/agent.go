@@ -148,9 +148,11 @@ func newNode(n *corev1.Node, p Placement, groupBy []string) health.Node {
 	for _, t := range n.Spec.Taints {
 		out.Leaving = out.Leaving || announcesEnd(t.Key)
 	}
+	out.Unreported = true
 	for _, c := range n.Status.Conditions {
 		if c.Type == corev1.NodeReady {
 			out.Ready, out.ReadySince = c.Status == corev1.ConditionTrue, c.LastTransitionTime.Time
+			out.Unreported = c.Status == corev1.ConditionUnknown
 		}
 	}
 	for _, key := range groupBy {

@@ -326,8 +326,8 @@ func TestNodeAsADaemonSetSeesIt(t *testing.T) {
 		"held out":                              {node("n1", labelled("rollcall.dev/hold", "true")), seen(hold("true"), func(n *health.Node) { n.Held = true })},
 		"held out by nothing but the word true": {node("n1", labelled("rollcall.dev/hold", "false")), seen(hold("false"))},
 		"NotReady":                              {node("n1", nodeReady(corev1.ConditionFalse)), seen(func(n *health.Node) { n.Ready = false })},
-		"nobody hears of it":                    {node("n1", nodeReady(corev1.ConditionUnknown)), seen(func(n *health.Node) { n.Ready = false })},
-		"its kubelet has said nothing yet":      {node("n1", func(n *corev1.Node) { n.Status = corev1.NodeStatus{} }), seen(func(n *health.Node) { n.Ready, n.ReadySince = false, time.Time{} })},
+		"nobody hears of it":                    {node("n1", nodeReady(corev1.ConditionUnknown)), seen(func(n *health.Node) { n.Ready, n.Unreported = false, true })},
+		"its kubelet has said nothing yet":      {node("n1", func(n *corev1.Node) { n.Status = corev1.NodeStatus{} }), seen(func(n *health.Node) { n.Ready, n.ReadySince, n.Unreported = false, time.Time{}, true })},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			got := newNode(c.node, NewPlacement(&corev1.PodTemplateSpec{}), []string{"zone", "arch", "absent"})

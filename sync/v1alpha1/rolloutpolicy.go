@@ -129,7 +129,8 @@ type Wave struct {
 
 	// OneGroupAtATime gives the candidate to the wave's nodes of one group of groupBy
 	// after the other: the next group begins when all of the one before are healthy
-	// and have soaked. The order of the groups is another one for each version.
+	// and have soaked. The order of the groups is another one for each version. The
+	// first install of a DaemonSet gives it to all groups together.
 	// +optional
 	OneGroupAtATime bool `json:"oneGroupAtATime,omitempty"`
 

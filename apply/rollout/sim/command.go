@@ -43,6 +43,8 @@ import (
 //	controller TICKS       kube-controller-manager has no leader
 //	crash AFTER TICKS      the first leader dies after so many calls; 0 ticks: for good
 //	stall AFTER TICKS      the same, but it goes on where it was
+//	cut NODE               the node is NotReady until an agent works on it
+//	install all, waves     the policy's firstInstall from now on
 //	forbid WHAT, allow     the API server refuses all delete, open, pods or revisions
 //	calm                   every node is up, released and included, every cache fresh, all allowed
 //	quit                   every process is gone
@@ -120,6 +122,8 @@ func (c *Cluster) doPolicy(verb, arg string) bool {
 			w := &c.opts.Policy.Waves[i]
 			w.AllowEmpty = w.AllowEmpty || w.Name == arg
 		}
+	case "install":
+		c.opts.Policy.InstallAll = arg == "all"
 	case "waves":
 		w := c.opts.Policy.Waves
 		c.opts.Policy.Waves = w[max(0, len(w)-max(1, number(arg))):]
@@ -134,8 +138,8 @@ func (c *Cluster) doNode(verb string, n *node, group string) bool {
 		n = &node{} // nobody sees what happens to it
 	}
 	switch verb {
-	case "down":
-		n.dead = true
+	case "down", "cut":
+		n.dead, n.cut = verb == "down" || n.dead, verb == "cut" || n.cut
 		c.setReady(n, false)
 	case "up":
 		n.dead, n.cut = false, false
@@ -144,10 +148,8 @@ func (c *Cluster) doNode(verb string, n *node, group string) bool {
 		n.cordoned = verb == "cordon"
 	case "announce":
 		n.leaving = true
-	case "hold", "release":
-		n.held = verb == "hold"
-	case "exclude", "include":
-		n.excluded = verb == "exclude"
+	case "hold", "release", "exclude", "include":
+		n.keepOut(verb)
 	case "rejoin":
 		n.uid, n.created = c.uid("node-"), c.tick
 	case "move":
@@ -158,6 +160,16 @@ func (c *Cluster) doNode(verb string, n *node, group string) bool {
 		return false
 	}
 	return true
+}
+
+// keepOut is what a label does, and what a nodeSelector does.
+func (n *node) keepOut(verb string) {
+	switch verb {
+	case "hold", "release":
+		n.held = verb == "hold"
+	default:
+		n.excluded = verb == "exclude"
+	}
 }
 
 func (n *node) move(group string) {

@@ -102,6 +102,7 @@ func (c *Cluster) viewNode(n *node) health.Node {
 		Created:     c.at(n.created),
 		Ready:       n.ready,
 		ReadySince:  c.at(n.readySince),
+		Unreported:  n.dead && !n.ready,
 		Cordoned:    n.cordoned,
 		Leaving:     n.cordoned || n.leaving,
 		Held:        n.held,
