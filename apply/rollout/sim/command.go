@@ -138,18 +138,17 @@ func (c *Cluster) doNode(verb string, n *node, group string) bool {
 		n = &node{} // nobody sees what happens to it
 	}
 	switch verb {
-	case "down", "cut":
-		n.dead, n.cut = verb == "down" || n.dead, verb == "cut" || n.cut
+	case "down":
+		n.dead = true
+		c.setReady(n, false)
+	case "cut":
+		n.cut = true
 		c.setReady(n, false)
 	case "up":
 		n.dead, n.cut = false, false
 		c.setReady(n, true)
-	case "cordon", "uncordon":
-		n.cordoned = verb == "cordon"
-	case "announce":
-		n.leaving = true
-	case "hold", "release", "exclude", "include":
-		n.keepOut(verb)
+	case "cordon", "uncordon", "announce", "hold", "release", "exclude", "include":
+		n.mark(verb)
 	case "rejoin":
 		n.uid, n.created = c.uid("node-"), c.tick
 	case "move":
@@ -162,12 +161,16 @@ func (c *Cluster) doNode(verb string, n *node, group string) bool {
 	return true
 }
 
-// keepOut is what a label does, and what a nodeSelector does.
-func (n *node) keepOut(verb string) {
+// mark is what a taint, a label and a nodeSelector do.
+func (n *node) mark(verb string) {
 	switch verb {
+	case "cordon", "uncordon":
+		n.cordoned = verb == "cordon"
+	case "announce":
+		n.leaving = true
 	case "hold", "release":
 		n.held = verb == "hold"
-	default:
+	case "exclude", "include":
 		n.excluded = verb == "exclude"
 	}
 }
