@@ -33,7 +33,7 @@ func (r *Rollouts) End(ctx context.Context, key types.NamespacedName) error {
 		return fmt.Errorf("get noderollout %s: %w", key, err)
 	}
 	// The DaemonSet controller writes the status of what was just changed.
-	if err := retry.RetryOnConflict(retry.DefaultBackoff, func() error { return r.leaveToKubernetes(ctx, n) }); err != nil {
+	if err := retry.RetryOnConflict(retry.DefaultBackoff, func() error { return r.closePulse(ctx, n) }); err != nil {
 		return err
 	}
 	err = client.Delete(ctx, key.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(n.UID))})
@@ -41,26 +41,6 @@ func (r *Rollouts) End(ctx context.Context, key types.NamespacedName) error {
 		return fmt.Errorf("delete noderollout %s: %w", key, err)
 	}
 	return nil
-}
-
-// leaveToKubernetes leaves the DaemonSet without the gate: with its proven version,
-// or with the first one for all nodes.
-func (r *Rollouts) leaveToKubernetes(ctx context.Context, n *v1alpha1.NodeRollout) error {
-	if n.Status.Proven != nil {
-		return r.closePulse(ctx, n)
-	}
-	live, err := r.Kube.AppsV1().DaemonSets(n.Namespace).Get(ctx, n.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("get daemonset %s/%s: %w", n.Namespace, n.Name, err)
-	}
-	if !hasGate(&live.Spec.Template) {
-		return nil
-	}
-	_, err = r.patchDaemonSet(ctx, live, "/spec/template", withoutGate(&live.Spec.Template))
-	return err
 }
 
 // sweep ends what is left of a pulse whose NodeRollout is gone, whoever deleted
@@ -101,13 +81,20 @@ func (r *Rollouts) sweep(ctx context.Context, key types.NamespacedName) (time.Du
 	return again, nil
 }
 
+// restoreLost restores what held before a pulse. Of a first install that was not
+// over nothing held: what Git leaves to Kubernetes by now goes without the gate.
 func (r *Rollouts) restoreLost(ctx context.Context, live *appsv1.DaemonSet) error {
 	restored, err := r.restore(ctx, live)
-	if err == nil && restored == nil {
+	switch {
+	case err != nil || restored != nil:
+		return err
+	case live.Annotations[v1alpha1.AnnotationRollout] == v1alpha1.RolloutNative:
+		_, err := r.patchDaemonSet(ctx, live, "/spec/template", withoutGate(&live.Spec.Template))
+		return err
+	default:
 		return &Error{Reason: ReasonInvalid, Object: fmt.Sprintf("DaemonSet %s/%s", live.Namespace, live.Name),
 			Message: "its first install is not over, its NodeRollout is gone, and no GitSync declares it: declare it again, delete it, or remove rollcall's gate from spec.template.spec.schedulingGates"}
 	}
-	return err
 }
 
 // restore writes the template back that the DaemonSet held before a pulse whose

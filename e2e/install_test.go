@@ -1,9 +1,12 @@
 package e2e
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
@@ -37,6 +40,12 @@ func TestFirstInstallInWaves(t *testing.T) {
 		})
 	})
 
+	w.act(t, "the policy has first installs on all nodes from now on: it goes nowhere", func(t *testing.T) {
+		w.changePolicy(quick())
+		w.wantQuiet(5 * time.Second)
+		r.wantRadius(t, "bad")
+	})
+
 	w.act(t, "the fix goes in waves", func(t *testing.T) {
 		fixed := w.deliver("v1")
 		canaries := w.waitSoaking(r, "canary", "v1")
@@ -51,6 +60,59 @@ func TestFirstInstallInWaves(t *testing.T) {
 		w.waitUpdated(12)
 		w.wantSame(running)
 		r.wantTags(t, "bad", "v1")
+	})
+}
+
+// A first version that was rejected is replaced by one that Git leaves to
+// Kubernetes: the rejected one goes nowhere on the way.
+func TestFirstInstallLeftToKubernetes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 6)
+	w.policy(quick(func(p *v1alpha1.RolloutPolicySpec) { p.FirstInstall = v1alpha1.FirstInstallWaves }))
+	r := record(t, w.cluster.Client)
+	w.pushTag("bad")
+	w.follow()
+	w.waitRollout("the first version is rejected", time.Minute, func(n *v1alpha1.NodeRollout) bool { return n.Status.Phase == v1alpha1.PhaseRejected })
+
+	files := map[string]string{"daemonset.yaml": strings.Replace(manifest("v1"), "  labels:\n", "  annotations:\n    rollcall.dev/rollout: native\n  labels:\n", 1)}
+	for i := range 100 {
+		files[fmt.Sprintf("config-%d.yaml", i)] = fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: config-%d, namespace: default}\n", i)
+	}
+	w.deliverFiles(files)
+	w.until("every node has an agent of v1", time.Minute, func() (bool, string) {
+		return len(w.agents()) == 6 && w.tags()["v1"] == 6, fmt.Sprintf("%d agents, pods by tag %v", len(w.agents()), w.tags())
+	})
+	r.wantRadius(t, "bad")
+}
+
+// An agent that tolerates everything is meant for nodes that are down too. One whose
+// kubelet reports nothing is no evidence against the first version.
+func TestFirstInstallBesideADeadNode(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 9)
+	w.policy(quick(soak(0, 2), func(p *v1alpha1.RolloutPolicySpec) { p.FirstInstall = v1alpha1.FirstInstallWaves }))
+	w.must(w.cluster.StopKubelet(t.Context(), "node-4"), "stop kubelet")
+	w.until("node-4 is given up", time.Minute, func() (bool, string) {
+		n, err := w.cluster.Client.CoreV1().Nodes().Get(t.Context(), "node-4", metav1.GetOptions{})
+		w.must(err, "get node")
+		for _, c := range n.Status.Conditions {
+			if c.Type == corev1.NodeReady {
+				return c.Status == corev1.ConditionUnknown, string(c.Status)
+			}
+		}
+		return false, "no condition"
+	})
+	tolerant := strings.Replace(manifest("v1"), "      terminationGracePeriodSeconds", "      tolerations: [{operator: Exists}]\n      terminationGracePeriodSeconds", 1)
+	w.push("v1", map[string]string{"daemonset.yaml": tolerant})
+	w.follow()
+
+	n := w.waitRollout("eight nodes prove it", time.Minute, func(n *v1alpha1.NodeRollout) bool { return n.Status.Proven != nil })
+	if len(n.Status.Rejected) > 0 || n.Status.Nodes.Present != 8 {
+		t.Errorf("%s, rejected %+v, want a proof by 8 of 9 nodes", describe(n), n.Status.Rejected)
+	}
+	w.must(w.cluster.StartKubelet(t.Context(), "node-4"), "start kubelet")
+	w.until("node-4 has its agent", time.Minute, func() (bool, string) {
+		return len(w.agents()) == 9, fmt.Sprintf("%d agents", len(w.agents()))
 	})
 }
 

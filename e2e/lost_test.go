@@ -115,6 +115,18 @@ func TestStateIsLost(t *testing.T) {
 		r.wantWorst(t, 3)
 		w.waitUpdated(9)
 	})
+	w.act(t, "garbled in a pulse", func(t *testing.T) {
+		w.waitAtRest()
+		r := record(t, w.cluster.Client)
+		var commit string
+		w.onGate(func() { commit = w.deliver("v4") }, func() { w.garble("rollcall-state", "records.json") })
+		w.waitSoaking(r, "canary", "v4")
+		r.wantRadius(t, "v4")
+		w.waitProven(commit, time.Minute)
+		w.waitTag("v4", w.nodes())
+		r.wantTags(t, "v3", "v4")
+		r.wantWorst(t, 3)
+	})
 	w.act(t, "in a pulse, and rollcall has to leave", func(t *testing.T) {
 		w.waitAtRest()
 		r := record(t, w.cluster.Client)
@@ -125,16 +137,16 @@ func TestStateIsLost(t *testing.T) {
 			return err != nil && strings.Contains(err.Error(), denial), fmt.Sprint(err)
 		})
 		var commit string
-		w.onGate(func() { commit = w.deliver("v4") }, w.deleteState)
+		w.onGate(func() { commit = w.deliver("v5") }, w.deleteState)
 		w.waitRollout("it says that it cannot record", time.Minute, func(n *v1alpha1.NodeRollout) bool { return n.Status.Reason == "StepFailed" })
 		w.must(w.control.Stop(), "stop rollcall")
-		w.waitRestored("v3")
-		w.waitTag("v3", but(w.nodes(), w.inFlight()...))
+		w.waitRestored("v4")
+		w.waitTag("v4", but(w.nodes(), w.inFlight()...))
 		lift()
 		w.startController()
 		w.waitProven(commit, time.Minute)
-		w.waitTag("v4", w.nodes())
-		r.wantTags(t, "v3", "v4")
+		w.waitTag("v5", w.nodes())
+		r.wantTags(t, "v4", "v5")
 		r.wantWorst(t, 3)
 	})
 }
@@ -161,7 +173,7 @@ func TestDeclarationIsLost(t *testing.T) {
 		w.waitAtRest()
 		r := record(t, w.cluster.Client)
 		var commit string
-		w.onGate(func() { commit = w.deliver("v3") }, w.garbleDeclaration)
+		w.onGate(func() { commit = w.deliver("v3") }, func() { w.garble("rollcall-declared", "declared.json") })
 		w.waitProven(commit, time.Minute)
 		w.waitTag("v3", w.nodes())
 		r.wantTags(t, "v2", "v3")
@@ -217,12 +229,13 @@ func (w *world) deleteDeclaration() {
 	w.patchRollout(fmt.Sprintf(`{"retry":"nothing-%d"}`, time.Now().UnixNano()))
 }
 
-// garbleDeclaration makes what Git declares unreadable, in the same way.
-func (w *world) garbleDeclaration() {
+// garble makes what rollcall keeps beside the NodeRollout unreadable, and makes the
+// rollout look now.
+func (w *world) garble(what, key string) {
 	w.t.Helper()
-	_, err := w.cluster.Client.CoreV1().ConfigMaps(metav1.NamespaceDefault).Patch(w.t.Context(), agent+".rollcall-declared", types.MergePatchType,
-		[]byte(`{"data":{"declared.json":"{"}}`), metav1.PatchOptions{FieldManager: "someone"})
-	w.must(err, "garble the declaration")
+	_, err := w.cluster.Client.CoreV1().ConfigMaps(metav1.NamespaceDefault).Patch(w.t.Context(), agent+"."+what, types.MergePatchType,
+		fmt.Appendf(nil, `{"data":{%q:"{"}}`, key), metav1.PatchOptions{FieldManager: "someone"})
+	w.must(err, "garble "+what)
 	w.patchRollout(fmt.Sprintf(`{"retry":"nothing-%d"}`, time.Now().UnixNano()))
 }
 
