@@ -41,9 +41,8 @@ func (p *pass) openFirst(r *Record, n *health.Node) {
 	if r.Touched.IsZero() {
 		r.First, r.Down = p.inFlight(n) == nil && !p.broken(n), !n.Ready
 	}
-	a := n.Agent()
-	r.Touched, r.Ran, r.Well, r.Breaks = p.in.Now, true, false, 0 // until now it could not start
-	p.do(Step{Action: OpenGate, Node: n.Name, Pod: a.Name, PodUID: a.UID})
+	r.Well, r.Breaks = false, 0
+	p.open(r, n, n.Agent())
 }
 
 // hurt is whether the node lost its agent to a first version that was superseded.

@@ -171,8 +171,7 @@ func (p *pass) closeGate(n *health.Node, a *health.Agent) {
 	r := p.record(n)
 	switch {
 	case p.mayOpen(n, a):
-		r.Touched, r.Ran = p.in.Now, true // until now it could not start
-		p.do(Step{Action: OpenGate, Node: n.Name, Pod: a.Name, PodUID: a.UID})
+		p.open(r, n, a)
 		return
 	case p.firstWaves() && p.waitsForFirst(n) && a == n.Agent():
 		return
@@ -180,6 +179,12 @@ func (p *pass) closeGate(n *health.Node, a *health.Agent) {
 		r.Ran = false // its gate was to be opened, and never was
 	}
 	p.do(deletion(n, a, ForStray))
+}
+
+// open lets the pod start. The node's time begins: until now it could not.
+func (p *pass) open(r *Record, n *health.Node, a *health.Agent) {
+	r.Touched, r.Ran = p.in.Now, true
+	p.do(Step{Action: OpenGate, Node: n.Name, Pod: a.Name, PodUID: a.UID})
 }
 
 // mayOpen is whether the gated pod may start: it is the candidate's, and its
