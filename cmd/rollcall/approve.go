@@ -9,9 +9,8 @@ import (
 )
 
 func newApprove(k *kubeFlags) *cobra.Command {
-	var output outputFlag
 	var wave string
-	cmd := &cobra.Command{
+	cmd := k.request(&cobra.Command{
 		Use:   "approve DAEMONSET",
 		Short: "Let a wave begin that waits for approval",
 		Long: `approve lets the wave begin that waits for approval, and every later wave of the
@@ -19,25 +18,12 @@ same version that would wait for it. With --wave it is that one wave only. It sa
 nothing about any other version.
 
 DAEMONSET is NAME, ds/NAME or NAMESPACE/NAME.`,
-		Args:              oneDaemonSet,
-		ValidArgsFunction: k.completeRollouts,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			t, err := k.find(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			if err := checkApproval(t.rollout, wave); err != nil {
-				return fmt.Errorf("approve %s: %w", t, err)
-			}
-			said, err := t.approve(cmd, wave)
-			if err != nil {
-				return err
-			}
-			return output.print(cmd.OutOrStdout(), typed(t.rollout), func() string { return said + "\n" })
-		},
-	}
-	k.register(cmd)
-	output.register(cmd)
+	}, func(cmd *cobra.Command, t *target) (string, error) {
+		if err := checkApproval(t.rollout, wave); err != nil {
+			return "", fmt.Errorf("approve %s: %w", t, err)
+		}
+		return t.approve(cmd, wave)
+	})
 	cmd.Flags().StringVar(&wave, "wave", "", "approve this wave only; it must be the one that waits")
 	return cmd
 }

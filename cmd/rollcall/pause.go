@@ -9,8 +9,7 @@ import (
 )
 
 func newPause(k *kubeFlags) *cobra.Command {
-	var output outputFlag
-	cmd := &cobra.Command{
+	return k.request(&cobra.Command{
 		Use:   "pause DAEMONSET",
 		Short: "Stop replacing nodes, forward and back",
 		Long: `pause stops every replacement of one DaemonSet's pods, forward and back. Nodes
@@ -18,26 +17,16 @@ whose agent is being replaced right now finish, and health is judged on. A pod
 that appears by itself meanwhile, after a reboot say, runs the proven version.
 
 DAEMONSET is NAME, ds/NAME or NAMESPACE/NAME.`,
-		Args:              oneDaemonSet,
-		ValidArgsFunction: k.completeRollouts,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			t, err := k.find(cmd.Context(), args[0])
-			if err != nil {
-				return err
+	}, func(cmd *cobra.Command, t *target) (string, error) {
+		said := fmt.Sprintf("%s is paused already: %s", t, whilePaused(t.rollout))
+		if !t.rollout.Spec.Paused {
+			if err := t.patch(cmd.Context(), map[string]any{"paused": true}); err != nil {
+				return "", err
 			}
-			said := fmt.Sprintf("%s is paused already: %s", t, whilePaused(t.rollout))
-			if !t.rollout.Spec.Paused {
-				if err := t.patch(cmd.Context(), map[string]any{"paused": true}); err != nil {
-					return err
-				}
-				said = fmt.Sprintf("%s is paused: %s; go on with: %s", t, whilePaused(t.rollout), t.command(cmd, "resume"))
-			}
-			return output.print(cmd.OutOrStdout(), typed(t.rollout), func() string { return said + "\n" })
-		},
-	}
-	k.register(cmd)
-	output.register(cmd)
-	return cmd
+			said = fmt.Sprintf("%s is paused: %s; go on with: %s", t, whilePaused(t.rollout), t.command(cmd, "resume"))
+		}
+		return said, nil
+	})
 }
 
 // whilePaused says what a pause means for the rollout as it stands.

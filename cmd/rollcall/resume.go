@@ -9,34 +9,23 @@ import (
 )
 
 func newResume(k *kubeFlags) *cobra.Command {
-	var output outputFlag
-	cmd := &cobra.Command{
+	return k.request(&cobra.Command{
 		Use:   "resume DAEMONSET",
 		Short: "Go on after a pause",
 		Long: `resume takes a pause back: the rollout goes on where it stopped, judged by the
 health that its nodes show now.
 
 DAEMONSET is NAME, ds/NAME or NAMESPACE/NAME.`,
-		Args:              oneDaemonSet,
-		ValidArgsFunction: k.completeRollouts,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			t, err := k.find(cmd.Context(), args[0])
-			if err != nil {
-				return err
+	}, func(cmd *cobra.Command, t *target) (string, error) {
+		said := fmt.Sprintf("%s is not paused: %s", t, whereItStands(t.rollout))
+		if t.rollout.Spec.Paused {
+			if err := t.patch(cmd.Context(), map[string]any{"paused": false}); err != nil {
+				return "", err
 			}
-			said := fmt.Sprintf("%s is not paused: %s", t, whereItStands(t.rollout))
-			if t.rollout.Spec.Paused {
-				if err := t.patch(cmd.Context(), map[string]any{"paused": false}); err != nil {
-					return err
-				}
-				said = fmt.Sprintf("%s goes on: %s", t, afterResume(t.rollout))
-			}
-			return output.print(cmd.OutOrStdout(), typed(t.rollout), func() string { return said + "\n" })
-		},
-	}
-	k.register(cmd)
-	output.register(cmd)
-	return cmd
+			said = fmt.Sprintf("%s goes on: %s", t, afterResume(t.rollout))
+		}
+		return said, nil
+	})
 }
 
 // whereItStands is the rollout's own explanation.

@@ -16,35 +16,21 @@ import (
 const answerWithin = 30 * time.Second
 
 func newRetry(k *kubeFlags) *cobra.Command {
-	var output outputFlag
 	var digest string
-	cmd := &cobra.Command{
+	cmd := k.request(&cobra.Command{
 		Use:   "retry DAEMONSET",
 		Short: "Try a rejected version again, from its first wave",
 		Long: `retry asks for a rejected version to be tried again from its first wave. rollcall
 never does so by itself: do it when the cause was not the version, or push a fix.
 
 DAEMONSET is NAME, ds/NAME or NAMESPACE/NAME.`,
-		Args:              oneDaemonSet,
-		ValidArgsFunction: k.completeRollouts,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			t, err := k.find(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			r, err := chooseRejection(t.rollout, digest)
-			if err != nil {
-				return fmt.Errorf("retry %s: %w", t, err)
-			}
-			said, err := t.retry(cmd, r)
-			if err != nil {
-				return err
-			}
-			return output.print(cmd.OutOrStdout(), typed(t.rollout), func() string { return said + "\n" })
-		},
-	}
-	k.register(cmd)
-	output.register(cmd)
+	}, func(cmd *cobra.Command, t *target) (string, error) {
+		r, err := chooseRejection(t.rollout, digest)
+		if err != nil {
+			return "", fmt.Errorf("retry %s: %w", t, err)
+		}
+		return t.retry(cmd, r)
+	})
 	cmd.Flags().StringVar(&digest, "digest", "", "the rejected version: its digest, its commit, or the beginning of either; default the one that Git asks for, else the newest")
 	return cmd
 }

@@ -192,3 +192,24 @@ func rejection(n *v1alpha1.NodeRollout, digest string) *v1alpha1.Rejection {
 	}
 	return nil
 }
+
+// request makes the command one about a DaemonSet's rollout: it prints what was
+// said of it, or the rollout as it is then.
+func (k *kubeFlags) request(cmd *cobra.Command, ask func(cmd *cobra.Command, t *target) (said string, err error)) *cobra.Command {
+	var output outputFlag
+	cmd.Args, cmd.ValidArgsFunction = oneDaemonSet, k.completeRollouts
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		t, err := k.find(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		said, err := ask(cmd, t)
+		if err != nil {
+			return err
+		}
+		return output.print(cmd.OutOrStdout(), typed(t.rollout), func() string { return said + "\n" })
+	}
+	k.register(cmd)
+	output.register(cmd)
+	return cmd
+}
