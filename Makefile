@@ -10,12 +10,18 @@ SHELL := bash
 # Compilers fill the machine by themselves; one recipe at a time.
 .NOTPARALLEL:
 
-# How many runs each property gets in `make test`.
+# How many runs each property of rollouts gets in `make test`, and each other one.
 RAPID_CHECKS ?= 10000
-# Where the properties begin to draw, so that one commit has one verdict: those of
-# rollouts RAPID_CHECKS runs from each, the others from the first. 0 draws others each
+RAPID_OTHERS ?= 1000
+# Where the properties begin to draw, so that one commit has one verdict: the runs of
+# rollouts are shared among these, the others draw from the first. 0 draws others each
 # time: make properties RAPID_SEEDS=0
 RAPID_SEEDS ?= 1 2 3
+RAPID_SHARE = $$(( ($(RAPID_CHECKS) + $(words $(RAPID_SEEDS)) - 1) / $(words $(RAPID_SEEDS)) ))
+# How many runs they get each night, from seeds of chance, and whether the scenarios
+# that take minutes are run: NIGHTLY=1.
+NIGHTLY_CHECKS ?= 100000
+NIGHTLY ?=
 # Keep the cluster of `make demo` until Ctrl-C: make demo KEEP=1
 KEEP ?=
 # What `make bench` and `make e2e` run.
@@ -74,10 +80,10 @@ unit: ## Run the tests of the root module, with the race detector where there is
 	go test $(RACE) -shuffle=on ./...
 
 .PHONY: properties
-properties: ## Run each property RAPID_CHECKS times, those of rollouts from each of RAPID_SEEDS
-	go test -count=1 -timeout 60m $(filter-out ./apply/rollout,$(PROPERTIES)) -rapid.checks=$(RAPID_CHECKS) -rapid.seed=$(firstword $(RAPID_SEEDS))
+properties: ## Run each property of rollouts RAPID_CHECKS times, shared among RAPID_SEEDS, and the others RAPID_OTHERS times
+	go test -count=1 -timeout 60m $(filter-out ./apply/rollout,$(PROPERTIES)) -rapid.checks=$(RAPID_OTHERS) -rapid.seed=$(firstword $(RAPID_SEEDS))
 	for seed in $(RAPID_SEEDS); do \
-		go test -count=1 -short -timeout 60m ./apply/rollout -rapid.checks=$(RAPID_CHECKS) -rapid.seed=$$seed; \
+		go test -count=1 -short -timeout 600m ./apply/rollout -rapid.checks=$(RAPID_SHARE) -rapid.seed=$$seed; \
 	done
 
 .PHONY: alerts
@@ -87,7 +93,12 @@ alerts: bin/promtool ## Prove that every alert of the chart fires and clears
 
 .PHONY: e2e
 e2e: build ## Run the scenarios on real clusters (RUN=regexp picks some)
-	cd e2e && go test -count=1 -parallel 4 -timeout 60m -p 1 -run '$(RUN)' ./...
+	cd e2e && NIGHTLY=$(NIGHTLY) go test -count=1 -parallel 8 -timeout 60m -p 2 -run '$(RUN)' ./...
+
+.PHONY: nightly
+nightly: ## Draw NIGHTLY_CHECKS runs of each property from other seeds than CI, and run the scenarios that take minutes
+	$(MAKE) properties RAPID_SEEDS=0 RAPID_CHECKS=$(NIGHTLY_CHECKS) RAPID_OTHERS=$(NIGHTLY_CHECKS)
+	$(MAKE) e2e NIGHTLY=1
 
 .PHONY: bench
 bench: build ## Run the benchmarks (BENCH=regexp picks some)
