@@ -15,6 +15,7 @@ import (
 // name, never a commit, a node or a pod.
 type Metrics struct {
 	phase, nodes, wave, held     *prometheus.GaugeVec
+	unproven, superseded         *prometheus.GaugeVec
 	replaced, returned, rejected *prometheus.CounterVec
 	pulse                        prometheus.Histogram
 
@@ -33,17 +34,19 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	m := &Metrics{
-		phase:    gauge("rollcall_noderollout_phase", "1 for the phase that the rollout is in, 0 for the others.", "phase"),
-		nodes:    gauge("rollcall_noderollout_nodes", "Nodes of the DaemonSet by state; the states overlap.", "state"),
-		wave:     gauge("rollcall_noderollout_wave", "Index of the wave in progress, from 1; 0 at rest."),
-		held:     gauge("rollcall_noderollout_held_seconds", "How long the rollout has been held, rejected, waiting or failing to take its steps, by reason.", "reason"),
-		replaced: counter("rollcall_noderollout_replaced_total", "Agents deleted to give their node the candidate."),
-		returned: counter("rollcall_noderollout_returned_total", "Agents deleted to give their node the proven version again."),
-		rejected: counter("rollcall_noderollout_rejected_total", "Versions rejected."),
-		pulse:    prometheus.NewHistogram(prometheus.HistogramOpts{Name: "rollcall_noderollout_pulse_seconds", Help: "How long the DaemonSet held the gated candidate.", Buckets: []float64{0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120}}),
-		opened:   map[types.NamespacedName]time.Time{},
+		phase:      gauge("rollcall_noderollout_phase", "1 for the phase that the rollout is in, 0 for the others.", "phase"),
+		nodes:      gauge("rollcall_noderollout_nodes", "Nodes of the DaemonSet by state; the states overlap.", "state"),
+		wave:       gauge("rollcall_noderollout_wave", "Index of the wave in progress, from 1; 0 at rest."),
+		held:       gauge("rollcall_noderollout_held_seconds", "How long the rollout has been held, rejected, waiting or failing to take its steps, by reason.", "reason"),
+		unproven:   gauge("rollcall_noderollout_unproven_since_timestamp_seconds", "Since when Git has asked, without a break, for another version than the proven one; absent when it asks for that."),
+		superseded: gauge("rollcall_noderollout_superseded", "Versions that Git has replaced by others since then before they were proven or rejected."),
+		replaced:   counter("rollcall_noderollout_replaced_total", "Agents deleted to give their node the candidate."),
+		returned:   counter("rollcall_noderollout_returned_total", "Agents deleted to give their node the proven version again."),
+		rejected:   counter("rollcall_noderollout_rejected_total", "Versions rejected."),
+		pulse:      prometheus.NewHistogram(prometheus.HistogramOpts{Name: "rollcall_noderollout_pulse_seconds", Help: "How long the DaemonSet held the gated candidate.", Buckets: []float64{0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120}}),
+		opened:     map[types.NamespacedName]time.Time{},
 	}
-	reg.MustRegister(m.phase, m.nodes, m.wave, m.held, m.replaced, m.returned, m.rejected, m.pulse)
+	reg.MustRegister(m.phase, m.nodes, m.wave, m.held, m.unproven, m.superseded, m.replaced, m.returned, m.rejected, m.pulse)
 	return m
 }
 
@@ -72,6 +75,11 @@ func (m *Metrics) observe(key types.NamespacedName, old, status v1alpha1.NodeRol
 	if stands(status) {
 		m.held.WithLabelValues(ns, name, status.Reason).Set(now.Sub(status.Since.Time).Seconds())
 	}
+	m.unproven.DeletePartialMatch(prometheus.Labels{"namespace": ns, "name": name})
+	if at := status.UnprovenSince; at != nil {
+		m.unproven.WithLabelValues(ns, name).Set(float64(at.Unix()))
+	}
+	m.superseded.WithLabelValues(ns, name).Set(float64(status.Superseded))
 	m.rejected.WithLabelValues(ns, name).Add(float64(newRejections(old, status)))
 }
 
@@ -149,7 +157,7 @@ func (m *Metrics) wrote(key types.NamespacedName, s rollout.Step) {
 // forget drops the series of a DaemonSet that is gone.
 func (m *Metrics) forget(key types.NamespacedName) {
 	match := prometheus.Labels{"namespace": key.Namespace, "name": key.Name}
-	for _, g := range []*prometheus.GaugeVec{m.phase, m.nodes, m.wave, m.held} {
+	for _, g := range []*prometheus.GaugeVec{m.phase, m.nodes, m.wave, m.held, m.unproven, m.superseded} {
 		g.DeletePartialMatch(match)
 	}
 	for _, c := range []*prometheus.CounterVec{m.replaced, m.returned, m.rejected} {

@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -91,6 +92,7 @@ func (v *view) status(d rollout.Decision) v1alpha1.NodeRolloutStatus {
 		Candidate:          v.version(d.Next.Candidate),
 		HandledRetry:       d.Next.HandledRetry,
 	}
+	out.UnprovenSince, out.Superseded = unproven(old, out.Candidate, now)
 	if v.untaken != (problem{}) {
 		out.Reason, out.Message = ReasonStepFailed, d.Message+"; the last step failed and is tried again: "+v.untaken.words
 	}
@@ -108,6 +110,24 @@ func (v *view) status(d rollout.Decision) v1alpha1.NodeRolloutStatus {
 		out.InFlight = append(out.InFlight, v1alpha1.InFlight{Node: f.Node, NodeUID: f.NodeUID, PodUID: f.PodUID, At: metav1.NewTime(f.At).Rfc3339Copy(), Idle: f.Idle})
 	}
 	return out
+}
+
+// unproven is since when Git has asked for a version that is not proven, and how
+// many such versions came and went meanwhile.
+func unproven(old v1alpha1.NodeRolloutStatus, candidate *v1alpha1.Version, now time.Time) (*metav1.Time, int32) {
+	if candidate == nil {
+		return nil, 0
+	}
+	before, count := old.Candidate, old.Superseded
+	rejected := func(r v1alpha1.Rejection) bool { return r.Digest == before.Digest }
+	if before != nil && before.Digest != candidate.Digest && !slices.ContainsFunc(old.Rejected, rejected) {
+		count++
+	}
+	if old.UnprovenSince != nil {
+		return old.UnprovenSince, count
+	}
+	at := metav1.NewTime(now).Rfc3339Copy()
+	return &at, count
 }
 
 // since is when a node's problem began. Where nothing in the cluster tells, that is

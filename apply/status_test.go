@@ -99,3 +99,41 @@ func TestSinceIsRemembered(t *testing.T) {
 		}
 	}
 }
+
+func TestUnproven(t *testing.T) {
+	t.Parallel()
+	before := metav1.NewTime(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC))
+	now := before.Add(time.Hour)
+	version := func(digest string) *v1alpha1.Version { return &v1alpha1.Version{Digest: digest} }
+	since := func(candidate string, superseded int32, rejected ...string) v1alpha1.NodeRolloutStatus {
+		s := v1alpha1.NodeRolloutStatus{Candidate: version(candidate), UnprovenSince: &before, Superseded: superseded}
+		for _, d := range rejected {
+			s.Rejected = append(s.Rejected, v1alpha1.Rejection{Digest: d})
+		}
+		return s
+	}
+	tests := map[string]struct {
+		old       v1alpha1.NodeRolloutStatus
+		candidate *v1alpha1.Version
+		at        time.Time
+		count     int32
+	}{
+		"nothing is on its way":                        {since("a", 2), nil, time.Time{}, 0},
+		"the first version on its way begins the time": {v1alpha1.NodeRolloutStatus{}, version("a"), now, 0},
+		"the same one goes on":                         {since("a", 2), version("a"), before.Time, 2},
+		"another one counts, and begins nothing anew":  {since("a", 2), version("b"), before.Time, 3},
+		"what was rejected was not superseded":         {since("a", 2, "a"), version("b"), before.Time, 2},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			at, count := unproven(test.old, test.candidate, now)
+			if count != test.count {
+				t.Errorf("%d superseded, want %d", count, test.count)
+			}
+			if at.IsZero() != test.at.IsZero() || at != nil && !at.Time.Equal(test.at) {
+				t.Errorf("since %v, want %v", at, test.at)
+			}
+		})
+	}
+}

@@ -12,6 +12,7 @@ type cell int
 const (
 	cellReady    cell = iota // the candidate, Ready
 	cellStarting             // the candidate, or its node is being replaced
+	cellWaiting              // its first agent, which waits for its wave
 	cellFailed               // evidence against the candidate, or an agent that is not Ready
 	cellAbsent               // no agent
 	cellDown                 // the node is NotReady
@@ -36,6 +37,8 @@ func (c cell) look() look {
 		return look{"■", green, "candidate Ready"}
 	case cellStarting:
 		return look{"▣", yellow, "being replaced"}
+	case cellWaiting:
+		return look{"◇", dim, "waits for its wave"}
 	case cellFailed:
 		return look{"✗", red, "failed or not Ready"}
 	case cellAbsent:
@@ -99,8 +102,12 @@ func (j judge) cell(n *health.Node) (cell, bool) {
 	}
 }
 
-// notReady tells a candidate on its way from an agent that fails.
+// notReady tells a candidate on its way, or one whose way has not begun, from an
+// agent that fails.
 func (j judge) notReady(a *health.Agent) cell {
+	if a.Gated && j.proven == "" {
+		return cellWaiting
+	}
 	if a.Gated || j.candidate != "" && a.Digest == j.candidate && a.Restarts == 0 && a.Trouble.Reason == "" {
 		return cellStarting
 	}

@@ -15,6 +15,10 @@ func TestCell(t *testing.T) {
 	inFlight := func(_ *health.Node, s *v1alpha1.NodeRolloutStatus) {
 		s.InFlight = []v1alpha1.InFlight{{Node: "a"}}
 	}
+	gated := func(n *health.Node, _ *v1alpha1.NodeRolloutStatus) {
+		n.Agents[0].Ready, n.Agents[0].Gated = false, true
+	}
+	first := func(_ *health.Node, s *v1alpha1.NodeRolloutStatus) { s.Proven = nil }
 	failing := func(_ *health.Node, s *v1alpha1.NodeRolloutStatus) {
 		s.Failing = []v1alpha1.NodeProblem{{Node: "a"}}
 	}
@@ -22,19 +26,21 @@ func TestCell(t *testing.T) {
 		changes []change
 		want    cell
 	}{
-		"a Ready agent of the proven version":                {nil, cellProven},
-		"a Ready agent of the candidate":                     {[]change{candidate}, cellReady},
-		"a candidate that gave evidence against itself":      {[]change{candidate, failing}, cellFailed},
-		"a candidate that is not Ready yet":                  {[]change{candidate, notReady}, cellStarting},
-		"a candidate that has restarted":                     {[]change{candidate, notReady, func(n *health.Node, _ *v1alpha1.NodeRolloutStatus) { n.Agents[0].Restarts = 1 }}, cellFailed},
-		"a candidate that waits for its gate":                {[]change{notReady, func(n *health.Node, _ *v1alpha1.NodeRolloutStatus) { n.Agents[0].Gated = true }}, cellStarting},
-		"the old pod is gone, the new one is not there":      {[]change{noAgent, inFlight}, cellStarting},
-		"no agent, and rollcall has nothing to do with it":   {[]change{noAgent, failing}, cellAbsent},
-		"an agent of the proven version that is not Ready":   {[]change{notReady}, cellFailed},
-		"a NotReady node":                                    {[]change{func(n *health.Node, _ *v1alpha1.NodeRolloutStatus) { n.Ready = false }}, cellDown},
-		"a node that is held out":                            {[]change{func(n *health.Node, _ *v1alpha1.NodeRolloutStatus) { n.Held = true }}, cellHeld},
-		"a version that is neither proven nor the candidate": {[]change{func(n *health.Node, _ *v1alpha1.NodeRolloutStatus) { n.Agents[0].Digest = "" }}, cellOther},
-		"an agent on a node that should have none":           {[]change{func(n *health.Node, _ *v1alpha1.NodeRolloutStatus) { n.Eligible = false }}, cellOther},
+		"a Ready agent of the proven version":                 {nil, cellProven},
+		"a Ready agent of the candidate":                      {[]change{candidate}, cellReady},
+		"a candidate that gave evidence against itself":       {[]change{candidate, failing}, cellFailed},
+		"a candidate that is not Ready yet":                   {[]change{candidate, notReady}, cellStarting},
+		"a candidate that has restarted":                      {[]change{candidate, notReady, func(n *health.Node, _ *v1alpha1.NodeRolloutStatus) { n.Agents[0].Restarts = 1 }}, cellFailed},
+		"a candidate that waits for its gate":                 {[]change{gated}, cellStarting},
+		"an agent of a first version whose turn it is":        {[]change{gated, first, inFlight}, cellStarting},
+		"an agent of a first version that waits for its wave": {[]change{gated, first}, cellWaiting},
+		"the old pod is gone, the new one is not there":       {[]change{noAgent, inFlight}, cellStarting},
+		"no agent, and rollcall has nothing to do with it":    {[]change{noAgent, failing}, cellAbsent},
+		"an agent of the proven version that is not Ready":    {[]change{notReady}, cellFailed},
+		"a NotReady node":                                     {[]change{func(n *health.Node, _ *v1alpha1.NodeRolloutStatus) { n.Ready = false }}, cellDown},
+		"a node that is held out":                             {[]change{func(n *health.Node, _ *v1alpha1.NodeRolloutStatus) { n.Held = true }}, cellHeld},
+		"a version that is neither proven nor the candidate":  {[]change{func(n *health.Node, _ *v1alpha1.NodeRolloutStatus) { n.Agents[0].Digest = "" }}, cellOther},
+		"an agent on a node that should have none":            {[]change{func(n *health.Node, _ *v1alpha1.NodeRolloutStatus) { n.Eligible = false }}, cellOther},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -125,6 +125,15 @@ type NodeRolloutStatus struct {
 	// Candidate is the version on its way; absent when Git asks for the proven one.
 	// +optional
 	Candidate *Version `json:"candidate,omitempty"`
+	// UnprovenSince is since when Git has asked, without a break, for another version
+	// than the proven one; absent when it asks for that. A version that supersedes
+	// another one does not begin it anew.
+	// +optional
+	UnprovenSince *metav1.Time `json:"unprovenSince,omitempty"`
+	// Superseded is how many versions Git has replaced by others in that time before
+	// they were proven or rejected.
+	// +optional
+	Superseded int32 `json:"superseded,omitempty"`
 	// Rejected are the versions that failed, newest first; at most 10.
 	// +kubebuilder:validation:MaxItems=10
 	// +listType=atomic

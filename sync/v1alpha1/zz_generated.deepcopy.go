@@ -418,6 +418,10 @@ func (in *NodeRolloutStatus) DeepCopyInto(out *NodeRolloutStatus) {
 		*out = new(Version)
 		**out = **in
 	}
+	if in.UnprovenSince != nil {
+		in, out := &in.UnprovenSince, &out.UnprovenSince
+		*out = (*in).DeepCopy()
+	}
 	if in.Rejected != nil {
 		in, out := &in.Rejected, &out.Rejected
 		*out = make([]Rejection, len(*in))
