@@ -39,6 +39,7 @@ const (
 	ReasonNeverReplaced   = "NeverReplaced"
 	ReasonPulseTimedOut   = "PulseTimedOut"
 	ReasonNoPod           = health.ReasonNoPod
+	ReasonTerminating     = health.ReasonTerminating
 	ReasonBudgetSpent     = "BudgetSpent"
 	ReasonUnreachable     = "Unreachable"
 	ReasonNoEligibleNodes = "NoEligibleNodes"

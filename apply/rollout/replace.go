@@ -181,7 +181,7 @@ func (p *pass) urgency(r *Record) int {
 
 // blocked counts why nodes of the waves so far are not done.
 type blocked struct {
-	tried, waiting, podless, away int
+	tried, waiting, podless, ending, away int
 	// moving nodes are on their way, with a deadline.
 	moving int
 }
@@ -205,6 +205,8 @@ func (b *blocked) add(p *pass, r *Record) {
 		b.waiting++
 	case !p.reachable(n) && !r.Down:
 		b.away++
+	case n.Agent() == nil && p.inFlight(n) != nil && len(n.Agents) > 0:
+		b.ending++
 	case n.Agent() == nil && p.inFlight(n) != nil:
 		b.podless++
 	default:
@@ -222,6 +224,8 @@ func (p *pass) sayBlocked() {
 	case late > 0 && p.in.Now.Before(until):
 		p.say(Held, ReasonPulseTimedOut, fmt.Sprintf("%s: %d nodes kept their pods for %s after they were to be replaced: the DaemonSet controller does not take up the template (is kube-controller-manager running, is there a quota on controllerrevisions?), or nobody may delete their pods; the proven template is back until the next try at %s", wave, late, p.in.Policy.Grace+pulseSlack, timeOfDay(until)))
 		p.wakeAt(until)
+	case b.ending > 0:
+		p.say(Held, ReasonTerminating, fmt.Sprintf("%s: the old pods of %d nodes are Terminating for more than %s: they get the next one when these are gone; look at their finalizers and at the kubelets of their nodes", wave, b.ending, p.in.Policy.Health.Deadline))
 	case b.podless > 0:
 		p.say(Held, ReasonNoPod, fmt.Sprintf("%s: %d nodes have had no pod for %s, of neither version: look for quota or admission errors in the DaemonSet's events", wave, b.podless, p.in.Policy.Health.Deadline))
 	case b.tried > 0:
