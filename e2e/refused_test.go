@@ -80,6 +80,14 @@ func (w *world) wantAtRest() {
 	}
 }
 
+// wantNoneRejected fails when a version is rejected.
+func (w *world) wantNoneRejected() {
+	w.t.Helper()
+	if rejected := w.rollout().Status.Rejected; len(rejected) > 0 {
+		w.t.Errorf("rejected: %+v", rejected)
+	}
+}
+
 // What the API server and the DaemonSet controller refuse is no evidence against
 // a candidate. It is said, the template is the proven one meanwhile, and the
 // rollout goes on when it is over.
@@ -90,12 +98,6 @@ func TestRefusals(t *testing.T) {
 	pods := w.cluster.Client.CoreV1().Pods(metav1.NamespaceDefault)
 	tryDelete := func() error {
 		return pods.Delete(t.Context(), w.agents()["node-0"].Name, metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
-	}
-	notRejected := func(t *testing.T) {
-		t.Helper()
-		if rejected := w.rollout().Status.Rejected; len(rejected) > 0 {
-			t.Errorf("rejected: %+v", rejected)
-		}
 	}
 
 	w.act(t, "deletes: no pulse is opened", func(t *testing.T) {
@@ -122,7 +124,7 @@ func TestRefusals(t *testing.T) {
 		r.blame(evicted...)
 		w.endQuota()
 		w.waitProven(commit, 3*time.Minute)
-		notRejected(t)
+		w.wantNoneRejected()
 	})
 	w.act(t, "pods: nothing ran, nothing is rejected", func(t *testing.T) {
 		w.waitUpdated(9)
@@ -130,10 +132,20 @@ func TestRefusals(t *testing.T) {
 		commit := w.deliver("v4")
 		w.waitReason(v1alpha1.PhaseHeld, "NoPod")
 		w.wantAtRest()
-		notRejected(t)
+		w.wantNoneRejected()
 		w.endQuota()
 		w.waitProven(commit, 3*time.Minute)
 	})
+	r.wantWorst(t, 3)
+}
+
+// Nor is what is refused of the candidate's pods alone.
+func TestRefusedPods(t *testing.T) {
+	t.Parallel()
+	w := settled(t, 9, quick(soak(0, 3)))
+	r := record(t, w.cluster.Client)
+	pods := w.cluster.Client.CoreV1().Pods(metav1.NamespaceDefault)
+
 	w.act(t, "gates: the node has its agent back", func(t *testing.T) {
 		w.waitUpdated(9)
 		gated := func() error {
@@ -145,17 +157,17 @@ func TestRefusals(t *testing.T) {
 			return err
 		}
 		w.forbid("no-opening", admissionv1.Update, "!(has(oldObject.spec.schedulingGates) && !has(object.spec.schedulingGates))", gated)
-		commit := w.deliver("v5")
+		commit := w.deliver("v2")
 		w.waitReason(v1alpha1.PhaseReplacing, "StepFailed")
 		flying := w.inFlight()
 		if len(flying) == 0 {
 			t.Fatal("no node is in flight")
 		}
-		before := r.count(flying, "v4")
+		before := r.count(flying, "v1")
 		w.until("the nodes in flight have the proven agent back", time.Minute, func() (bool, string) {
-			return r.count(flying, "v4") > before, "not yet"
+			return r.count(flying, "v1") > before, "not yet"
 		})
-		if ran := r.nodesOf("v5"); len(ran) > 0 {
+		if ran := r.nodesOf("v2"); len(ran) > 0 {
 			t.Errorf("the candidate ran on %v behind a gate that nobody opened", ran)
 		}
 		w.allow("no-opening", gated)
@@ -165,18 +177,18 @@ func TestRefusals(t *testing.T) {
 	w.act(t, "the candidate's pods: the nodes keep the proven version", func(t *testing.T) {
 		w.waitUpdated(9)
 		unsigned := func() error {
-			probe := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "probe"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i:v6"}}}}
+			probe := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "probe"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i:v3"}}}}
 			_, err := pods.Create(t.Context(), probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 			return err
 		}
-		w.forbid("unsigned", admissionv1.Create, "!object.spec.containers[0].image.endsWith(':v6')", unsigned)
-		commit := w.deliver("v6")
+		w.forbid("unsigned", admissionv1.Create, "!object.spec.containers[0].image.endsWith(':v3')", unsigned)
+		commit := w.deliver("v3")
 		n := w.waitReason(v1alpha1.PhaseHeld, "NeverReplaced")
 		if !strings.Contains(n.Status.Message, "events") {
 			t.Errorf("the message does not say where to look: %s", n.Status.Message)
 		}
-		w.waitTag("v5", w.nodes())
-		notRejected(t)
+		w.waitTag("v2", w.nodes())
+		w.wantNoneRejected()
 		w.allow("unsigned", unsigned)
 		w.patchRollout(`{"retry":"` + n.Status.Candidate.Digest + `"}`)
 		w.waitProven(commit, 3*time.Minute)
@@ -184,9 +196,9 @@ func TestRefusals(t *testing.T) {
 	w.act(t, "more DaemonSets: a commit makes none", func(t *testing.T) {
 		w.waitUpdated(9)
 		w.quota("count/daemonsets.apps", "1")
-		w.must(w.repo.Write("daemonset.yaml", manifest("v7")), "write")
+		w.must(w.repo.Write("daemonset.yaml", manifest("v4")), "write")
 		w.wantPlan(2, agent)
-		w.waitProven(w.deliver("v7"), 2*time.Minute)
+		w.waitProven(w.deliver("v4"), 2*time.Minute)
 		w.endQuota()
 	})
 	r.wantWorst(t, 3)
