@@ -48,17 +48,19 @@ func (p *pass) lineUp() queue {
 }
 
 // groupInTurn is the first group with a node of the wave that is not done or has
-// not soaked, and of several one that was begun. Late nodes that nothing was begun
+// not soaked, and of several one that was begun, or then one of which a node ran the
+// candidate already: that may be true of several. Late nodes that nothing was begun
 // on count only when there is no other: they put nothing off.
 func (p *pass) groupInTurn(w Wave) uint32 {
-	begun, unfinished, late := map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}
+	begun, found, unfinished, late := map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
 		if r.Wave != p.next.Wave {
 			continue
 		}
 		turn, blocked := p.turnNow(r), p.standing(r) == standingBlocked
-		begun[r.Turn] = begun[r.Turn] || !r.Touched.IsZero()
+		begun[r.Turn] = begun[r.Turn] || !r.Touched.IsZero() && !r.Found
+		found[r.Turn] = found[r.Turn] || r.Found
 		switch {
 		case blocked && r.tail():
 			late[turn] = true
@@ -69,14 +71,13 @@ func (p *pass) groupInTurn(w Wave) uint32 {
 	if len(unfinished) == 0 {
 		unfinished = late
 	}
-	first := uint32(math.MaxUint32)
-	for _, turn := range slices.Sorted(maps.Keys(unfinished)) {
-		if begun[turn] {
-			return turn
+	turns := slices.Sorted(maps.Keys(unfinished))
+	for _, preferred := range []map[uint32]bool{begun, found, unfinished} {
+		if i := slices.IndexFunc(turns, func(turn uint32) bool { return preferred[turn] }); i >= 0 {
+			return turns[i]
 		}
-		first = min(first, turn)
 	}
-	return first
+	return math.MaxUint32
 }
 
 // turn is the turn of a node that is picked.

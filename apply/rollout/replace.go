@@ -53,7 +53,7 @@ func (p *pass) touch(r *Record) *health.Node {
 	if f == nil || f.PodUID != a.UID {
 		r.Tries++
 	}
-	r.Touched, r.Well, r.Breaks = p.in.Now, false, 0
+	r.Touched, r.Found, r.Well, r.Breaks = p.in.Now, false, false, 0
 	*p.verdict(n) = health.Verdict{}
 	return n
 }

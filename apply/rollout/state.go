@@ -64,6 +64,9 @@ type Record struct {
 	// Touched is when its replacement was last recorded, and then when its new
 	// pod was let start; zero before.
 	Touched time.Time `json:"t,omitzero"`
+	// Found nodes ran the candidate already when they were picked: nothing was begun on
+	// them.
+	Found bool `json:"z,omitempty"`
 	// Ran is whether a pod of the candidate was allowed to start on it.
 	Ran bool `json:"r,omitempty"`
 	// Away nodes have told nothing of the new pod since it was let start, or did not

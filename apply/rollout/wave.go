@@ -209,7 +209,7 @@ func (p *pass) accept(r *Record, n *health.Node) {
 	if v.Status == health.Failed {
 		return
 	}
-	r.Touched, r.Ran = p.in.Now, true
+	r.Touched, r.Ran, r.Found = p.in.Now, true, true
 	*p.verdict(n) = v
 	p.wakeAt(v.Next)
 }

@@ -58,6 +58,8 @@ type reach struct {
 	nodes map[types.UID]bool
 	// groups are those that the nodes were in when they were picked.
 	groups map[types.UID]string
+	// begun are the nodes that were first given the digest in it.
+	begun map[types.UID]bool
 	// last are the nodes that rollcall ran on when they were picked.
 	last map[types.UID]bool
 	// rejected are the nodes that were touched when the digest was rejected;
@@ -370,7 +372,7 @@ func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 	again := w.last.Candidate == nil || w.last.Candidate.Digest != digest || w.last.HandledRetry != s.HandledRetry && rejects(w.last, digest)
 	goesOn := !s.WaveStarted.IsZero() && s.WaveStarted.Equal(w.last.WaveStarted)
 	if w.reach[digest] == nil || again && !goesOn {
-		w.reach[digest] = &reach{nodes: map[types.UID]bool{}, groups: map[types.UID]string{}, last: map[types.UID]bool{}}
+		w.reach[digest] = &reach{nodes: map[types.UID]bool{}, groups: map[types.UID]string{}, begun: map[types.UID]bool{}, last: map[types.UID]bool{}}
 	}
 	r := w.reach[digest]
 	if !s.WaveStarted.IsZero() {
