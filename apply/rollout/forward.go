@@ -30,6 +30,7 @@ func (p *pass) advance() {
 func (p *pass) forward() {
 	b := cmp.Or(p.in.Unknown, p.in.Block, p.in.Policy.Calendar.Closed(p.in.Now))
 	started := b == nil && p.startWave()
+	p.queue = p.lineUp()
 	if p.returnHurt() {
 		return
 	}
@@ -38,7 +39,6 @@ func (p *pass) forward() {
 		p.sayBlock(b)
 		return
 	}
-	p.queue = p.lineUp()
 	over := p.unavailable() > p.budget()
 	p.withdraw(func(n *health.Node, _ *health.Agent) bool {
 		r := p.record(n)
@@ -98,15 +98,17 @@ func (p *pass) unreached() int {
 
 // returnHurt gives the proven version again to nodes that failed within the
 // budget, and to those that another candidate left without an available agent
-// and that are not to get this one now. It says whether there are any: a pulse
-// has to wait until they have their pods, or they would get the candidate.
+// and that are not to get this one now, be it that their group is not in turn:
+// they would hold the budget that it needs. It says whether there are any: a pulse
+// has to wait until they have their pods, or they would get the candidate. While
+// nothing is proven their next agents wait for their waves.
 func (p *pass) returnHurt() bool {
 	hurt := slices.DeleteFunc(p.strangers(), func(n *health.Node) bool {
 		r := p.record(n)
 		if p.runsCandidate(n) {
 			return r == nil || r.Failed == ""
 		}
-		return r != nil || n.Present()
+		return n.Present() || r != nil && !p.firstWaves() && p.isNext(r)
 	})
 	if p.firstWaves() {
 		p.clear(hurt)
