@@ -112,7 +112,11 @@ func (p *pass) sayDefault() {
 	case goalForward:
 		p.sayForward()
 	case goalInstall:
-		if !p.sayRejected() {
+		switch b := p.hold(); {
+		case p.sayRejected():
+		case p.installHeld:
+			p.sayBlock(b)
+		default:
 			p.say(Replacing, ReasonInstalling, "first install")
 		}
 	case goalBack:

@@ -18,7 +18,8 @@ type State struct {
 	Rejected     []Rejection
 	HandledRetry string
 	// Waves are those of the policy when the rollout of the candidate started its
-	// first one; nil before. An edit of the policy makes no wave in progress larger.
+	// first one; nil before, and not nil but empty when an earlier first version has
+	// begun in waves. An edit of the policy makes no wave in progress larger.
 	Waves []Wave
 	// Wave is the index of the wave in progress.
 	Wave int

@@ -12,7 +12,7 @@ import (
 // waves are those that the rollout started with. Each soaks as long as the policy
 // now says of the wave of that name, and may be empty if it says so.
 func (p *pass) waves() []Wave {
-	if p.next.Waves == nil {
+	if len(p.next.Waves) == 0 {
 		return p.in.Policy.Waves
 	}
 	out := slices.Clone(p.next.Waves)
@@ -58,7 +58,7 @@ func (p *pass) beginWave(i int) bool {
 			p.sayNeedsApproval(waves[i])
 			return false
 		}
-		if p.next.Waves == nil {
+		if len(p.next.Waves) == 0 {
 			p.next.Waves = slices.Clone(p.in.Policy.Waves)
 		}
 		p.next.Wave = i

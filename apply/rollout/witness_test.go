@@ -43,8 +43,9 @@ type witness struct {
 	// eligible are the counts of the last decisions, budgets what they were
 	// allowed to take away.
 	eligible, budgets []int
-	// firstWaves is whether a first version was written with its gate.
-	firstWaves bool
+	// blocked is whether the last decision had a block, by which an earlier first
+	// version may stay.
+	blocked bool
 	// unrest is for how many ticks the template has not been the rest one while a
 	// process was at work.
 	unrest int
@@ -137,20 +138,40 @@ func (w *witness) see(f sim.Fact) {
 	}
 }
 
-// seeFirst holds P1 against the template of a first version: one that went in waves
+// seeFirst holds P1 against the template of a first version: one that goes in waves
 // does not go to all nodes at once.
 func (w *witness) seeFirst(f sim.Fact) {
-	switch {
-	case w.cluster.State().Proven != nil:
-	case f.By != sim.Rollcall: // before a wave is recorded, that is all there is of it
-		w.firstWaves = w.firstWaves && w.cluster.State().Waves != nil
-	case f.Digest == "foreign":
-	case f.Gated:
-		w.firstWaves = true
-	case w.firstWaves:
+	switch s := w.cluster.State(); {
+	case s.Proven != nil, f.By != sim.Rollcall, f.Gated, f.Digest == "foreign":
+	case s.Waves != nil:
 		w.accuse("P1", "%s is let start on all nodes before it is proven", f.Digest)
 	default:
 		w.proven[f.Digest] = true // a first install is on every node at once
+	}
+}
+
+// mayNotBegin is whether nothing new may begin by what a decision knew.
+func mayNotBegin(in *rollout.Input) bool {
+	return in.Paused || in.Unknown != nil || in.Block != nil || in.Policy.Calendar.Closed(in.Now) != nil
+}
+
+// seeInstall holds P9 against a first version for all nodes at once: it does not
+// begin before it may.
+func (w *witness) seeInstall(in *rollout.Input, d rollout.Decision, s rollout.Step) {
+	c := d.Next.Candidate
+	if d.Next.Proven != nil || c == nil || !mayNotBegin(in) {
+		return
+	}
+	begun := in.Live.Digest == c.Digest && !in.Live.Gated || slices.ContainsFunc(in.Fleet, func(n health.Node) bool {
+		a := n.Agent()
+		return a != nil && a.Digest == c.Digest && !a.Gated
+	})
+	gone := slices.ContainsFunc(in.State.InFlight, func(f rollout.InFlight) bool { return f.PodUID == s.PodUID })
+	switch {
+	case s.Action == rollout.WriteTemplate && !s.Gated && !begun:
+		w.accuse("P9", "%s is let start on all nodes though nothing may begin", s.Digest)
+	case s.Action == rollout.DeletePod && s.Why == rollout.ForReplace && !gone:
+		w.accuse("P9", "the agent on %s gives way to %s though nothing may begin", s.Node, c.Digest)
 	}
 }
 
@@ -237,6 +258,7 @@ func (w *witness) seeDecision(in *rollout.Input, d rollout.Decision) {
 	if !slices.Contains(phases(), d.Phase) || d.Reason == "" || d.Message == "" {
 		w.accuse("P9", "a decision does not speak: %q %q %q", d.Phase, d.Reason, d.Message)
 	}
+	w.blocked = in.Block != nil
 	w.seeSteps(in, d)
 	w.seeLosses(in, d)
 	w.seeEvidence(in, d)
@@ -268,6 +290,7 @@ func (w *witness) seeSteps(in *rollout.Input, d rollout.Decision) {
 	}
 	for _, s := range d.Steps {
 		w.seeUnknown(in, d, s)
+		w.seeInstall(in, d, s)
 		switch {
 		case s.Action == rollout.OpenGate && !inFlight(s.Node) && d.Next.Proven != nil:
 			w.accuse("P1", "the gate on %s is opened though the node is not in flight", s.Node)
@@ -279,7 +302,7 @@ func (w *witness) seeSteps(in *rollout.Input, d rollout.Decision) {
 			w.accuse("P2", "the pod on %s is deleted for %s though that is not recorded", s.Node, s.Why)
 		case s.Action != rollout.WriteTemplate:
 		case s.Gated && d.Next.Proven == nil:
-			if in.Policy.InstallAll && !w.firstWaves {
+			if in.Policy.InstallAll && in.State.Waves == nil && !mayNotBegin(in) && !in.Live.Gated && !rejects(d.Next, s.Digest) {
 				w.accuse("P4", "a first version for all nodes at once is gated")
 			}
 		case s.Gated && in.Policy.Calendar.Closed(in.Now) != nil:
@@ -422,7 +445,7 @@ const maxUnrest = 40
 func (w *witness) seeTick() {
 	s, live := w.cluster.State(), w.cluster.Live()
 	switch {
-	case resting(live, s):
+	case resting(live, s), s.Proven == nil && w.blocked:
 		w.unrest = 0
 	case w.cluster.Led():
 		w.unrest++

@@ -29,7 +29,7 @@ type RolloutPolicySpec struct {
 	// in the waves, or on all of them at once. In waves its pods stay unscheduled
 	// until their nodes' turn, and it is no commit's canary that takes an agent away:
 	// maxUnavailable does not limit it. A DaemonSet that makes nodes Ready, such as a
-	// network plugin, may begin on one that is not.
+	// network plugin, may begin on one that is not. Windows and freezes hold either.
 	// +kubebuilder:default=waves
 	// +optional
 	FirstInstall FirstInstall `json:"firstInstall,omitempty"`

@@ -68,7 +68,7 @@ func (c *Cluster) doGit(verb, arg string) bool {
 	case "commit":
 		c.asked.version, c.asked.unknown = &rollout.Version{Digest: arg}, nil
 		if !c.daemonSet.exists {
-			c.write(spec{template: template{digest: arg, gated: !c.opts.Policy.InstallAll}, onDelete: true}, Fact{By: Rollcall})
+			c.write(spec{template: template{digest: arg, gated: !c.opts.Policy.InstallAll || c.held()}, onDelete: true}, Fact{By: Rollcall})
 		}
 	case "revert":
 		if p := c.store.status.Proven; p != nil {
@@ -82,6 +82,11 @@ func (c *Cluster) doGit(verb, arg string) bool {
 		return false
 	}
 	return true
+}
+
+// held is whether a first version for all nodes at once may not begin.
+func (c *Cluster) held() bool {
+	return c.asked.paused || c.asked.block != nil || c.opts.Policy.Calendar.Closed(c.at(c.tick)) != nil
 }
 
 func (c *Cluster) doPeople(verb, arg string) bool {
