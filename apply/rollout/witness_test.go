@@ -156,7 +156,8 @@ func mayNotBegin(in *rollout.Input) bool {
 }
 
 // seeInstall holds P9 against a first version for all nodes at once: it does not
-// begin before it may.
+// begin before it may. It holds P1 against any: the template of one that is blocked,
+// which may be for where it would run, does not take the place of another one.
 func (w *witness) seeInstall(in *rollout.Input, d rollout.Decision, s rollout.Step) {
 	c := d.Next.Candidate
 	if d.Next.Proven != nil || c == nil || !mayNotBegin(in) {
@@ -168,6 +169,8 @@ func (w *witness) seeInstall(in *rollout.Input, d rollout.Decision, s rollout.St
 	})
 	gone := slices.ContainsFunc(in.State.InFlight, func(f rollout.InFlight) bool { return f.PodUID == s.PodUID })
 	switch {
+	case s.Action == rollout.WriteTemplate && in.Block != nil && in.Live.Gated && in.Live.Digest != s.Digest:
+		w.accuse("P1", "%s is written though it is blocked", s.Digest)
 	case s.Action == rollout.WriteTemplate && !s.Gated && !begun:
 		w.accuse("P9", "%s is let start on all nodes though nothing may begin", s.Digest)
 	case s.Action == rollout.DeletePod && s.Why == rollout.ForReplace && !gone:
