@@ -21,7 +21,8 @@
 //	rollouts ................ one decision: observe, decide, record, execute
 //	policy, waves, calendar,
 //	block ................... by which policy, and what holds it beside that
-//	template, learned ....... which template is which version
+//	template, learned,
+//	carried ................. which template is which version
 //	store, status ........... what is recorded, and what is shown
 //	confirm, execute,
 //	written ................. before a wave passes; the steps; what the cache lags behind
