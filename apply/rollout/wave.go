@@ -32,7 +32,7 @@ func (p *pass) startWave() bool {
 		return false
 	}
 	if p.firstWaves() {
-		p.preferHurt()
+		p.preferUnserved()
 	}
 	if p.lastWave() {
 		p.addRecords(p.pick(p.next.Wave), true)
@@ -115,7 +115,8 @@ const canaryAge = 10 * time.Minute
 // over their groups; the last wave takes them all. Nodes that already lost the
 // proven version to a superseded candidate come first, so that the radius does not
 // grow, and before them those that have lost an agent to a superseded first version
-// and hold budget; the first wave with any nodes wants canaries.
+// and hold budget. Nodes that such a version serves come after those that have nothing
+// to lose; the first wave with any nodes wants canaries.
 func (p *pass) pick(i int) []*health.Node {
 	w, last := p.waves()[i], i == len(p.waves())-1
 	canaries := i == 0 || !last && p.members() == 0
@@ -145,6 +146,7 @@ const (
 	rankTouched
 	rankWell
 	rankYoung
+	rankServed
 	rankSick
 	ranks
 	rankNever
@@ -159,12 +161,14 @@ func (p *pass) rank(n *health.Node, canaries bool) int {
 	switch {
 	case p.hurt(n):
 		return rankHurt
-	case p.touchedBefore(n):
+	case p.touchedBefore(n) && !p.servesEarlier(n):
 		return rankTouched
 	case canaries && (n.Cordoned || n.Leaving):
 		return rankNever
 	case !n.Present() && !(n.Ready && p.waitsForFirst(n)):
 		return rankSick
+	case p.servesEarlier(n):
+		return rankServed
 	case canaries && p.in.Now.Before(n.Created.Add(canaryAge)):
 		return rankYoung
 	default:
