@@ -153,6 +153,9 @@ func TestFirstInstallInAFreeze(t *testing.T) {
 		return len(w.pods()) == 6, fmt.Sprintf("%d pods", len(w.pods()))
 	})
 	fixed := w.deliver("v1")
+	w.until("another one waits in its stead", 15*time.Second, func() (bool, string) {
+		return w.tags()["v1"] == 6 && len(w.pods()) == 6, fmt.Sprintf("pods by tag %v", w.tags())
+	})
 	w.wantQuiet(3 * time.Second)
 	r.wantTags(t)
 

@@ -20,15 +20,16 @@ func (p *pass) replace() bool {
 	if p.firstWaves() {
 		return p.replaceFirst()
 	}
-	batch := p.affordable(p.batch())
-	if len(batch) == 0 {
+	batch := p.batch()
+	waiting := len(batch)
+	if batch = p.affordable(batch); len(batch) == 0 {
 		return false
 	}
 	if _, until := p.late(); p.in.Now.Before(until) {
 		p.wakeAt(until)
 		return false
 	}
-	if until := p.awaitedPods(); p.in.Now.Before(until) {
+	if until := cmp.Or(p.awaitedPods(), p.gathers(batch, waiting)); p.in.Now.Before(until) {
 		p.wakeAt(until)
 		return true
 	}
