@@ -35,6 +35,7 @@ func TestBrokenRulesAreCaught(t *testing.T) {
 		"P9: a first version asks nobody":                            {"P9", installsAtOnce},
 		"P3: a wave may always be empty":                             {"P3", wavesWith(func(w *rollout.Wave) { w.AllowEmpty = true })},
 		"P2: the budget is the whole fleet":                          {"P2", ignoresBudget},
+		"P2: a group has the budget of the fleet":                    {"P2", ignoresGroups},
 		"P2: pods are deleted that are not recorded":                 {"P2", actsBeforeItRecords},
 		"P3: nobody soaks":                                           {"P3", skipsSoak},
 		"P3: failures are not counted":                               {"P3", countsNoFailures},
@@ -153,6 +154,11 @@ func takesWholeGroups(w *rollout.Wave) {
 
 func ignoresBudget(in rollout.Input) rollout.Decision {
 	in.Policy.MaxUnavailable = intstr.FromString("100%")
+	return rollout.Decide(in)
+}
+
+func ignoresGroups(in rollout.Input) rollout.Decision {
+	in.Policy.MaxUnavailablePerGroup = intstr.IntOrString{}
 	return rollout.Decide(in)
 }
 

@@ -39,10 +39,10 @@ func (p *pass) forward() {
 		p.sayBlock(b)
 		return
 	}
-	over := p.unavailable() > p.budget()
+	room := p.beside(p.downNodes())
 	p.withdraw(func(n *health.Node, _ *health.Agent) bool {
 		r := p.record(n)
-		return r == nil || !p.waits(r) || !p.isNext(r) || over && n.Present()
+		return r == nil || !p.waits(r) || !p.isNext(r) || room.over(n) && n.Present()
 	})
 	for started && p.passWave() {
 		started = p.startWave()

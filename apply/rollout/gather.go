@@ -14,14 +14,14 @@ const gatherSlack = 5 * time.Second
 const gatherFrom = 4
 
 // gathers is until when the batch waits for others of those
-// that wait to go with it in one pulse, since a
+// that wait to go with it in one pulse, most of which can go at once, since a
 // pulse costs as many writes for one node as for all. It goes at once when half of the
 // budget is free or the budget is small, when no others are to come, when a node of it
 // is not served or was recorded before, and when the first of it could have gone for
 // long enough: no longer than one node takes, and a node that takes longer keeps no
 // other waiting.
-func (p *pass) gathers(batch []*Record, waiting int) time.Time {
-	if 2*len(batch) >= p.budget() || p.budget() < gatherFrom || len(batch) == waiting {
+func (p *pass) gathers(batch []*Record, waiting, most int) time.Time {
+	if 2*len(batch) >= most || most < gatherFrom || len(batch) == waiting {
 		return time.Time{}
 	}
 	for _, r := range batch {

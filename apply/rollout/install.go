@@ -43,7 +43,7 @@ func (p *pass) install() {
 	case b != nil && p.earlierInstalled():
 		p.sayBlock(b)
 	case waiting > 0 && waiting == moving:
-		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("first install: %d nodes wait with an earlier version because maxUnavailable (%d) is used up by nodes without an available agent; they have to recover or leave", waiting, p.budget()))
+		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("first install: %d nodes wait with an earlier version because %s is used up by nodes without an available agent; they have to recover or leave", waiting, p.budgetWords()))
 	case healthy+moving == 0:
 		p.say(Held, ReasonNoEvidence, fmt.Sprintf("first install: none of %d reachable nodes is healthy; one that is proves it", missing))
 	}
@@ -91,7 +91,7 @@ func (p *pass) earlierInstalled() bool {
 // proven: those that serve nobody at once, the others within the budget. It
 // counts those that have to wait.
 func (p *pass) replaceEarlierInstall() (waiting int) {
-	free := p.free()
+	room := p.beside(p.downNodes())
 	var taken []*health.Node
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
@@ -100,11 +100,11 @@ func (p *pass) replaceEarlierInstall() (waiting int) {
 			continue
 		}
 		if p.available(n) {
-			if free == 0 {
+			if !room.has(n) {
 				waiting++
 				continue
 			}
-			free--
+			room.take(n)
 		}
 		taken = append(taken, n)
 		p.do(deletion(n, a, ForReplace))

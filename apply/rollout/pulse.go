@@ -131,21 +131,21 @@ func (p *pass) late() (count int, until time.Time) {
 // whose node would get no other one, and those whose agent has recovered since
 // it was recorded, so that its loss is beyond the budget now.
 func (p *pass) deletePending() bool {
-	free := p.budget() - p.unavailable()
+	room := p.beside(p.downNodes())
 	for _, f := range p.next.InFlight {
 		if n := p.node(f.Node, f.NodeUID); p.pending(f) != nil && n.Present() {
-			free++
+			room.give(n)
 		}
 	}
 	for i := range p.next.InFlight {
 		f := &p.next.InFlight[i]
 		n, old := p.node(f.Node, f.NodeUID), p.pending(*f)
 		switch {
-		case old == nil || !p.reachable(n) || n.Present() && free <= 0:
+		case old == nil || !p.reachable(n) || n.Present() && !room.has(n):
 			continue
 		case n.Present():
 			f.Idle = false
-			free--
+			room.take(n)
 			if r := p.record(n); r != nil {
 				r.SickBefore = false
 			}

@@ -43,6 +43,10 @@ type witness struct {
 	// eligible are the counts of the last decisions, budgets what they were
 	// allowed to take away.
 	eligible, budgets []int
+	// groups is what each group was allowed, and moved whether a node's labels ever
+	// were: then nobody can tell whose a loss is.
+	groups []map[string]int
+	moved  bool
 	// blocked is whether the last decision had a block, by which an earlier first
 	// version may stay.
 	blocked bool
@@ -123,6 +127,7 @@ func (w *witness) see(f sim.Fact) {
 	case sim.Recorded:
 		w.seeRecord(f.Input, f.Decision)
 	case sim.Asked:
+		w.moved = w.moved || strings.HasPrefix(f.Command, "move ")
 		if name, excluded := strings.CutPrefix(f.Command, "exclude "); excluded {
 			delete(w.down, w.uid(name)) // it shall have none
 			delete(w.taken, w.uid(name))
@@ -234,16 +239,55 @@ func (w *witness) seeDeletion(f sim.Fact) {
 	w.down[f.NodeUID], w.taken[f.NodeUID] = true, true
 	count := 0
 	for _, n := range w.cluster.Fleet() {
-		lost := w.down[n.UID] || w.orders[f.Pod].lost[n.UID] && !n.Present()
-		// A way back does not wait for machines that are broken or held out.
-		excused := f.Why != rollout.ForReplace && (broken(&n) || w.orders[f.Pod].broken[n.UID])
-		if n.Eligible && lost && !excused {
+		if w.isLost(f, &n) {
 			count++
 		}
 	}
 	if budget := max(w.orders[f.Pod].budget, share(w.cluster.Policy().MaxUnavailable, slices.Max(w.eligible))); count > budget {
 		w.accuse("P2", "%d nodes are without an agent because of rollcall (last %s, for %s), the budget is %d", count, f.Node, f.Why, budget)
 	}
+	w.seeGroupLoss(f)
+}
+
+// isLost is whether the node was without an agent because of rollcall when the pod was
+// deleted. A way back does not wait for machines that are broken or held out.
+func (w *witness) isLost(f sim.Fact, n *health.Node) bool {
+	lost := w.down[n.UID] || w.orders[f.Pod].lost[n.UID] && !n.Present()
+	excused := f.Why != rollout.ForReplace && (broken(n) || w.orders[f.Pod].broken[n.UID])
+	return n.Eligible && lost && !excused
+}
+
+// seeGroupLoss holds P2 in the group of the node that lost its agent.
+func (w *witness) seeGroupLoss(f sim.Fact) {
+	limit := w.cluster.Policy().MaxUnavailablePerGroup
+	if limit == (intstr.IntOrString{}) || w.moved {
+		return
+	}
+	counts, group := map[string]int{}, ""
+	for _, n := range w.cluster.Fleet() {
+		if n.UID == f.NodeUID {
+			group = n.Groups[0]
+		}
+		if w.isLost(f, &n) {
+			counts[n.Groups[0]]++
+		}
+	}
+	most := 0
+	for _, allowed := range w.groups {
+		most = max(most, allowed[group])
+	}
+	if counts[group] > most {
+		w.accuse("P2", "%d nodes of group %s are without an agent because of rollcall (last %s, for %s), at most %d may be", counts[group], group, f.Node, f.Why, most)
+	}
+}
+
+// groupBudgets is what each group is allowed.
+func groupBudgets(in *rollout.Input) map[string]int {
+	out := sizes(in.Fleet, rollout.Wave{EachGroup: true})
+	for g, size := range out {
+		out[g] = share(in.Policy.MaxUnavailablePerGroup, size)
+	}
+	return out
 }
 
 // seeDecision holds P3, P4 and P9 against what was known to the decision.
@@ -255,8 +299,9 @@ func (w *witness) seeDecision(in *rollout.Input, d rollout.Decision) {
 		}
 	}
 	w.eligible, w.budgets = append(w.eligible, eligible), append(w.budgets, share(in.Policy.MaxUnavailable, eligible))
+	w.groups = append(w.groups, groupBudgets(in))
 	if len(w.eligible) > 40 {
-		w.eligible, w.budgets = w.eligible[1:], w.budgets[1:]
+		w.eligible, w.budgets, w.groups = w.eligible[1:], w.budgets[1:], w.groups[1:]
 	}
 	if !slices.Contains(phases(), d.Phase) || d.Reason == "" || d.Message == "" {
 		w.accuse("P9", "a decision does not speak: %q %q %q", d.Phase, d.Reason, d.Message)
