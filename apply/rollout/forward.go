@@ -46,6 +46,7 @@ func (p *pass) forward() {
 	})
 	for started && p.passWave() {
 		started = p.startWave()
+		p.queue = p.lineUp()
 	}
 }
 
@@ -68,7 +69,7 @@ func (p *pass) sayBlock(b *Block) {
 // may begin.
 func (p *pass) passWave() bool {
 	g := p.waveProgress()
-	p.tailWaits, p.queue = g.tailWaits(), p.lineUp()
+	p.tailWaits = g.tailWaits()
 	if p.replace() {
 		return false
 	}

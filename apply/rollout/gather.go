@@ -33,10 +33,11 @@ func (p *pass) gathers(batch []*Record, waiting, most int) time.Time {
 	var freed []time.Time
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
-		if p.standing(r) != standingDone {
+		is, place := p.standingAt(r)
+		if is != standingDone {
 			continue
 		}
-		if since := p.verdicts[p.place(r.Node)].Since; p.in.Now.Before(since.Add(wait)) {
+		if since := p.verdicts[place].Since; p.in.Now.Before(since.Add(wait)) {
 			freed = append(freed, since)
 		}
 	}

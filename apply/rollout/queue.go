@@ -36,9 +36,9 @@ func turnOf(candidate, group string) uint32 {
 func (p *pass) lineUp() queue {
 	w := p.waves()[p.next.Wave]
 	q := queue{grouped: w.OneGroupAtATime && !p.firstWaves()}
-	for i := range p.next.Records {
+	for i := 0; i < len(p.next.Records) && p.in.OwnNode != "" && !q.others; i++ {
 		r := &p.next.Records[i]
-		q.others = q.others || p.standing(r) == standingBlocked && !r.tail() && r.Node != p.in.OwnNode
+		q.others = p.standing(r) == standingBlocked && !r.tail() && r.Node != p.in.OwnNode
 	}
 	if q.grouped {
 		q.group = p.groupInTurn(w)

@@ -130,12 +130,12 @@ func (p *pass) pick(i int) []*health.Node {
 			ranked[r] = append(ranked[r], n)
 		}
 	}
+	if last {
+		return slices.Concat(ranked[:]...) // all of them, in whatever order
+	}
 	var ordered []*health.Node
 	for _, same := range ranked {
 		ordered = append(ordered, spread(same, p.candidate())...)
-	}
-	if last {
-		return ordered
 	}
 	return p.quota(w).take(ordered)
 }
@@ -248,11 +248,25 @@ const (
 )
 
 func (p *pass) standing(r *Record) standing {
-	n := p.node(r.Node, r.UID)
+	is, _ := p.standingAt(r)
+	return is
+}
+
+// standingAt is the standing with the place of the node in the fleet.
+func (p *pass) standingAt(r *Record) (is standing, place int) {
+	if r.Failed != "" || r.Excused {
+		return standingOut, 0
+	}
+	place = p.place(r.Node)
+	if place == len(p.in.Fleet) || p.in.Fleet[place].UID != r.UID {
+		return standingOut, 0
+	}
+	return p.standingOf(&p.in.Fleet[place], p.verdicts[place]), place
+}
+
+func (p *pass) standingOf(n *health.Node, v health.Verdict) standing {
 	switch {
-	case n == nil || r.Failed != "" || r.Excused:
-		return standingOut
-	case p.runsCandidate(n) && p.verdict(n).Status == health.Healthy:
+	case p.runsCandidate(n) && v.Status == health.Healthy:
 		return standingDone
 	case !p.runsCandidate(n) && (n.Held || !n.Eligible):
 		return standingOut // held out on purpose, with nothing of the candidate on it
@@ -268,7 +282,7 @@ func (p *pass) waveProgress() progress {
 	waves := p.waves()
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
-		switch p.standing(r) {
+		switch is, place := p.standingAt(r); is {
 		case standingOut:
 		case standingBlocked:
 			g.block(r)
@@ -277,7 +291,7 @@ func (p *pass) waveProgress() progress {
 			if r.Wave == p.next.Wave {
 				g.evidence++
 			}
-			if end := p.verdicts[p.place(r.Node)].Since.Add(waves[r.Wave].Soak); !r.Late && end.After(g.until) {
+			if end := p.verdicts[place].Since.Add(waves[r.Wave].Soak); !r.Late && end.After(g.until) {
 				g.until = end
 			}
 		}
