@@ -63,14 +63,7 @@ func (p *pass) servesEarlier(n *health.Node) bool {
 // that are not yet touched. The last wave has places for all.
 func (p *pass) preferUnserved() {
 	w := p.waves()[p.next.Wave]
-	free, unserved := matching(p.pickable(), w.selector()), map[string][]*health.Node{}
-	for _, rank := range []int{rankHurt, rankWell, rankYoung} {
-		for _, n := range free {
-			if (rank == rankHurt || !p.lastWave()) && p.rank(n, p.next.Wave == 0) == rank {
-				unserved[w.place(n)] = append(unserved[w.place(n)], n)
-			}
-		}
-	}
+	unserved := p.unserved(w)
 	if len(unserved) == 0 {
 		return
 	}
@@ -86,6 +79,23 @@ func (p *pass) preferUnserved() {
 		}
 	}
 	slices.SortFunc(p.next.Records, func(a, b Record) int { return cmp.Compare(a.Node, b.Node) })
+}
+
+// unserved are the nodes that are preferred, by place and in their order.
+func (p *pass) unserved(w Wave) map[string][]*health.Node {
+	ranks := []int{rankHurt, rankWell, rankYoung}
+	if p.lastWave() {
+		ranks = ranks[:1]
+	}
+	free, out := matching(p.pickable(), w.selector()), map[string][]*health.Node{}
+	for _, rank := range ranks {
+		for _, n := range free {
+			if p.rank(n, p.next.Wave == 0) == rank {
+				out[w.place(n)] = append(out[w.place(n)], n)
+			}
+		}
+	}
+	return out
 }
 
 // place is in whose stead the wave may take the node: of those of its group, if it

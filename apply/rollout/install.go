@@ -23,18 +23,22 @@ func (p *pass) holdsInstall() bool {
 
 // install waits for the first version on every node that can be reached.
 func (p *pass) install() {
-	if r := p.next.rejection(p.candidate()); r != nil {
+	b, waiting := p.hold(), 0
+	switch {
+	case p.next.rejection(p.candidate()) != nil:
 		return
-	}
-	b := p.hold()
-	if p.installHeld {
+	case p.installHeld:
 		p.sayBlock(b)
 		return
-	}
-	waiting := 0
-	if b == nil {
+	case b == nil:
 		waiting = p.replaceEarlierInstall()
 	}
+	p.sayInstall(b, waiting)
+}
+
+// sayInstall proves the first version, or says what it waits for: what holds it, or
+// that so many nodes have an earlier one.
+func (p *pass) sayInstall(b *Block, waiting int) {
 	healthy, missing, moving := p.installProgress()
 	p.say(Replacing, ReasonInstalling, fmt.Sprintf("first install: %d of %d reachable nodes healthy", healthy, healthy+missing))
 	switch {

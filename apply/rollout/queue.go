@@ -71,10 +71,16 @@ func (p *pass) groupInTurn(w Wave) uint32 {
 	if len(unfinished) == 0 {
 		unfinished = late
 	}
-	turns := slices.Sorted(maps.Keys(unfinished))
-	for _, preferred := range []map[uint32]bool{begun, found, unfinished} {
-		if i := slices.IndexFunc(turns, func(turn uint32) bool { return preferred[turn] }); i >= 0 {
-			return turns[i]
+	return firstOf(unfinished, begun, found)
+}
+
+// firstOf is the first of the turns that is in a set of preferred ones, or in the next
+// of them, or in none; the last turn there is if there are no turns.
+func firstOf(turns map[uint32]bool, preferred ...map[uint32]bool) uint32 {
+	sorted := slices.Sorted(maps.Keys(turns))
+	for _, set := range append(preferred, turns) {
+		if i := slices.IndexFunc(sorted, func(turn uint32) bool { return set[turn] }); i >= 0 {
+			return sorted[i]
 		}
 	}
 	return math.MaxUint32

@@ -143,46 +143,6 @@ func (w *witness) see(f sim.Fact) {
 	}
 }
 
-// seeFirst holds P1 against the template of a first version: one that goes in waves
-// does not go to all nodes at once.
-func (w *witness) seeFirst(f sim.Fact) {
-	switch s := w.cluster.State(); {
-	case s.Proven != nil, f.By != sim.Rollcall, f.Gated, f.Digest == "foreign":
-	case s.Waves != nil:
-		w.accuse("P1", "%s is let start on all nodes before it is proven", f.Digest)
-	default:
-		w.proven[f.Digest] = true // a first install is on every node at once
-	}
-}
-
-// mayNotBegin is whether nothing new may begin by what a decision knew.
-func mayNotBegin(in *rollout.Input) bool {
-	return in.Paused || in.Unknown != nil || in.Block != nil || in.Policy.Calendar.Closed(in.Now) != nil
-}
-
-// seeInstall holds P9 against a first version for all nodes at once: it does not
-// begin before it may. It holds P1 against any: the template of one that is blocked,
-// which may be for where it would run, does not take the place of another one.
-func (w *witness) seeInstall(in *rollout.Input, d rollout.Decision, s rollout.Step) {
-	c := d.Next.Candidate
-	if d.Next.Proven != nil || c == nil || !mayNotBegin(in) {
-		return
-	}
-	begun := in.Live.Digest == c.Digest && !in.Live.Gated || slices.ContainsFunc(in.Fleet, func(n health.Node) bool {
-		a := n.Agent()
-		return a != nil && a.Digest == c.Digest && !a.Gated
-	})
-	gone := slices.ContainsFunc(in.State.InFlight, func(f rollout.InFlight) bool { return f.PodUID == s.PodUID })
-	switch {
-	case s.Action == rollout.WriteTemplate && in.Block != nil && in.Live.Gated && in.Live.Digest != s.Digest:
-		w.accuse("P1", "%s is written though it is blocked", s.Digest)
-	case s.Action == rollout.WriteTemplate && !s.Gated && !begun:
-		w.accuse("P9", "%s is let start on all nodes though nothing may begin", s.Digest)
-	case s.Action == rollout.DeletePod && s.Why == rollout.ForReplace && !gone:
-		w.accuse("P9", "the agent on %s gives way to %s though nothing may begin", s.Node, c.Digest)
-	}
-}
-
 func (w *witness) uid(name string) types.UID {
 	for _, n := range w.cluster.Fleet() {
 		if n.Name == name {
@@ -255,39 +215,6 @@ func (w *witness) isLost(f sim.Fact, n *health.Node) bool {
 	lost := w.down[n.UID] || w.orders[f.Pod].lost[n.UID] && !n.Present()
 	excused := f.Why != rollout.ForReplace && (broken(n) || w.orders[f.Pod].broken[n.UID])
 	return n.Eligible && lost && !excused
-}
-
-// seeGroupLoss holds P2 in the group of the node that lost its agent.
-func (w *witness) seeGroupLoss(f sim.Fact) {
-	limit := w.cluster.Policy().MaxUnavailablePerGroup
-	if limit == (intstr.IntOrString{}) || w.moved {
-		return
-	}
-	counts, group := map[string]int{}, ""
-	for _, n := range w.cluster.Fleet() {
-		if n.UID == f.NodeUID {
-			group = n.Groups[0]
-		}
-		if w.isLost(f, &n) {
-			counts[n.Groups[0]]++
-		}
-	}
-	most := 0
-	for _, allowed := range w.groups {
-		most = max(most, allowed[group])
-	}
-	if counts[group] > most {
-		w.accuse("P2", "%d nodes of group %s are without an agent because of rollcall (last %s, for %s), at most %d may be", counts[group], group, f.Node, f.Why, most)
-	}
-}
-
-// groupBudgets is what each group is allowed.
-func groupBudgets(in *rollout.Input) map[string]int {
-	out := sizes(in.Fleet, rollout.Wave{EachGroup: true})
-	for g, size := range out {
-		out[g] = share(in.Policy.MaxUnavailablePerGroup, size)
-	}
-	return out
 }
 
 // seeDecision holds P3, P4 and P9 against what was known to the decision.
