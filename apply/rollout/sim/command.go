@@ -21,6 +21,7 @@ import (
 //	own NODE               rollcall runs on that node
 //	block REASON, unblock  a window, a freeze, a dependency
 //	lose, declare          what Git declares is lost, until it is declared again
+//	forget                 what is recorded of the nodes is lost
 //	policy COUNT           maxUnavailable is COUNT from now on
 //	waves COUNT            the policy has only its last COUNT waves from now on
 //	allow-empty WAVE       the policy lets that wave be empty from now on
@@ -78,6 +79,8 @@ func (c *Cluster) doGit(verb, arg string) bool {
 		c.asked.unknown = &rollout.Block{Reason: "Lost", Message: "what Git declares is lost until it is declared again"}
 	case "declare":
 		c.asked.unknown = nil
+	case "forget":
+		c.store.forget()
 	default:
 		return false
 	}
