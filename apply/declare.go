@@ -213,7 +213,7 @@ func (r *Rollouts) initialise(ctx context.Context, n *v1alpha1.NodeRollout, prov
 // proven one if there is one, else the declared one. A create, unlike an apply,
 // writes over nothing that somebody else has made meanwhile.
 func (r *Rollouts) createDaemonSet(ctx context.Context, d Declaration, n *v1alpha1.NodeRollout, want *declared) error {
-	template, err := r.templateToMake(ctx, d, n.Status.Proven, want)
+	template, err := r.templateToMake(ctx, d, n, want)
 	if err != nil {
 		return err
 	}
@@ -235,34 +235,6 @@ func (r *Rollouts) createDaemonSet(ctx context.Context, d Declaration, n *v1alph
 	}
 	_, err = r.unite(ctx, d, made)
 	return err
-}
-
-// templateToMake is the template of the proven version, or of the declared one
-// while none is proven: with the gate, unless the policy has the first version on
-// all nodes at once.
-func (r *Rollouts) templateToMake(ctx context.Context, d Declaration, proven *v1alpha1.Version, want *declared) (*corev1.PodTemplateSpec, error) {
-	if proven == nil {
-		policy, _, err := r.policyFor(ctx, want, nil)
-		if err != nil {
-			return nil, err
-		}
-		if policy.Spec.FirstInstall == v1alpha1.FirstInstallAll {
-			return &want.Template, nil
-		}
-		return withGate(&want.Template), nil
-	}
-	if proven.Digest == want.Digest {
-		return &want.Template, nil
-	}
-	rec, _, err := (store{r.Kube, d.key()}).recorded(ctx)
-	if err != nil {
-		return nil, err
-	}
-	template, known := rec.Templates[proven.Digest]
-	if !known {
-		return nil, &Error{Reason: ReasonInvalid, Object: d.reference(), Message: fmt.Sprintf("its proven template went with the DaemonSet and the ConfigMap %s%s: delete its NodeRollout to install what Git declares", d.key().Name, stateSuffix)}
-	}
-	return &template, nil
 }
 
 // payload is the declared DaemonSet with another template, under OnDelete and

@@ -15,12 +15,14 @@
 //
 //	declare, claim, around .. a commit hands a DaemonSet to its rollout
 //	adopt ................... one that runs already
+//	make .................... with which template one is made
 //	gone, remake, restore ... one that was deleted, or left in the middle
 //	run, loop ............... the watches, and the queue of what to decide
 //	rollouts ................ one decision: observe, decide, record, execute
 //	policy, waves, calendar,
 //	block ................... by which policy, and what holds it beside that
-//	template, learned ....... which template is which version
+//	template, learned,
+//	carried ................. which template is which version
 //	store, status ........... what is recorded, and what is shown
 //	confirm, execute,
 //	written ................. before a wave passes; the steps; what the cache lags behind

@@ -150,6 +150,9 @@ func ReadPolicy(name string, spec v1alpha1.RolloutPolicySpec) (rollout.Policy, e
 	if spec.MaxUnavailable != nil {
 		out.MaxUnavailable = *spec.MaxUnavailable
 	}
+	if spec.MaxUnavailablePerGroup != nil {
+		out.MaxUnavailablePerGroup = *spec.MaxUnavailablePerGroup
+	}
 	var err error
 	if out.Calendar, err = NewCalendar(spec); err == nil {
 		err = checkSelectors(spec)

@@ -198,6 +198,7 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 	if v.revisions, err = newRevisions(r.Fleet.Revisions(v.live.UID), &v.live.Spec.Template, v.digestOf); err != nil {
 		return err
 	}
+	v.recorded.Carried.complete(v.revisions.digests, v.sameAs)
 	var gone *rollout.Block
 	if v.policy, gone, err = r.policyFor(ctx, v.want, v.recorded.Policy); err != nil {
 		return err

@@ -53,7 +53,7 @@ func (v *view) nextRecorded(d rollout.Decision) recorded {
 			out.Templates[version.Digest] = t
 		}
 	}
-	out.Spellings = v.book.kept(out.Templates)
+	out.Spellings, out.Carried = v.book.kept(out.Templates), carriedBy(v.input.Fleet, out.Templates)
 	return out
 }
 

@@ -28,6 +28,7 @@ const (
 	keyRecords   = "records.json"
 	keyOwed      = "owed.json"
 	keyPolicy    = "policy.json"
+	keyCarried   = "carried.json"
 	keyCandidate = "candidate"
 	keyDeclared  = "declared.json"
 )
@@ -54,6 +55,9 @@ type recorded struct {
 	Spellings []spelling
 	Records   []rollout.Record
 	Owed      []rollout.Owed
+	// Carried are the versions of these templates by the controller-revision-hash that
+	// pods carry for them.
+	Carried carried
 	// Policy is the one by which the rollout goes; nil while none is under way.
 	Policy *chosen
 	// Candidate is the digest that the records are about.
@@ -67,7 +71,7 @@ type part struct {
 }
 
 func (r *recorded) parts() []part {
-	return []part{{keyTemplates, &r.Templates}, {keySpellings, &r.Spellings}, {keyRecords, &r.Records}, {keyOwed, &r.Owed}, {keyPolicy, &r.Policy}}
+	return []part{{keyTemplates, &r.Templates}, {keySpellings, &r.Spellings}, {keyRecords, &r.Records}, {keyOwed, &r.Owed}, {keyPolicy, &r.Policy}, {keyCarried, &r.Carried}}
 }
 
 // store reads and writes the ConfigMaps of one NodeRollout.
@@ -123,7 +127,7 @@ func readRecorded(cm *corev1.ConfigMap) (recorded, error) {
 	out := recorded{Templates: templates{}, Candidate: cm.Data[keyCandidate]}
 	for _, p := range out.parts() {
 		known, err := partOf(cm, p.key, p.value)
-		if !known && p.key == keyPolicy {
+		if !known && (p.key == keyPolicy || p.key == keyCarried) {
 			continue // written by a version that did not record it
 		}
 		if err != nil {

@@ -134,3 +134,34 @@ func TestFirstInstallIsLost(t *testing.T) {
 	w.waitProven(first, 2*time.Minute)
 	w.waitUpdated(9)
 }
+
+// In a freeze no first version begins, not even one for all nodes at once; when it
+// is over, it does. One that has begun ends in a freeze.
+func TestFirstInstallInAFreeze(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 6)
+	w.policy(quick(frozen))
+	r := record(t, w.cluster.Client)
+	w.pushTag("bad")
+	w.follow()
+
+	n := w.waitReason(v1alpha1.PhaseWaiting, "Frozen")
+	if !strings.Contains(n.Status.Message, "peak season") {
+		t.Errorf("message %q does not say what the freeze is for", n.Status.Message)
+	}
+	w.until("every node's agent waits", 15*time.Second, func() (bool, string) {
+		return len(w.pods()) == 6, fmt.Sprintf("%d pods", len(w.pods()))
+	})
+	fixed := w.deliver("v1")
+	w.until("another one waits in its stead", 15*time.Second, func() (bool, string) {
+		return w.tags()["v1"] == 6 && len(w.pods()) == 6, fmt.Sprintf("pods by tag %v", w.tags())
+	})
+	w.wantQuiet(3 * time.Second)
+	r.wantTags(t)
+
+	w.changePolicy(quick())
+	w.until("the first agent is there", 15*time.Second, func() (bool, string) { return len(w.agents()) > 0, "none" })
+	w.changePolicy(quick(frozen))
+	w.waitProven(fixed, time.Minute)
+	r.wantTags(t, "v1")
+}

@@ -151,6 +151,50 @@ func TestStateIsLost(t *testing.T) {
 	})
 }
 
+// Somebody deletes all ControllerRevisions of the DaemonSet. Its pods carry the hash
+// of one that does not come again, and are what they are.
+func TestRevisionsAreLost(t *testing.T) {
+	t.Parallel()
+	w := settled(t, 6, quick(soak(0, 1)))
+	w.waitUpdated(6)
+	commit := w.deliver("v2")
+	w.waitProven(commit, time.Minute)
+	w.waitUpdated(6)
+	before := w.uids()
+	loseRevisions := func() {
+		all := w.cluster.Client.AppsV1().ControllerRevisions(metav1.NamespaceDefault)
+		w.must(all.DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}), "delete controllerrevisions")
+	}
+
+	w.act(t, "at rest", func(t *testing.T) {
+		loseRevisions()
+		w.wantQuiet(5 * time.Second)
+		w.wantSame(before)
+		w.waitUpdated(6)
+		w.wantSame(before)
+	})
+	w.act(t, "while the canaries soak", func(t *testing.T) {
+		r := record(t, w.cluster.Client)
+		w.changePolicy(quick(soak(0, 6)))
+		commit := w.deliver("v3")
+		w.waitSoaking(r, "canary", "v3")
+		loseRevisions()
+		w.waitProven(commit, time.Minute)
+		w.waitTag("v3", w.nodes())
+		r.wantHistory(t, w.nodes(), "v2", "v3")
+	})
+	w.act(t, "without rollcall", func(t *testing.T) {
+		w.waitUpdated(6)
+		w.must(w.control.Stop(), "stop rollcall")
+		before := w.uids()
+		loseRevisions()
+		w.startController()
+		w.waitUpdated(6)
+		w.wantQuiet(5 * time.Second)
+		w.wantSame(before)
+	})
+}
+
 // What Git declares goes from beside a NodeRollout in the middle of a rollout.
 // Nobody knows then what is wanted, and what is not known is no wish to go back:
 // the waves wait, and go on with the next pass (promises P3, P8 and P9).

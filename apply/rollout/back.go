@@ -31,7 +31,7 @@ func (p *pass) goBack() {
 // budget allows beside those that the candidate broke.
 func (p *pass) giveProven(nodes []*health.Node) {
 	p.giveUnserved(nodes)
-	free := p.budget() - p.owed()
+	room := p.beside(p.owed())
 	var taken []*health.Node
 	for _, n := range nodes {
 		a, f := n.Agent(), p.inFlight(n)
@@ -39,14 +39,14 @@ func (p *pass) giveProven(nodes []*health.Node) {
 		switch {
 		case !n.Present():
 			continue
-		case recorded && free < 0:
-			free++ // it has recovered since, and its loss is beyond the budget now
+		case recorded && room.over(n):
+			room.give(n) // it has recovered since, and its loss is beyond the budget now
 			continue
 		case recorded:
-		case free <= 0:
+		case !room.has(n):
 			continue
 		default:
-			free--
+			room.take(n)
 			taken = append(taken, n)
 		}
 		p.do(deletion(n, a, p.whyBack(n)))
@@ -152,7 +152,7 @@ func (p *pass) sayBack(left int) {
 	switch {
 	case left == 0 && flying == 0:
 	case flying == 0 && len(p.d.Steps) == 0:
-		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("%d nodes wait for %s because maxUnavailable (%d) is used up by nodes without an available agent; they have to recover or leave", left, short(*p.next.Proven), p.budget()))
+		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("%d nodes wait for %s because %s is used up by nodes without an available agent; they have to recover or leave", left, short(*p.next.Proven), p.budgetWords()))
 	case p.goal == goalBack || len(p.next.Records) > 0:
 		p.say(Returning, ReasonReturning, fmt.Sprintf("%d nodes run another version than %s, %d wait for their agent of it", left, short(*p.next.Proven), flying))
 	default:

@@ -31,8 +31,11 @@ func TestBrokenRulesAreCaught(t *testing.T) {
 		"P1: all groups of a wave go at once":                        {"P1", wavesWith(func(w *rollout.Wave) { w.OneGroupAtATime = false })},
 		"P1: what approves one wave approves all":                    {"P1", approvesAll},
 		"P1: rollcall's own node is like any other":                  {"P1", ownsNothing},
+		"P1: what is blocked is written":                             {"P1", waitsForTime},
+		"P9: a first version asks nobody":                            {"P9", installsAtOnce},
 		"P3: a wave may always be empty":                             {"P3", wavesWith(func(w *rollout.Wave) { w.AllowEmpty = true })},
 		"P2: the budget is the whole fleet":                          {"P2", ignoresBudget},
+		"P2: a group has the budget of the fleet":                    {"P2", ignoresGroups},
 		"P2: pods are deleted that are not recorded":                 {"P2", actsBeforeItRecords},
 		"P3: nobody soaks":                                           {"P3", skipsSoak},
 		"P3: failures are not counted":                               {"P3", countsNoFailures},
@@ -154,6 +157,11 @@ func ignoresBudget(in rollout.Input) rollout.Decision {
 	return rollout.Decide(in)
 }
 
+func ignoresGroups(in rollout.Input) rollout.Decision {
+	in.Policy.MaxUnavailablePerGroup = intstr.IntOrString{}
+	return rollout.Decide(in)
+}
+
 // actsBeforeItRecords leaves out of the record what its steps are about to do.
 func actsBeforeItRecords(in rollout.Input) rollout.Decision {
 	d := rollout.Decide(in)
@@ -225,6 +233,22 @@ func forgetsRejections(in rollout.Input) rollout.Decision {
 
 func isAlwaysOpen(in rollout.Input) rollout.Decision {
 	in.Policy.Calendar = rollout.Calendar{}
+	return rollout.Decide(in)
+}
+
+// waitsForTime takes what blocks for a freeze.
+func waitsForTime(in rollout.Input) rollout.Decision {
+	if in.Block != nil {
+		in.Block, in.Policy.Calendar = nil, rollout.Calendar{Freezes: []rollout.Freeze{{Start: in.Now, End: in.Now.Add(time.Hour)}}}
+	}
+	return rollout.Decide(in)
+}
+
+// installsAtOnce has a first version for all nodes begin whatever holds it.
+func installsAtOnce(in rollout.Input) rollout.Decision {
+	if in.State.Proven == nil && in.Policy.InstallAll {
+		in.Paused, in.Policy.Calendar = false, rollout.Calendar{}
+	}
 	return rollout.Decide(in)
 }
 

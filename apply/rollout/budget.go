@@ -48,22 +48,22 @@ func (p *pass) isOwed(n *health.Node) bool {
 	return false
 }
 
-// owed counts the nodes that lost an available agent on the way back and have
+// owed are the nodes that lost an available agent on the way back and have
 // none again. A node that is NotReady by now, or tainted, is not held up by
 // rollcall, and a way back that waited for it would leave the others on a bad
 // version.
-func (p *pass) owed() int {
-	count := 0
+func (p *pass) owed() []*health.Node {
+	var out []*health.Node
 	for _, f := range p.next.InFlight {
 		n := p.node(f.Node, f.NodeUID)
 		if f.Idle || n == nil || !n.Ready || !n.Schedulable {
 			continue
 		}
 		if !n.Present() || n.Agent().UID == f.PodUID {
-			count++
+			out = append(out, n)
 		}
 	}
-	return count
+	return out
 }
 
 // budget is maxUnavailable in nodes.
@@ -71,7 +71,13 @@ func (p *pass) budget() int {
 	return Resolve(p.in.Policy.MaxUnavailable, p.eligible)
 }
 
-// free is how many more nodes may lose their agent now.
-func (p *pass) free() int {
-	return max(p.budget()-p.unavailable(), 0)
+// downNodes are the nodes without an available agent because of rollcall.
+func (p *pass) downNodes() []*health.Node {
+	var out []*health.Node
+	for i := range p.in.Fleet {
+		if n := &p.in.Fleet[i]; p.down(n) {
+			out = append(out, n)
+		}
+	}
+	return out
 }

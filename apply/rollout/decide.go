@@ -32,6 +32,9 @@ type pass struct {
 	// verdicts of touched nodes, in the order of the fleet; empty for the others.
 	verdicts []health.Verdict
 	eligible int
+	// waving is whether a first version has begun in waves, and installHeld whether
+	// one for all nodes at once has not begun, and may not.
+	waving, installHeld bool
 	// tailWaits is whether nothing is begun on late nodes.
 	tailWaits bool
 	queue     queue
@@ -48,6 +51,7 @@ func Decide(in Input) Decision {
 	p := newPass(in)
 	p.settle()
 	p.chooseGoal()
+	p.installHeld = p.holdsInstall()
 	p.gatherEvidence()
 	if !p.finishStarted() {
 		p.advance()
@@ -60,11 +64,15 @@ func Decide(in Input) Decision {
 
 func newPass(in Input) *pass {
 	p := &pass{in: in, next: in.State.clone(), verdicts: make([]health.Verdict, len(in.Fleet))}
+	runs := false
 	for i := range in.Fleet {
 		if in.Fleet[i].Eligible {
 			p.eligible++
 		}
+		a := in.Fleet[i].Agent()
+		runs = runs || a != nil && !a.Gated
 	}
+	p.waving = in.State.Waves != nil || in.Live.Gated && runs
 	return p
 }
 
@@ -155,7 +163,11 @@ func (p *pass) answerRetry() {
 // restart begins the waves anew.
 func (p *pass) restart() {
 	p.owe()
+	waving := p.firstWaves() && p.waving
 	p.next.Waves, p.next.Wave, p.next.WaveStarted, p.next.Records = nil, 0, time.Time{}, nil
+	if waving {
+		p.next.Waves = []Wave{}
+	}
 }
 
 // owe remembers of waves that are about to be forgotten on which nodes their
@@ -188,8 +200,7 @@ func (p *pass) rest() string {
 // state is the candidate with its gate then: each pod waits for its wave. What has
 // begun so goes on so, whatever the policy says by now.
 func (p *pass) firstWaves() bool {
-	begun := p.in.Live.Gated || p.in.State.Waves != nil
-	return p.next.Proven == nil && p.next.Candidate != nil && (begun || !p.in.Policy.InstallAll)
+	return p.next.Proven == nil && p.next.Candidate != nil && (p.waving || !p.in.Policy.InstallAll)
 }
 
 // candidate is the digest on its way, or empty.

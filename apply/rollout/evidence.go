@@ -173,7 +173,7 @@ func (p *pass) judgeInstall() {
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
 		a := n.Agent()
-		if !p.reachable(n) || a == nil || a.Digest != p.candidate() {
+		if !p.reachable(n) || !p.runsCandidate(n) {
 			continue
 		}
 		v := health.Judge(n, a.Created, p.in.Policy.Health, p.in.Now)

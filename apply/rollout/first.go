@@ -3,8 +3,7 @@ package rollout
 import (
 	"cmp"
 	"slices"
-
-	"k8s.io/apimachinery/pkg/labels"
+	"time"
 
 	"github.com/rollcall-dev/rollcall/health"
 )
@@ -25,6 +24,10 @@ func (p *pass) replaceFirst() bool {
 		} else {
 			earlier = append(earlier, r)
 		}
+	}
+	if until := p.awaitedFirst(); p.in.Now.Before(until) {
+		p.wakeAt(until)
+		earlier = nil
 	}
 	var taken []*health.Node
 	for _, r := range p.affordable(earlier) {
@@ -50,28 +53,70 @@ func (p *pass) hurt(n *health.Node) bool {
 	return p.firstWaves() && !n.Present() && (p.inFlight(n) != nil || p.broken(n))
 }
 
-// preferHurt gives hurt nodes the places in the wave of nodes that are served and
-// not yet touched: these wait for the budget that those hold.
-func (p *pass) preferHurt() {
-	hurt := slices.DeleteFunc(p.pickable(), func(n *health.Node) bool { return !p.hurt(n) })
-	waves := p.waves()
+// servesEarlier is whether a first version that was superseded serves the node.
+func (p *pass) servesEarlier(n *health.Node) bool {
+	return p.firstWaves() && n.Present() && !p.runsCandidate(n)
+}
+
+// preferUnserved gives hurt nodes, which hold the budget, and then those that wait for
+// their first agent the places in the wave of nodes that an earlier version serves and
+// that are not yet touched. The last wave has places for all.
+func (p *pass) preferUnserved() {
+	w := p.waves()[p.next.Wave]
+	unserved := p.unserved(w)
+	if len(unserved) == 0 {
+		return
+	}
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
 		n := p.node(r.Node, r.UID)
-		if n == nil || !r.Touched.IsZero() || !n.Present() {
+		if n == nil || r.Wave != p.next.Wave || !r.Touched.IsZero() || !p.servesEarlier(n) {
 			continue
 		}
-		if j := slices.IndexFunc(hurt, func(h *health.Node) bool { return waves[r.Wave].takes(h, n) }); j >= 0 {
-			r.Node, r.UID = hurt[j].Name, hurt[j].UID
-			hurt = slices.Delete(hurt, j, j+1)
+		if rest := unserved[w.place(n)]; len(rest) > 0 {
+			r.Node, r.UID = rest[0].Name, rest[0].UID
+			unserved[w.place(n)] = rest[1:]
 		}
 	}
 	slices.SortFunc(p.next.Records, func(a, b Record) int { return cmp.Compare(a.Node, b.Node) })
 }
 
-// takes is whether the node may have the place of the other in the wave.
-func (w Wave) takes(n, other *health.Node) bool {
-	return w.selector().Matches(labels.Set(n.Labels)) && (!w.EachGroup && !w.OneGroupAtATime || groupOf(n) == groupOf(other))
+// unserved are the nodes that are preferred, by place and in their order.
+func (p *pass) unserved(w Wave) map[string][]*health.Node {
+	ranks := []int{rankHurt, rankWell, rankYoung}
+	if p.lastWave() {
+		ranks = ranks[:1]
+	}
+	free, out := matching(p.pickable(), w.selector()), map[string][]*health.Node{}
+	for _, rank := range ranks {
+		for _, n := range free {
+			if p.rank(n, p.next.Wave == 0) == rank {
+				out[w.place(n)] = append(out[w.place(n)], n)
+			}
+		}
+	}
+	return out
+}
+
+// place is in whose stead the wave may take the node: of those of its group, if it
+// counts or goes by groups, or of any.
+func (w Wave) place(n *health.Node) string {
+	if w.EachGroup || w.OneGroupAtATime {
+		return groupOf(n)
+	}
+	return ""
+}
+
+// awaitedFirst is until when nodes that are served are not taken, because others may
+// be about to get a pod that waits for its first start.
+func (p *pass) awaitedFirst() time.Time {
+	until := p.next.WaveStarted.Add(pulseSlack)
+	for i := range p.in.Fleet {
+		if n := &p.in.Fleet[i]; n.Agent() == nil && p.record(n) == nil && p.inFlight(n) == nil && p.reachable(n) {
+			return until
+		}
+	}
+	return time.Time{}
 }
 
 // failed are the nodes on which the first version failed and serves nobody. Where

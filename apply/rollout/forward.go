@@ -28,8 +28,9 @@ func (p *pass) advance() {
 // forward replaces what the budget allows, and passes the wave when every node
 // of it has soaked.
 func (p *pass) forward() {
-	b := cmp.Or(p.in.Unknown, p.in.Block, p.in.Policy.Calendar.Closed(p.in.Now))
+	b := p.hold()
 	started := b == nil && p.startWave()
+	p.queue = p.lineUp()
 	if p.returnHurt() {
 		return
 	}
@@ -38,15 +39,20 @@ func (p *pass) forward() {
 		p.sayBlock(b)
 		return
 	}
-	p.queue = p.lineUp()
-	over := p.unavailable() > p.budget()
+	room := p.beside(p.downNodes())
 	p.withdraw(func(n *health.Node, _ *health.Agent) bool {
 		r := p.record(n)
-		return r == nil || !p.waits(r) || !p.isNext(r) || over && n.Present()
+		return r == nil || !p.waits(r) || !p.isNext(r) || room.over(n) && n.Present()
 	})
 	for started && p.passWave() {
 		started = p.startWave()
+		p.queue = p.lineUp()
 	}
+}
+
+// hold is why nothing new may begin; nil when it may.
+func (p *pass) hold() *Block {
+	return cmp.Or(p.in.Unknown, p.in.Block, p.in.Policy.Calendar.Closed(p.in.Now))
 }
 
 // sayBlock says what the rollout waits for: time, or a person.
@@ -63,7 +69,7 @@ func (p *pass) sayBlock(b *Block) {
 // may begin.
 func (p *pass) passWave() bool {
 	g := p.waveProgress()
-	p.tailWaits, p.queue = g.tailWaits(), p.lineUp()
+	p.tailWaits = g.tailWaits()
 	if p.replace() {
 		return false
 	}
@@ -98,15 +104,17 @@ func (p *pass) unreached() int {
 
 // returnHurt gives the proven version again to nodes that failed within the
 // budget, and to those that another candidate left without an available agent
-// and that are not to get this one now. It says whether there are any: a pulse
-// has to wait until they have their pods, or they would get the candidate.
+// and that are not to get this one now, be it that their group is not in turn:
+// they would hold the budget that it needs. It says whether there are any: a pulse
+// has to wait until they have their pods, or they would get the candidate. While
+// nothing is proven their next agents wait for their waves.
 func (p *pass) returnHurt() bool {
 	hurt := slices.DeleteFunc(p.strangers(), func(n *health.Node) bool {
 		r := p.record(n)
 		if p.runsCandidate(n) {
 			return r == nil || r.Failed == ""
 		}
-		return r != nil || n.Present()
+		return n.Present() || r != nil && !p.firstWaves() && p.isNext(r)
 	})
 	if p.firstWaves() {
 		p.clear(hurt)
@@ -139,79 +147,6 @@ func (p *pass) promote() {
 	p.goal = goalRest
 	p.do(Step{Action: WriteTemplate, Digest: c.Digest})
 	p.say(Proven, ReasonProven, fmt.Sprintf("%s passed every wave", short(c)))
-}
-
-// install waits for the first version on every node that can be reached.
-func (p *pass) install() {
-	if r := p.next.rejection(p.candidate()); r != nil {
-		return
-	}
-	waiting := p.replaceEarlierInstall()
-	healthy, missing, moving := p.installProgress()
-	p.say(Replacing, ReasonInstalling, fmt.Sprintf("first install: %d of %d reachable nodes healthy", healthy, healthy+missing))
-	switch {
-	case healthy > 0 && missing-p.failedRecords() <= 0 && len(p.d.Steps) == 0:
-		p.promote()
-	case waiting > 0 && waiting == moving:
-		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("first install: %d nodes wait with an earlier version because maxUnavailable (%d) is used up by nodes without an available agent; they have to recover or leave", waiting, p.budget()))
-	case healthy+moving == 0:
-		p.say(Held, ReasonNoEvidence, fmt.Sprintf("first install: none of %d reachable nodes is healthy; one that is proves it", missing))
-	}
-}
-
-// installProgress counts the reachable nodes on which the first version is
-// healthy, and those on which it is not, and may still become so.
-func (p *pass) installProgress() (healthy, missing, moving int) {
-	for i := range p.in.Fleet {
-		n := &p.in.Fleet[i]
-		switch {
-		case !p.reachable(n):
-		case p.verdicts[i].Status == health.Healthy:
-			healthy++
-		case p.verdicts[i].Status == health.Failed:
-			missing++
-		default:
-			missing++
-			moving++
-		}
-	}
-	return healthy, missing, moving
-}
-
-func (p *pass) failedRecords() int {
-	count := 0
-	for _, r := range p.next.Records {
-		if r.Failed != "" && p.node(r.Node, r.UID) != nil {
-			count++
-		}
-	}
-	return count
-}
-
-// replaceEarlierInstall removes the pods of a first version that was never
-// proven: those that serve nobody at once, the others within the budget. It
-// counts those that have to wait.
-func (p *pass) replaceEarlierInstall() (waiting int) {
-	free := p.free()
-	var taken []*health.Node
-	for i := range p.in.Fleet {
-		n := &p.in.Fleet[i]
-		a := n.Agent()
-		if a == nil || !p.reachable(n) || a.Digest == p.candidate() {
-			continue
-		}
-		if p.available(n) {
-			if free == 0 {
-				waiting++
-				continue
-			}
-			free--
-		}
-		taken = append(taken, n)
-		p.do(deletion(n, a, ForReplace))
-	}
-	p.take(taken)
-	return waiting
 }
 
 func (p *pass) waveName() string {

@@ -52,6 +52,9 @@ func drawPolicy(t *rapid.T) rollout.Policy {
 		InstallAll:    rapid.IntRange(0, 2).Draw(t, "installAll") == 2,
 		Grace:         seconds("grace", 0, 5),
 	}
+	if rapid.IntRange(0, 3).Draw(t, "perGroup") == 3 {
+		p.MaxUnavailablePerGroup = rapid.SampledFrom([]intstr.IntOrString{intstr.FromInt32(1), intstr.FromInt32(2), intstr.FromString("50%")}).Draw(t, "maxUnavailablePerGroup")
+	}
 	if rapid.IntRange(0, 3).Draw(t, "freeze") == 3 {
 		from := begin().Add(seconds("from", 0, 100))
 		p.Calendar.Freezes = []rollout.Freeze{{Start: from, End: from.Add(seconds("for", 1, 200)), Reason: "a story"}}

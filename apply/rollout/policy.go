@@ -18,7 +18,10 @@ type Policy struct {
 	GroupBy []string
 	// MaxUnavailable is a count or a percentage of the eligible nodes.
 	MaxUnavailable intstr.IntOrString
-	Health         health.Rule
+	// MaxUnavailablePerGroup is a count or a percentage of the eligible nodes of each
+	// group; the zero value bounds none.
+	MaxUnavailablePerGroup intstr.IntOrString
+	Health                 health.Rule
 	// FailureBudget is how many touched nodes may fail.
 	FailureBudget int
 	// InstallAll gives the first version to every node at once.

@@ -71,7 +71,7 @@ func calm(c *sim.Cluster, w *witness) error {
 		return fmt.Errorf("liveness: still busy after %ds: %s %s %s %v", c.Now(), d.Phase, d.Reason, d.Message, d.Steps)
 	case d.Phase == rollout.Replacing, d.Phase == rollout.Soaking, d.Phase == rollout.Returning:
 		return fmt.Errorf("liveness: at rest in the middle: %s %s %s", d.Phase, d.Reason, d.Message)
-	case !resting(live, c.State()), !live.OnDelete:
+	case !resting(live, c.State()) && (c.State().Proven != nil || !w.blocked), !live.OnDelete:
 		return fmt.Errorf("P4: at rest the DaemonSet has %+v instead of %s", live, rest(c.State()))
 	}
 	return atRest(c, d)

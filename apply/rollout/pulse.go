@@ -19,10 +19,11 @@ const pulseSlack = 15 * time.Second
 //	template is not the rest one ... write the rest one
 //	template not observed .......... wait: a delete now would recreate the old pod
 //	gated pods ..................... open those in flight, delete the strays; those of
-//	                                 a first version wait for their waves
+//	                                 a first version wait for their waves, or until
+//	                                 it may begin on all nodes at once
 func (p *pass) finishStarted() bool {
 	live, rest := p.in.Live, p.rest()
-	waits := p.firstWaves()
+	waits := p.firstWaves() || p.installHeld
 	switch {
 	case !live.OnDelete:
 		p.do(Step{Action: SetOnDelete})
@@ -40,10 +41,10 @@ func (p *pass) finishStarted() bool {
 	return len(p.d.Steps) > 0
 }
 
-// keepsFirst is whether the gated template of an earlier first version stays, since
+// keepsFirst is whether the template of an earlier first version stays, since
 // something is wrong with the candidate: where it would place its pods, perhaps.
 func (p *pass) keepsFirst() bool {
-	return p.firstWaves() && p.in.Block != nil && p.in.Live.Gated && p.in.Live.Digest != p.rest()
+	return (p.installHeld || p.firstWaves() && p.in.Live.Gated) && p.in.Block != nil && p.in.Live.Digest != p.rest()
 }
 
 func (p *pass) pulseOpen() bool {
@@ -130,21 +131,21 @@ func (p *pass) late() (count int, until time.Time) {
 // whose node would get no other one, and those whose agent has recovered since
 // it was recorded, so that its loss is beyond the budget now.
 func (p *pass) deletePending() bool {
-	free := p.budget() - p.unavailable()
+	room := p.beside(p.downNodes())
 	for _, f := range p.next.InFlight {
 		if n := p.node(f.Node, f.NodeUID); p.pending(f) != nil && n.Present() {
-			free++
+			room.give(n)
 		}
 	}
 	for i := range p.next.InFlight {
 		f := &p.next.InFlight[i]
 		n, old := p.node(f.Node, f.NodeUID), p.pending(*f)
 		switch {
-		case old == nil || !p.reachable(n) || n.Present() && free <= 0:
+		case old == nil || !p.reachable(n) || n.Present() && !room.has(n):
 			continue
 		case n.Present():
 			f.Idle = false
-			free--
+			room.take(n)
 			if r := p.record(n); r != nil {
 				r.SickBefore = false
 			}
@@ -173,7 +174,7 @@ func (p *pass) closeGate(n *health.Node, a *health.Agent) {
 	case p.mayOpen(n, a):
 		p.open(r, n, a)
 		return
-	case p.firstWaves() && p.waitsForFirst(n) && a == n.Agent():
+	case (p.firstWaves() || p.installHeld) && p.waitsForFirst(n) && a == n.Agent():
 		return
 	case r != nil && a.Digest == p.candidate() && r.Tries <= 1:
 		r.Ran = false // its gate was to be opened, and never was

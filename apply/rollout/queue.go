@@ -36,9 +36,9 @@ func turnOf(candidate, group string) uint32 {
 func (p *pass) lineUp() queue {
 	w := p.waves()[p.next.Wave]
 	q := queue{grouped: w.OneGroupAtATime && !p.firstWaves()}
-	for i := range p.next.Records {
+	for i := 0; i < len(p.next.Records) && p.in.OwnNode != "" && !q.others; i++ {
 		r := &p.next.Records[i]
-		q.others = q.others || p.standing(r) == standingBlocked && !r.tail() && r.Node != p.in.OwnNode
+		q.others = p.standing(r) == standingBlocked && !r.tail() && r.Node != p.in.OwnNode
 	}
 	if q.grouped {
 		q.group = p.groupInTurn(w)
@@ -48,17 +48,19 @@ func (p *pass) lineUp() queue {
 }
 
 // groupInTurn is the first group with a node of the wave that is not done or has
-// not soaked, and of several one that was begun. Late nodes that nothing was begun
+// not soaked, and of several one that was begun, or then one of which a node ran the
+// candidate already: that may be true of several. Late nodes that nothing was begun
 // on count only when there is no other: they put nothing off.
 func (p *pass) groupInTurn(w Wave) uint32 {
-	begun, unfinished, late := map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}
+	begun, found, unfinished, late := map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
 		if r.Wave != p.next.Wave {
 			continue
 		}
 		turn, blocked := p.turnNow(r), p.standing(r) == standingBlocked
-		begun[r.Turn] = begun[r.Turn] || !r.Touched.IsZero()
+		begun[r.Turn] = begun[r.Turn] || !r.Touched.IsZero() && !r.Found
+		found[r.Turn] = found[r.Turn] || r.Found
 		switch {
 		case blocked && r.tail():
 			late[turn] = true
@@ -69,14 +71,19 @@ func (p *pass) groupInTurn(w Wave) uint32 {
 	if len(unfinished) == 0 {
 		unfinished = late
 	}
-	first := uint32(math.MaxUint32)
-	for _, turn := range slices.Sorted(maps.Keys(unfinished)) {
-		if begun[turn] {
-			return turn
+	return firstOf(unfinished, begun, found)
+}
+
+// firstOf is the first of the turns that is in a set of preferred ones, or in the next
+// of them, or in none; the last turn there is if there are no turns.
+func firstOf(turns map[uint32]bool, preferred ...map[uint32]bool) uint32 {
+	sorted := slices.Sorted(maps.Keys(turns))
+	for _, set := range append(preferred, turns) {
+		if i := slices.IndexFunc(sorted, func(turn uint32) bool { return set[turn] }); i >= 0 {
+			return sorted[i]
 		}
-		first = min(first, turn)
 	}
-	return first
+	return math.MaxUint32
 }
 
 // turn is the turn of a node that is picked.

@@ -11,6 +11,17 @@ func groupOf(n *health.Node) string {
 	return strings.Join(n.Groups, "\x00")
 }
 
+// appendGroup appends the name of the node's group.
+func appendGroup(to []byte, n *health.Node) []byte {
+	for i, g := range n.Groups {
+		if i > 0 {
+			to = append(to, 0)
+		}
+		to = append(to, g...)
+	}
+	return to
+}
+
 // quota is how many more nodes a wave may take: of the whole fleet, or of each
 // group, and then in all no more than the groups have together. Nodes whose labels
 // were moved to another group since would otherwise be taken once more.

@@ -20,15 +20,16 @@ func (p *pass) replace() bool {
 	if p.firstWaves() {
 		return p.replaceFirst()
 	}
-	batch := p.affordable(p.batch())
-	if len(batch) == 0 {
+	batch := p.batch()
+	waiting, most := len(batch), p.atOnce(batch)
+	if batch = p.affordable(batch); len(batch) == 0 {
 		return false
 	}
 	if _, until := p.late(); p.in.Now.Before(until) {
 		p.wakeAt(until)
 		return false
 	}
-	if until := p.awaitedPods(); p.in.Now.Before(until) {
+	if until := cmp.Or(p.awaitedPods(), p.gathers(batch, waiting, most)); p.in.Now.Before(until) {
 		p.wakeAt(until)
 		return true
 	}
@@ -53,7 +54,7 @@ func (p *pass) touch(r *Record) *health.Node {
 	if f == nil || f.PodUID != a.UID {
 		r.Tries++
 	}
-	r.Touched, r.Well, r.Breaks = p.in.Now, false, 0
+	r.Touched, r.Found, r.Well, r.Breaks = p.in.Now, false, false, 0
 	*p.verdict(n) = health.Verdict{}
 	return n
 }
@@ -72,17 +73,17 @@ func (p *pass) affordable(batch []*Record) []*Record {
 	if len(batch) == 0 {
 		return nil
 	}
-	free, seats := p.budget()-p.unavailable(), p.budget()-p.seated()
+	room, seats := p.beside(p.downNodes()), p.budget()-p.seated()
 	return slices.DeleteFunc(batch, func(r *Record) bool {
 		n := p.node(r.Node, r.UID)
 		f, down := p.inFlight(n), p.down(n)
 		switch {
 		case f != nil && seated(*f, n):
-			return free < 0 && n.Present() && p.pending(*f) != nil // it has recovered
-		case seats <= 0, free <= 0 && !down:
+			return room.over(n) && n.Present() && p.pending(*f) != nil // it has recovered
+		case seats <= 0, !down && !room.has(n):
 			return true
 		case !down:
-			free--
+			room.take(n)
 		}
 		seats--
 		return false
@@ -231,7 +232,7 @@ func (p *pass) sayBlocked() {
 	case b.tried > 0:
 		p.say(Held, ReasonNeverReplaced, fmt.Sprintf("%s: %d nodes were replaced %d times and have the proven version again each time: pods of the candidate are refused (see the DaemonSet's events) or their gates cannot be opened, the old pods outlast their grace period by more than %s, or somebody deletes the new ones; see to that and retry the digest, or label the nodes to hold them out", wave, b.tried, maxTries, pulseSlack))
 	case b.waiting > 0:
-		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("%s: %d nodes wait because maxUnavailable (%d) is used up by touched nodes without an available agent; they have to recover or leave", wave, b.waiting, p.budget()))
+		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("%s: %d nodes wait because %s is used up by touched nodes without an available agent; they have to recover or leave", wave, b.waiting, p.budgetWords()))
 	default:
 		p.say(Held, ReasonUnreachable, fmt.Sprintf("%s: %d nodes cannot be reached (NotReady or tainted); they have to come back or leave", wave, b.away))
 	}

@@ -112,9 +112,7 @@ func (p *pass) sayDefault() {
 	case goalForward:
 		p.sayForward()
 	case goalInstall:
-		if !p.sayRejected() {
-			p.say(Replacing, ReasonInstalling, "first install")
-		}
+		p.sayInstalling()
 	case goalBack:
 		if p.next.Proven != nil && p.stillTouched() {
 			p.say(Returning, ReasonReturning, "touched nodes go back to "+short(*p.next.Proven))
@@ -123,6 +121,16 @@ func (p *pass) sayDefault() {
 		p.sayRejected()
 	case goalRest:
 		p.sayRest()
+	}
+}
+
+func (p *pass) sayInstalling() {
+	switch {
+	case p.sayRejected():
+	case p.installHeld:
+		p.sayBlock(p.hold())
+	default:
+		p.say(Replacing, ReasonInstalling, "first install")
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 func (p *pass) settle() {
 	if p.next.About != p.candidate() {
 		p.owe()
+		p.oweStrangers()
 		p.forgetWaves()
 	}
 	if p.next.Candidate != nil && p.next.Wave >= len(p.waves()) {
@@ -28,6 +29,23 @@ func (p *pass) settle() {
 			r.Failed, r.FailedMessage = health.ReasonNodeVanished, "the node is gone without notice since its agent was replaced"
 		}
 	}
+}
+
+// oweStrangers takes nodes that run another version than the proven one for such on
+// which an earlier candidate ran, when nothing is recorded of any: that was lost.
+func (p *pass) oweStrangers() {
+	if p.next.About != "" || p.next.Proven == nil {
+		return
+	}
+	var lost []Owed
+	for i := range p.in.Fleet {
+		n := &p.in.Fleet[i]
+		a := n.Agent()
+		if a != nil && !a.Gated && a.Digest != p.rest() && p.reachable(n) && p.record(n) == nil && !p.isOwed(n) {
+			lost = append(lost, Owed{Node: n.Name, UID: n.UID})
+		}
+	}
+	p.next.Owed = merge(p.next.Owed, lost, func(o Owed) string { return o.Node })
 }
 
 // forgetWaves drops what is recorded of waves, but for the nodes that are kept

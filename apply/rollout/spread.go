@@ -3,7 +3,6 @@ package rollout
 import (
 	"cmp"
 	"container/heap"
-	"hash/fnv"
 	"slices"
 
 	"github.com/rollcall-dev/rollcall/health"
@@ -24,10 +23,10 @@ func spread(nodes []*health.Node, seed string) []*health.Node {
 	out := make([]*health.Node, 0, len(all))
 	for place := range len(nodes) {
 		for len(all) > 0 && all[0].from <= place {
-			heap.Push(&due, all[0])
+			heap.Push(&due, &all[0])
 			all = all[1:]
 		}
-		out = append(out, heap.Pop(&due).(turn).node)
+		out = append(out, heap.Pop(&due).(*turn).node)
 	}
 	return out
 }
@@ -40,10 +39,17 @@ type turn struct {
 }
 
 func turns(nodes []*health.Node, seed string) []turn {
-	groups := map[string][]turn{}
+	places := map[string]int{}
+	var groups [][]turn
+	var key []byte
 	for _, n := range nodes {
-		g := groupOf(n)
-		groups[g] = append(groups[g], turn{node: n, hash: hash(seed, string(n.UID))})
+		key = appendGroup(key[:0], n)
+		i, known := places[string(key)]
+		if !known {
+			i = len(groups)
+			places[string(key)], groups = i, append(groups, nil)
+		}
+		groups[i] = append(groups[i], turn{node: n, hash: hash(seed, string(n.UID))})
 	}
 	all := make([]turn, 0, len(nodes))
 	for _, g := range groups {
@@ -58,18 +64,24 @@ func turns(nodes []*health.Node, seed string) []turn {
 }
 
 func byHash(a, b turn) int {
-	return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.node.Name, b.node.Name))
+	if a.hash != b.hash {
+		return cmp.Compare(a.hash, b.hash)
+	}
+	return cmp.Compare(a.node.Name, b.node.Name)
 }
 
 // byDeadline is a heap of turns, the one that must be given first on top.
-type byDeadline []turn
+type byDeadline []*turn
 
 func (h byDeadline) Len() int      { return len(h) }
 func (h byDeadline) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *byDeadline) Push(x any)   { *h = append(*h, x.(turn)) }
+func (h *byDeadline) Push(x any)   { *h = append(*h, x.(*turn)) }
 
 func (h byDeadline) Less(i, j int) bool {
-	return cmp.Or(cmp.Compare(h[i].before, h[j].before), byHash(h[i], h[j])) < 0
+	if h[i].before != h[j].before {
+		return h[i].before < h[j].before
+	}
+	return byHash(*h[i], *h[j]) < 0
 }
 
 func (h *byDeadline) Pop() any {
@@ -79,15 +91,16 @@ func (h *byDeadline) Pop() any {
 	return x
 }
 
+// hash is FNV-1a's, mixed: its high bits hardly differ for UIDs that differ in their
+// last characters, and this finalizer (murmur3's) mixes them.
 func hash(parts ...string) uint64 {
-	h := fnv.New64a()
+	x := uint64(14695981039346656037)
 	for _, s := range parts {
-		_, _ = h.Write([]byte(s))
-		_, _ = h.Write([]byte{0})
+		for i := range len(s) {
+			x = (x ^ uint64(s[i])) * 1099511628211
+		}
+		x *= 1099511628211 // a zero ends each part
 	}
-	// FNV's high bits hardly differ for UIDs that differ in their last
-	// characters; this finalizer (murmur3's) mixes them.
-	x := h.Sum64()
 	x ^= x >> 33
 	x *= 0xff51afd7ed558ccd
 	x ^= x >> 33

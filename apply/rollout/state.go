@@ -18,7 +18,8 @@ type State struct {
 	Rejected     []Rejection
 	HandledRetry string
 	// Waves are those of the policy when the rollout of the candidate started its
-	// first one; nil before. An edit of the policy makes no wave in progress larger.
+	// first one; nil before, and not nil but empty when an earlier first version has
+	// begun in waves. An edit of the policy makes no wave in progress larger.
 	Waves []Wave
 	// Wave is the index of the wave in progress.
 	Wave int
@@ -64,6 +65,9 @@ type Record struct {
 	// Touched is when its replacement was last recorded, and then when its new
 	// pod was let start; zero before.
 	Touched time.Time `json:"t,omitzero"`
+	// Found nodes ran the candidate already when they were picked: nothing was begun on
+	// them.
+	Found bool `json:"z,omitempty"`
 	// Ran is whether a pod of the candidate was allowed to start on it.
 	Ran bool `json:"r,omitempty"`
 	// Away nodes have told nothing of the new pod since it was let start, or did not

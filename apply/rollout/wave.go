@@ -12,7 +12,7 @@ import (
 // waves are those that the rollout started with. Each soaks as long as the policy
 // now says of the wave of that name, and may be empty if it says so.
 func (p *pass) waves() []Wave {
-	if p.next.Waves == nil {
+	if len(p.next.Waves) == 0 {
 		return p.in.Policy.Waves
 	}
 	out := slices.Clone(p.next.Waves)
@@ -32,7 +32,7 @@ func (p *pass) startWave() bool {
 		return false
 	}
 	if p.firstWaves() {
-		p.preferHurt()
+		p.preferUnserved()
 	}
 	if p.lastWave() {
 		p.addRecords(p.pick(p.next.Wave), true)
@@ -58,7 +58,7 @@ func (p *pass) beginWave(i int) bool {
 			p.sayNeedsApproval(waves[i])
 			return false
 		}
-		if p.next.Waves == nil {
+		if len(p.next.Waves) == 0 {
 			p.next.Waves = slices.Clone(p.in.Policy.Waves)
 		}
 		p.next.Wave = i
@@ -106,85 +106,6 @@ func (p *pass) members() int {
 // exists is whether the node is not gone.
 func (p *pass) exists(r Record) bool { return p.node(r.Node, r.UID) != nil }
 
-// canaryAge is how old a node should be to be a canary: on a new one other things
-// than the candidate may still be on their way. A fleet without older ones has
-// young canaries.
-const canaryAge = 10 * time.Minute
-
-// pick chooses the nodes of the wave among those that are in no wave yet, evenly
-// over their groups; the last wave takes them all. Nodes that already lost the
-// proven version to a superseded candidate come first, so that the radius does not
-// grow, and before them those that have lost an agent to a superseded first version
-// and hold budget; the first wave with any nodes wants canaries.
-func (p *pass) pick(i int) []*health.Node {
-	w, last := p.waves()[i], i == len(p.waves())-1
-	canaries := i == 0 || !last && p.members() == 0
-	var ranked [ranks][]*health.Node
-	nodes := p.pickable()
-	if !last {
-		nodes = p.withoutOwn(nodes)
-	}
-	for _, n := range matching(nodes, w.selector()) {
-		if r := p.rank(n, canaries); r != rankNever {
-			ranked[r] = append(ranked[r], n)
-		}
-	}
-	var ordered []*health.Node
-	for _, same := range ranked {
-		ordered = append(ordered, spread(same, p.candidate())...)
-	}
-	if last {
-		return ordered
-	}
-	return p.quota(w).take(ordered)
-}
-
-// The places of nodes in a choice, first ones first.
-const (
-	rankHurt = iota
-	rankTouched
-	rankWell
-	rankYoung
-	rankSick
-	ranks
-	rankNever
-)
-
-// touchedBefore is whether the node runs what is not proven already.
-func (p *pass) touchedBefore(n *health.Node) bool {
-	return n.Agent().Digest != p.rest() || p.firstWaves() && p.runsCandidate(n)
-}
-
-func (p *pass) rank(n *health.Node, canaries bool) int {
-	switch {
-	case p.hurt(n):
-		return rankHurt
-	case p.touchedBefore(n):
-		return rankTouched
-	case canaries && (n.Cordoned || n.Leaving):
-		return rankNever
-	case !n.Present() && !(n.Ready && p.waitsForFirst(n)):
-		return rankSick
-	case canaries && p.in.Now.Before(n.Created.Add(canaryAge)):
-		return rankYoung
-	default:
-		return rankWell
-	}
-}
-
-// pickable are the nodes that are in no wave yet and have a running agent, or one
-// that waits for the first wave of all.
-func (p *pass) pickable() []*health.Node {
-	var out []*health.Node
-	for i := range p.in.Fleet {
-		n := &p.in.Fleet[i]
-		if a := n.Agent(); a != nil && (!a.Gated || p.firstWaves() && p.waitsForFirst(n)) && p.record(n) == nil && p.reachable(n) {
-			out = append(out, n)
-		}
-	}
-	return out
-}
-
 func (p *pass) addRecords(nodes []*health.Node, late bool) {
 	grouped := p.waves()[p.next.Wave].OneGroupAtATime
 	added := make([]Record, 0, len(nodes))
@@ -209,7 +130,7 @@ func (p *pass) accept(r *Record, n *health.Node) {
 	if v.Status == health.Failed {
 		return
 	}
-	r.Touched, r.Ran = p.in.Now, true
+	r.Touched, r.Ran, r.Found = p.in.Now, true, true
 	*p.verdict(n) = v
 	p.wakeAt(v.Next)
 }
@@ -244,11 +165,25 @@ const (
 )
 
 func (p *pass) standing(r *Record) standing {
-	n := p.node(r.Node, r.UID)
+	is, _ := p.standingAt(r)
+	return is
+}
+
+// standingAt is the standing with the place of the node in the fleet.
+func (p *pass) standingAt(r *Record) (is standing, place int) {
+	if r.Failed != "" || r.Excused {
+		return standingOut, 0
+	}
+	place = p.place(r.Node)
+	if place == len(p.in.Fleet) || p.in.Fleet[place].UID != r.UID {
+		return standingOut, 0
+	}
+	return p.standingOf(&p.in.Fleet[place], p.verdicts[place]), place
+}
+
+func (p *pass) standingOf(n *health.Node, v health.Verdict) standing {
 	switch {
-	case n == nil || r.Failed != "" || r.Excused:
-		return standingOut
-	case p.runsCandidate(n) && p.verdict(n).Status == health.Healthy:
+	case p.runsCandidate(n) && v.Status == health.Healthy:
 		return standingDone
 	case !p.runsCandidate(n) && (n.Held || !n.Eligible):
 		return standingOut // held out on purpose, with nothing of the candidate on it
@@ -264,7 +199,7 @@ func (p *pass) waveProgress() progress {
 	waves := p.waves()
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
-		switch p.standing(r) {
+		switch is, place := p.standingAt(r); is {
 		case standingOut:
 		case standingBlocked:
 			g.block(r)
@@ -273,7 +208,7 @@ func (p *pass) waveProgress() progress {
 			if r.Wave == p.next.Wave {
 				g.evidence++
 			}
-			if end := p.verdicts[p.place(r.Node)].Since.Add(waves[r.Wave].Soak); !r.Late && end.After(g.until) {
+			if end := p.verdicts[place].Since.Add(waves[r.Wave].Soak); !r.Late && end.After(g.until) {
 				g.until = end
 			}
 		}

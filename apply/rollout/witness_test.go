@@ -43,8 +43,13 @@ type witness struct {
 	// eligible are the counts of the last decisions, budgets what they were
 	// allowed to take away.
 	eligible, budgets []int
-	// firstWaves is whether a first version was written with its gate.
-	firstWaves bool
+	// groups is what each group was allowed, and moved whether a node's labels ever
+	// were: then nobody can tell whose a loss is.
+	groups []map[string]int
+	moved  bool
+	// blocked is whether the last decision had a block, by which an earlier first
+	// version may stay.
+	blocked bool
 	// unrest is for how many ticks the template has not been the rest one while a
 	// process was at work.
 	unrest int
@@ -58,6 +63,8 @@ type reach struct {
 	nodes map[types.UID]bool
 	// groups are those that the nodes were in when they were picked.
 	groups map[types.UID]string
+	// begun are the nodes that were first given the digest in it.
+	begun map[types.UID]bool
 	// last are the nodes that rollcall ran on when they were picked.
 	last map[types.UID]bool
 	// rejected are the nodes that were touched when the digest was rejected;
@@ -120,6 +127,7 @@ func (w *witness) see(f sim.Fact) {
 	case sim.Recorded:
 		w.seeRecord(f.Input, f.Decision)
 	case sim.Asked:
+		w.moved = w.moved || strings.HasPrefix(f.Command, "move ")
 		if name, excluded := strings.CutPrefix(f.Command, "exclude "); excluded {
 			delete(w.down, w.uid(name)) // it shall have none
 			delete(w.taken, w.uid(name))
@@ -132,23 +140,6 @@ func (w *witness) see(f sim.Fact) {
 	case sim.Wrote:
 		w.seeFirst(f)
 	case sim.Died:
-	}
-}
-
-// seeFirst holds P1 against the template of a first version: one that went in waves
-// does not go to all nodes at once.
-func (w *witness) seeFirst(f sim.Fact) {
-	switch {
-	case w.cluster.State().Proven != nil:
-	case f.By != sim.Rollcall: // before a wave is recorded, that is all there is of it
-		w.firstWaves = w.firstWaves && w.cluster.State().Waves != nil
-	case f.Digest == "foreign":
-	case f.Gated:
-		w.firstWaves = true
-	case w.firstWaves:
-		w.accuse("P1", "%s is let start on all nodes before it is proven", f.Digest)
-	default:
-		w.proven[f.Digest] = true // a first install is on every node at once
 	}
 }
 
@@ -208,16 +199,22 @@ func (w *witness) seeDeletion(f sim.Fact) {
 	w.down[f.NodeUID], w.taken[f.NodeUID] = true, true
 	count := 0
 	for _, n := range w.cluster.Fleet() {
-		lost := w.down[n.UID] || w.orders[f.Pod].lost[n.UID] && !n.Present()
-		// A way back does not wait for machines that are broken or held out.
-		excused := f.Why != rollout.ForReplace && (broken(&n) || w.orders[f.Pod].broken[n.UID])
-		if n.Eligible && lost && !excused {
+		if w.isLost(f, &n) {
 			count++
 		}
 	}
 	if budget := max(w.orders[f.Pod].budget, share(w.cluster.Policy().MaxUnavailable, slices.Max(w.eligible))); count > budget {
 		w.accuse("P2", "%d nodes are without an agent because of rollcall (last %s, for %s), the budget is %d", count, f.Node, f.Why, budget)
 	}
+	w.seeGroupLoss(f)
+}
+
+// isLost is whether the node was without an agent because of rollcall when the pod was
+// deleted. A way back does not wait for machines that are broken or held out.
+func (w *witness) isLost(f sim.Fact, n *health.Node) bool {
+	lost := w.down[n.UID] || w.orders[f.Pod].lost[n.UID] && !n.Present()
+	excused := f.Why != rollout.ForReplace && (broken(n) || w.orders[f.Pod].broken[n.UID])
+	return n.Eligible && lost && !excused
 }
 
 // seeDecision holds P3, P4 and P9 against what was known to the decision.
@@ -229,12 +226,14 @@ func (w *witness) seeDecision(in *rollout.Input, d rollout.Decision) {
 		}
 	}
 	w.eligible, w.budgets = append(w.eligible, eligible), append(w.budgets, share(in.Policy.MaxUnavailable, eligible))
+	w.groups = append(w.groups, groupBudgets(in))
 	if len(w.eligible) > 40 {
-		w.eligible, w.budgets = w.eligible[1:], w.budgets[1:]
+		w.eligible, w.budgets, w.groups = w.eligible[1:], w.budgets[1:], w.groups[1:]
 	}
 	if !slices.Contains(phases(), d.Phase) || d.Reason == "" || d.Message == "" {
 		w.accuse("P9", "a decision does not speak: %q %q %q", d.Phase, d.Reason, d.Message)
 	}
+	w.blocked = in.Block != nil
 	w.seeSteps(in, d)
 	w.seeLosses(in, d)
 	w.seeEvidence(in, d)
@@ -266,6 +265,7 @@ func (w *witness) seeSteps(in *rollout.Input, d rollout.Decision) {
 	}
 	for _, s := range d.Steps {
 		w.seeUnknown(in, d, s)
+		w.seeInstall(in, d, s)
 		switch {
 		case s.Action == rollout.OpenGate && !inFlight(s.Node) && d.Next.Proven != nil:
 			w.accuse("P1", "the gate on %s is opened though the node is not in flight", s.Node)
@@ -277,7 +277,7 @@ func (w *witness) seeSteps(in *rollout.Input, d rollout.Decision) {
 			w.accuse("P2", "the pod on %s is deleted for %s though that is not recorded", s.Node, s.Why)
 		case s.Action != rollout.WriteTemplate:
 		case s.Gated && d.Next.Proven == nil:
-			if in.Policy.InstallAll && !w.firstWaves {
+			if in.Policy.InstallAll && in.State.Waves == nil && !mayNotBegin(in) && !in.Live.Gated && !rejects(d.Next, s.Digest) {
 				w.accuse("P4", "a first version for all nodes at once is gated")
 			}
 		case s.Gated && in.Policy.Calendar.Closed(in.Now) != nil:
@@ -370,7 +370,7 @@ func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 	again := w.last.Candidate == nil || w.last.Candidate.Digest != digest || w.last.HandledRetry != s.HandledRetry && rejects(w.last, digest)
 	goesOn := !s.WaveStarted.IsZero() && s.WaveStarted.Equal(w.last.WaveStarted)
 	if w.reach[digest] == nil || again && !goesOn {
-		w.reach[digest] = &reach{nodes: map[types.UID]bool{}, groups: map[types.UID]string{}, last: map[types.UID]bool{}}
+		w.reach[digest] = &reach{nodes: map[types.UID]bool{}, groups: map[types.UID]string{}, begun: map[types.UID]bool{}, last: map[types.UID]bool{}}
 	}
 	r := w.reach[digest]
 	if !s.WaveStarted.IsZero() {
@@ -420,7 +420,7 @@ const maxUnrest = 40
 func (w *witness) seeTick() {
 	s, live := w.cluster.State(), w.cluster.Live()
 	switch {
-	case resting(live, s):
+	case resting(live, s), s.Proven == nil && w.blocked:
 		w.unrest = 0
 	case w.cluster.Led():
 		w.unrest++

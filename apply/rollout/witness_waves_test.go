@@ -119,12 +119,17 @@ func (w *witness) seeOwn(in *rollout.Input, s rollout.State) {
 }
 
 // seeGroups wants every node of a group that was begun in the wave to be healthy,
-// and to have soaked, before one of another group is begun.
+// and to have soaked, before one of another group is begun. A node that ran the
+// candidate before the wave began does not begin its group.
 func (w *witness) seeGroups(in *rollout.Input, s rollout.State, wave rollout.Wave) {
-	groups, last := w.reach[s.Candidate.Digest].groups, w.reach[s.Candidate.Digest].last
+	attempt := w.reach[s.Candidate.Digest]
+	groups, last := attempt.groups, attempt.last
 	begun := map[string]bool{}
+	for _, r := range s.Records {
+		attempt.begun[r.UID] = attempt.begun[r.UID] || begins(in, r)
+	}
 	for _, r := range in.State.Records {
-		if r.Wave == s.Wave && !r.Touched.IsZero() && in.State.About == s.About {
+		if r.Wave == s.Wave && attempt.begun[r.UID] && !r.Touched.IsZero() && in.State.About == s.About {
 			begun[groups[r.UID]] = true
 		}
 	}

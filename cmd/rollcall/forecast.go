@@ -209,11 +209,11 @@ func (p *planner) hold(ctx context.Context, ds render.DaemonSet, lost, won []str
 		}
 	}
 	install := f.Verdict == willInstall
-	if install && policy.InstallAll {
-		return nil, nil
-	}
 	if block != nil {
 		f.Verdict, f.Message = wouldBeHeld, block.Reason+": "+block.Message
+	}
+	if install && policy.InstallAll {
+		return nil, nil
 	}
 	if block != nil && block.Reason == apply.ReasonPolicyNotFound {
 		f.Policy = d.Policy

@@ -178,6 +178,12 @@ func validatePolicy(s v1alpha1.RolloutPolicySpec) field.ErrorList {
 	if s.MaxUnavailable != nil {
 		out = append(out, validateShare(at.Child("maxUnavailable"), "maxUnavailable", *s.MaxUnavailable)...)
 	}
+	if s.MaxUnavailablePerGroup != nil {
+		out = append(out, validateShare(at.Child("maxUnavailablePerGroup"), "maxUnavailablePerGroup", *s.MaxUnavailablePerGroup)...)
+		if len(s.GroupBy) == 0 {
+			out = append(out, field.Required(at.Child("groupBy"), "maxUnavailablePerGroup needs the groups of groupBy"))
+		}
+	}
 	out = append(out, validateHealth(at.Child("health"), s.Health)...)
 	out = append(out, validateCalendar(at, s)...)
 	if s.OnFailure != "" && s.OnFailure != v1alpha1.OnFailureReturn && s.OnFailure != v1alpha1.OnFailureHold {

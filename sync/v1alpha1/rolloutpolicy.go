@@ -24,12 +24,13 @@ type RolloutPolicy struct {
 // required.
 //
 // +kubebuilder:validation:XValidation:rule="(has(self.groupBy) && self.groupBy.size() > 0) || self.waves.all(w, !(has(w.eachGroup) && w.eachGroup) && !(has(w.oneGroupAtATime) && w.oneGroupAtATime))",message="eachGroup and oneGroupAtATime need the groups of groupBy"
+// +kubebuilder:validation:XValidation:rule="(has(self.groupBy) && self.groupBy.size() > 0) || !has(self.maxUnavailablePerGroup)",message="maxUnavailablePerGroup needs the groups of groupBy"
 type RolloutPolicySpec struct {
 	// FirstInstall says how a DaemonSet that does not exist yet comes to the nodes:
 	// in the waves, or on all of them at once. In waves its pods stay unscheduled
 	// until their nodes' turn, and it is no commit's canary that takes an agent away:
 	// maxUnavailable does not limit it. A DaemonSet that makes nodes Ready, such as a
-	// network plugin, may begin on one that is not.
+	// network plugin, may begin on one that is not. Windows and freezes hold either.
 	// +kubebuilder:default=waves
 	// +optional
 	FirstInstall FirstInstall `json:"firstInstall,omitempty"`
@@ -67,6 +68,17 @@ type RolloutPolicySpec struct {
 	// +kubebuilder:validation:XValidation:rule="type(self) == int ? int(self) >= 1 && int(self) <= 100000 : string(self).matches('^([1-9][0-9]?|100)%$')",message="maxUnavailable must be a count from 1 to 100000 or a percentage from 1% to 100%"
 	// +optional
 	MaxUnavailable *intstr.IntOrString `json:"maxUnavailable,omitempty"`
+
+	// MaxUnavailablePerGroup is how many nodes of one group may be without an available
+	// agent because of rollcall at any instant, beside MaxUnavailable for all of them: a
+	// count, or a percentage of the group's eligible nodes (rounded down, at least 1). A
+	// group is the nodes that have the same values for all labels of groupBy. Without it
+	// groups are not bounded.
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? int(self) >= 1 && int(self) <= 100000 : string(self).matches('^([1-9][0-9]?|100)%$')",message="maxUnavailablePerGroup must be a count from 1 to 100000 or a percentage from 1% to 100%"
+	// +optional
+	MaxUnavailablePerGroup *intstr.IntOrString `json:"maxUnavailablePerGroup,omitempty"`
 
 	// Health is what a replaced node must show.
 	// +kubebuilder:default={}

@@ -549,6 +549,11 @@ func (in *RolloutPolicySpec) DeepCopyInto(out *RolloutPolicySpec) {
 		*out = new(intstr.IntOrString)
 		**out = **in
 	}
+	if in.MaxUnavailablePerGroup != nil {
+		in, out := &in.MaxUnavailablePerGroup, &out.MaxUnavailablePerGroup
+		*out = new(intstr.IntOrString)
+		**out = **in
+	}
 	in.Health.DeepCopyInto(&out.Health)
 	if in.Windows != nil {
 		in, out := &in.Windows, &out.Windows

@@ -21,6 +21,7 @@ import (
 //	own NODE               rollcall runs on that node
 //	block REASON, unblock  a window, a freeze, a dependency
 //	lose, declare          what Git declares is lost, until it is declared again
+//	forget                 what is recorded of the nodes is lost
 //	policy COUNT           maxUnavailable is COUNT from now on
 //	waves COUNT            the policy has only its last COUNT waves from now on
 //	allow-empty WAVE       the policy lets that wave be empty from now on
@@ -68,7 +69,7 @@ func (c *Cluster) doGit(verb, arg string) bool {
 	case "commit":
 		c.asked.version, c.asked.unknown = &rollout.Version{Digest: arg}, nil
 		if !c.daemonSet.exists {
-			c.write(spec{template: template{digest: arg, gated: !c.opts.Policy.InstallAll}, onDelete: true}, Fact{By: Rollcall})
+			c.write(spec{template: template{digest: arg, gated: !c.opts.Policy.InstallAll || c.held()}, onDelete: true}, Fact{By: Rollcall})
 		}
 	case "revert":
 		if p := c.store.status.Proven; p != nil {
@@ -78,10 +79,17 @@ func (c *Cluster) doGit(verb, arg string) bool {
 		c.asked.unknown = &rollout.Block{Reason: "Lost", Message: "what Git declares is lost until it is declared again"}
 	case "declare":
 		c.asked.unknown = nil
+	case "forget":
+		c.store.forget()
 	default:
 		return false
 	}
 	return true
+}
+
+// held is whether a first version for all nodes at once may not begin.
+func (c *Cluster) held() bool {
+	return c.asked.paused || c.asked.block != nil || c.opts.Policy.Calendar.Closed(c.at(c.tick)) != nil
 }
 
 func (c *Cluster) doPeople(verb, arg string) bool {

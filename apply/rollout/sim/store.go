@@ -58,6 +58,16 @@ func (s *store) writeRecords(r reading, known map[string]bool, next rollout.Stat
 	return true
 }
 
+// forget is what becomes of it when somebody deletes the object with the records: the
+// proven template is found again among the revisions.
+func (s *store) forget() {
+	s.records, s.owed, s.waves, s.about, s.templates = nil, nil, nil, "", nil
+	if p := s.status.Proven; p != nil {
+		s.templates = []string{p.Digest}
+	}
+	s.recordsRV++
+}
+
 // keptTemplates are what the way forward and the way back need, in the state
 // that is written and in the one that it replaces: the process may die before
 // the status is written too.

@@ -1,0 +1,101 @@
+package rollout
+
+import (
+	"slices"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// canaryAge is how old a node should be to be a canary: on a new one other things
+// than the candidate may still be on their way. A fleet without older ones has
+// young canaries.
+const canaryAge = 10 * time.Minute
+
+// pick chooses the nodes of the wave among those that are in no wave yet, evenly
+// over their groups; the last wave takes them all. Nodes that already lost the
+// proven version to a superseded candidate come first, so that the radius does not
+// grow, and before them those that have lost an agent to a superseded first version
+// and hold budget. Nodes that such a version serves come after those that have nothing
+// to lose; the first wave with any nodes wants canaries.
+func (p *pass) pick(i int) []*health.Node {
+	w, last := p.waves()[i], i == len(p.waves())-1
+	canaries := i == 0 || !last && p.members() == 0
+	var ranked [ranks][]*health.Node
+	nodes := p.pickable()
+	if !last {
+		nodes = p.withoutOwn(nodes)
+	}
+	for _, n := range matching(nodes, w.selector()) {
+		if r := p.rank(n, canaries); r != rankNever {
+			ranked[r] = append(ranked[r], n)
+		}
+	}
+	if last {
+		return slices.Concat(ranked[:]...) // all of them, in whatever order
+	}
+	var ordered []*health.Node
+	for _, same := range ranked {
+		ordered = append(ordered, spread(same, p.candidate())...)
+	}
+	return p.quota(w).take(ordered)
+}
+
+// The places of nodes in a choice, first ones first.
+const (
+	rankHurt = iota
+	rankTouched
+	rankWell
+	rankYoung
+	rankServed
+	rankSick
+	ranks
+	rankNever
+)
+
+// touchedBefore is whether the node runs what is not proven already.
+func (p *pass) touchedBefore(n *health.Node) bool {
+	return n.Agent().Digest != p.rest() || p.firstWaves() && p.runsCandidate(n)
+}
+
+func (p *pass) rank(n *health.Node, canaries bool) int {
+	earlier := p.servesEarlier(n)
+	switch {
+	case p.hurt(n):
+		return rankHurt
+	case p.touchedBefore(n) && !earlier:
+		return rankTouched
+	case canaries && (n.Cordoned || n.Leaving):
+		return rankNever
+	case earlier:
+		return rankServed
+	default:
+		return p.rankUntouched(n, canaries)
+	}
+}
+
+// rankUntouched is that of a node that the proven version serves, or should, or that
+// waits for its first agent.
+func (p *pass) rankUntouched(n *health.Node, canaries bool) int {
+	switch {
+	case !n.Present() && !(n.Ready && p.waitsForFirst(n)):
+		return rankSick
+	case canaries && p.in.Now.Before(n.Created.Add(canaryAge)):
+		return rankYoung
+	default:
+		return rankWell
+	}
+}
+
+// pickable are the nodes that are in no wave yet and have a running agent, or one
+// that waits for the first wave of all.
+func (p *pass) pickable() []*health.Node {
+	var out []*health.Node
+	for i := range p.in.Fleet {
+		n := &p.in.Fleet[i]
+		if a := n.Agent(); a != nil && (!a.Gated || p.firstWaves() && p.waitsForFirst(n)) && p.record(n) == nil && p.reachable(n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
