@@ -170,7 +170,7 @@ func (p *pass) atRest() {
 		p.forgetWaves()
 	}
 	revision := p.in.Live.Revision
-	if revision == "" {
+	if revision == "" || p.in.Foreign {
 		return
 	}
 	if usual := p.usualRevision(); usual != revision {

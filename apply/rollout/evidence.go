@@ -17,10 +17,16 @@ func (p *pass) gatherEvidence() {
 	if p.next.Candidate == nil || p.goal == goalBack && !p.firstWaves() {
 		return
 	}
+	if p.inSpec() {
+		p.judgeUnasked()
+	}
 	failed := 0
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
 		if n := p.node(r.Node, r.UID); n != nil && !r.Touched.IsZero() {
+			if p.inSpec() {
+				p.startUngated(r, n)
+			}
 			p.judge(r, n)
 		}
 		if r.Failed != "" {
@@ -159,7 +165,7 @@ func (p *pass) rejectCandidate(failed int) {
 	})
 	if p.goal == goalForward {
 		p.goal = goalBack
-		if p.in.Policy.HoldOnFailure {
+		if p.staysRejected() {
 			p.goal = goalStop
 		}
 	}

@@ -29,8 +29,11 @@ func (p *pass) advance() {
 // of it has soaked.
 func (p *pass) forward() {
 	b := cmp.Or(p.in.Unknown, p.in.Block, p.in.Policy.Calendar.Closed(p.in.Now))
+	if p.inSpec() && p.returnSuperseded() {
+		return
+	}
 	started := b == nil && p.startWave()
-	if p.returnHurt() {
+	if !p.inSpec() && p.returnHurt() {
 		return
 	}
 	if b != nil {
@@ -137,7 +140,9 @@ func (p *pass) promote() {
 		return r != nil && r.KeptOut
 	})
 	p.goal = goalRest
-	p.do(Step{Action: WriteTemplate, Digest: c.Digest})
+	if !p.in.Foreign {
+		p.do(Step{Action: WriteTemplate, Digest: c.Digest})
+	}
 	p.say(Proven, ReasonProven, fmt.Sprintf("%s passed every wave", short(c)))
 }
 

@@ -21,16 +21,18 @@ const pulseSlack = 15 * time.Second
 //	gated pods ..................... open those in flight, delete the strays; those of
 //	                                 a first version wait for their waves
 func (p *pass) finishStarted() bool {
-	live, rest := p.in.Live, p.rest()
+	live, rest := p.in.Live, p.holds()
 	waits := p.firstWaves()
 	switch {
+	case p.in.Foreign:
+		return !live.Observed
 	case !live.OnDelete:
 		p.do(Step{Action: SetOnDelete})
 	case p.pulseOpen():
 		p.runPulse()
 		return true
 	case p.keepsFirst():
-	case rest != "" && (live.Digest != rest || live.Gated != waits):
+	case rest != "" && !p.holdsEnough():
 		p.do(Step{Action: WriteTemplate, Digest: rest, Gated: waits})
 	case !live.Observed:
 		return true
@@ -47,7 +49,7 @@ func (p *pass) keepsFirst() bool {
 }
 
 func (p *pass) pulseOpen() bool {
-	return p.goal == goalForward && !p.firstWaves() && p.in.Live.Gated && p.in.Live.Digest == p.candidate()
+	return p.goal == goalForward && !p.firstWaves() && !p.inSpec() && p.in.Live.Gated && p.in.Live.Digest == p.candidate()
 }
 
 // pulsePause is how long no pulse is opened after one in which a pod was to be

@@ -20,6 +20,9 @@ func (p *pass) replace() bool {
 	if p.firstWaves() {
 		return p.replaceFirst()
 	}
+	if p.inSpec() {
+		return p.replaceInSpec()
+	}
 	batch := p.affordable(p.batch())
 	if len(batch) == 0 {
 		return false

@@ -104,7 +104,9 @@ func (p *pass) inPlay(n *health.Node, x health.Problem) health.Problem {
 func (p *pass) sayDefault() {
 	switch p.goal {
 	case goalStop:
-		p.sayStopped()
+		if !p.sayForeign() {
+			p.sayStopped()
+		}
 	case goalWait:
 		if !p.sayRejected() {
 			p.sayBlock(p.in.Unknown)
