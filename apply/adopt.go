@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/rollcall-dev/rollcall/health"
 	"github.com/rollcall-dev/rollcall/health/watch"
@@ -58,8 +59,13 @@ func (r *Rollouts) running(d Declaration, live *appsv1.DaemonSet) (*corev1.PodTe
 	if live.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType && slices.ContainsFunc(live.ManagedFields, r.Objects.own) {
 		return &live.Spec.Template, nil
 	}
+	return r.mostRunNow(d.key(), live)
+}
+
+// mostRunNow is the template that most pods run.
+func (r *Rollouts) mostRunNow(key types.NamespacedName, live *appsv1.DaemonSet) (*corev1.PodTemplateSpec, error) {
 	if !r.Fleet.Synced() {
-		return nil, fleetUnknown(d.key(), "what its pods run")
+		return nil, fleetUnknown(key, "what its pods run")
 	}
 	var pods []health.Agent
 	for _, n := range r.Fleet.Nodes(live.UID, watch.NewPlacement(&live.Spec.Template), nil, func(string) string { return "" }) {
