@@ -138,6 +138,9 @@ func (p *pass) flying() int {
 			}
 			continue
 		}
+		if r := p.record(n); r != nil && r.Failed != "" && p.firstWaves() && p.waitsForFirst(n) {
+			continue // its gate is not opened again
+		}
 		v := health.Judge(n, f.At, p.in.Policy.Health, p.in.Now)
 		p.wakeAt(v.Next)
 		if v.Status != health.Failed {
