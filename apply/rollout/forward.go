@@ -140,7 +140,9 @@ func (p *pass) promote() {
 		return r != nil && r.KeptOut
 	})
 	p.goal = goalRest
-	if !p.in.Foreign {
+	if p.in.Foreign {
+		p.wakeAt(p.in.Now) // the nodes that follow after the proof wait for no write
+	} else {
 		p.do(Step{Action: WriteTemplate, Digest: c.Digest})
 	}
 	p.say(Proven, ReasonProven, fmt.Sprintf("%s passed every wave", short(c)))
