@@ -40,9 +40,6 @@ func foreign(n *v1alpha1.NodeRollout, live *appsv1.DaemonSet) bool {
 	return n.Labels[v1alpha1.LabelOwner] == "" && live.Labels[v1alpha1.LabelOwner] == ""
 }
 
-// foreign is whether it is what another tool has written.
-func (d *declared) foreign() bool { return d.Owner == "" }
-
 // beginForeign begins a rollout that no GitSync has made: what most Ready pods run
 // is proven. What is left of a pulse goes first. It returns after how long to look
 // again.
@@ -113,7 +110,7 @@ func (r *Rollouts) wrote(ctx context.Context, v *view) (*declared, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &declared{Digest: digest, Policy: v.rollout.Spec.Policy, Template: *withoutGate(&v.live.Spec.Template), MaxUnavailable: ownMaxUnavailable(v.live)}, nil
+	return &declared{foreign: true, Digest: digest, Policy: v.rollout.Spec.Policy, Template: *withoutGate(&v.live.Spec.Template), MaxUnavailable: ownMaxUnavailable(v.live)}, nil
 }
 
 // digestWritten is the digest of the live template: that of a known version if it

@@ -115,7 +115,7 @@ func (r *Rollouts) policyFor(ctx context.Context, want *declared, started *chose
 
 // whereNamed is where the policy of a declared version is named.
 func whereNamed(want *declared) string {
-	if want.foreign() {
+	if want != nil && want.foreign {
 		return "in the NodeRollout's spec.policy"
 	}
 	return "in the annotation " + v1alpha1.AnnotationPolicy + " or in the GitSync's spec.policy"
@@ -150,7 +150,7 @@ func ReadPolicy(name string, spec v1alpha1.RolloutPolicySpec) (rollout.Policy, e
 		InstallAll:     spec.FirstInstall == v1alpha1.FirstInstallAll,
 
 		NewPodsCandidate: spec.NewPods == v1alpha1.NewPodsCandidate,
-		HoldOnFailure:  spec.OnFailure == v1alpha1.OnFailureHold,
+		HoldOnFailure:    spec.OnFailure == v1alpha1.OnFailureHold,
 		Health: health.Rule{
 			ReadyFor:    spec.Health.ReadyFor.Duration,
 			Deadline:    spec.Health.Deadline.Duration,

@@ -90,6 +90,7 @@ func measured() map[string][]string {
 		"rollcall_noderollout_replaced_total":             rollout,
 		"rollcall_noderollout_returned_total":             rollout,
 		"rollcall_noderollout_rejected_total":             rollout,
+		"rollcall_noderollout_restored_total":             with(rollout, "field"),
 		"rollcall_noderollout_pulse_seconds_count":        {},
 		"rollcall_api_requests_total":                     {"code", "verb"},
 		"rollcall_leader":                                 {},
