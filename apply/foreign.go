@@ -40,6 +40,9 @@ func foreign(n *v1alpha1.NodeRollout, live *appsv1.DaemonSet) bool {
 	return n.Labels[v1alpha1.LabelOwner] == "" && live.Labels[v1alpha1.LabelOwner] == ""
 }
 
+// unbegun is whether nothing has been adopted of what another tool writes.
+func (v *view) unbegun() bool { return v.foreign && v.rollout.Status.Proven == nil }
+
 // beginForeign begins a rollout that no GitSync has made: what most Ready pods run
 // is proven. What is left of a pulse goes first. It returns after how long to look
 // again.

@@ -92,7 +92,7 @@ func (r *Rollouts) Reconcile(ctx context.Context, key types.NamespacedName) (tim
 		return 0, r.stuck(ctx, n, err, now)
 	case v == nil:
 		return r.gone(ctx, n, now)
-	case v.foreign && n.Status.Proven == nil:
+	case v.unbegun():
 		return r.beginForeign(ctx, n)
 	}
 	r.missing.note(key, nil, now)

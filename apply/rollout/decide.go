@@ -120,10 +120,13 @@ func (p *pass) chooseGoal() {
 	default:
 		p.goal = goalBack
 	}
-	if p.in.Paused || p.foreignStrategy() {
+	if p.stopped() {
 		p.goal = goalStop
 	}
 }
+
+// stopped is whether nothing is replaced, in either direction.
+func (p *pass) stopped() bool { return p.in.Paused || p.foreignStrategy() }
 
 // staysRejected is whether touched nodes stay as they are after a rejection: for a
 // person to look at, or until another tool reverts the template.

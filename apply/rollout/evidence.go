@@ -17,16 +17,12 @@ func (p *pass) gatherEvidence() {
 	if p.next.Candidate == nil || p.goal == goalBack && !p.firstWaves() {
 		return
 	}
-	if p.inSpec() {
-		p.judgeUnasked()
-	}
+	p.judgeUnasked()
 	failed := 0
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
 		if n := p.node(r.Node, r.UID); n != nil && !r.Touched.IsZero() {
-			if p.inSpec() {
-				p.startUngated(r, n)
-			}
+			p.startUngated(r, n)
 			p.judge(r, n)
 		}
 		if r.Failed != "" {

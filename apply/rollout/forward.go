@@ -29,11 +29,11 @@ func (p *pass) advance() {
 // of it has soaked.
 func (p *pass) forward() {
 	b := cmp.Or(p.in.Unknown, p.in.Block, p.in.Policy.Calendar.Closed(p.in.Now))
-	if p.inSpec() && p.returnSuperseded() {
-		return
+	if p.inSpec() && p.returnHurt() {
+		return // before the candidate is in the spec
 	}
 	started := b == nil && p.startWave()
-	if !p.inSpec() && p.returnHurt() {
+	if p.returnHurt() {
 		return
 	}
 	if b != nil {
@@ -43,13 +43,16 @@ func (p *pass) forward() {
 	}
 	p.queue = p.lineUp()
 	over := p.unavailable() > p.budget()
-	p.withdraw(func(n *health.Node, _ *health.Agent) bool {
-		r := p.record(n)
-		return r == nil || !p.waits(r) || !p.isNext(r) || over && n.Present()
-	})
+	p.withdraw(func(n *health.Node, _ *health.Agent) bool { return !p.stillNext(n) || over && n.Present() })
 	for started && p.passWave() {
 		started = p.startWave()
 	}
+}
+
+// stillNext is whether the node, recorded to be replaced, is so still.
+func (p *pass) stillNext(n *health.Node) bool {
+	r := p.record(n)
+	return r != nil && p.waits(r) && p.isNext(r)
 }
 
 // sayBlock says what the rollout waits for: time, or a person.
@@ -104,6 +107,9 @@ func (p *pass) unreached() int {
 // and that are not to get this one now. It says whether there are any: a pulse
 // has to wait until they have their pods, or they would get the candidate.
 func (p *pass) returnHurt() bool {
+	if p.inSpec() && !p.awaitsSpec() {
+		return false
+	}
 	hurt := slices.DeleteFunc(p.strangers(), func(n *health.Node) bool {
 		r := p.record(n)
 		if p.runsCandidate(n) {

@@ -81,7 +81,7 @@ func (p *pass) writeCandidate(first *Record) {
 // deleted that one, has its own time.
 func (p *pass) startUngated(r *Record, n *health.Node) {
 	a := n.Agent()
-	if !p.runsCandidate(n) || r.Self || r.Ran && !a.Created.After(r.Touched) {
+	if !p.inSpec() || !p.runsCandidate(n) || r.Self || r.Ran && !a.Created.After(r.Touched) {
 		return
 	}
 	if f := p.inFlight(n); f != nil && f.PodUID == a.UID {
@@ -94,10 +94,13 @@ func (p *pass) startUngated(r *Record, n *health.Node) {
 // it, since no wave has the node, but a failure is evidence against it: the node is
 // recorded, and in no wave either.
 func (p *pass) judgeUnasked() {
+	if !p.inSpec() {
+		return
+	}
 	var failed []Record
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
-		if !n.Eligible || n.Held || n.Leaving || !p.runsCandidate(n) || p.record(n) != nil || p.inFlight(n) != nil || p.isOwed(n) || !p.tells(n) {
+		if !p.unasked(n) || !p.tells(n) {
 			continue
 		}
 		since := n.Agent().Created
@@ -112,6 +115,12 @@ func (p *pass) judgeUnasked() {
 		}
 	}
 	p.next.Records = mergeRecords(p.next.Records, failed)
+}
+
+// unasked is whether the node's candidate came by itself, and nothing else explains
+// what the node shows.
+func (p *pass) unasked(n *health.Node) bool {
+	return n.Eligible && !n.Held && !n.Leaving && p.runsCandidate(n) && p.record(n) == nil && p.inFlight(n) == nil && !p.isOwed(n)
 }
 
 // tells is whether what the node shows can be the doing of an agent that came by
@@ -149,12 +158,8 @@ func (p *pass) sayForeign() bool {
 	return true
 }
 
-// returnSuperseded gives the proven version to the nodes that an earlier candidate
-// broke, as long as the template is the proven one: before the next candidate is in
-// the spec. It says whether the waves have to wait for that.
-func (p *pass) returnSuperseded() bool {
-	if p.in.Foreign || p.next.Waves != nil || p.in.Live.Digest != p.rest() {
-		return false
-	}
-	return p.returnHurt()
+// awaitsSpec is whether the candidate is not in the spec yet: what is deleted comes
+// back proven.
+func (p *pass) awaitsSpec() bool {
+	return !p.in.Foreign && p.next.Waves == nil && p.in.Live.Digest == p.rest()
 }

@@ -104,9 +104,7 @@ func (p *pass) inPlay(n *health.Node, x health.Problem) health.Problem {
 func (p *pass) sayDefault() {
 	switch p.goal {
 	case goalStop:
-		if !p.sayForeign() {
-			p.sayStopped()
-		}
+		p.sayStopped()
 	case goalWait:
 		if !p.sayRejected() {
 			p.sayBlock(p.in.Unknown)
@@ -206,6 +204,9 @@ func (p *pass) sayRejected() bool {
 }
 
 func (p *pass) sayStopped() {
+	if p.sayForeign() {
+		return
+	}
 	if p.in.Paused {
 		p.say(Held, ReasonPaused, fmt.Sprintf("paused with %d of %d eligible nodes on the candidate; resume to go on", p.d.Counts.Candidate, p.eligible))
 		return

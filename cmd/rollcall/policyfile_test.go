@@ -54,7 +54,7 @@ func TestWhatIsWrongInAPolicyIsNamed(t *testing.T) {
 		"a deadline of nothing":   {with("health: {deadline: 0s}"), "deadline must be a duration between 1s and 24h"},
 		"too many restarts":       {with("health: {maxRestarts: 1001}"), "spec.health.maxRestarts"},
 		"a negative budget":       {with("health: {failureBudget: -1}"), "spec.health.failureBudget"},
-		"new pods of no version":   {with("newPods: newest"), `spec.newPods: Unsupported value: "newest": supported values: "candidate", "proven"`},
+		"new pods of no version":  {with("newPods: newest"), `spec.newPods: Unsupported value: "newest": supported values: "candidate", "proven"`},
 		"a failure that is none":  {with("onFailure: panic"), `spec.onFailure: Unsupported value: "panic": supported values: "return", "hold"`},
 		"a schedule with a name":  {with(`windows: [{schedule: "@daily", duration: 8h}]`), "spec.windows[0].schedule"},
 		"a short window":          {with(`windows: [{schedule: "0 9 * * *", duration: 1s}]`), "spec.windows[0].duration"},
