@@ -5,6 +5,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -53,6 +54,23 @@ func TestNewPodsGetTheCandidate(t *testing.T) {
 		w.wantInSpec("v2")
 		r.wantWorst(t, 3)
 		w.wantQuiet(3 * time.Second)
+	})
+	w.act(t, "without its NodeRollout in the middle it begins again", func(t *testing.T) {
+		r := record(t, w.cluster.Client)
+		commit := w.deliver("v4")
+		canaries := w.waitSoaking(r, "canary", "v4")
+		w.must(w.kinds.NodeRollouts(metav1.NamespaceDefault).Delete(t.Context(), agent, metav1.DeleteOptions{}), "delete NodeRollout")
+		w.waitRollout("it soaks again", time.Minute, func(n *v1alpha1.NodeRollout) bool {
+			return n.Status.Phase == v1alpha1.PhaseSoaking && n.Status.Wave != nil && n.Status.Wave.Name == "canary"
+		})
+		if got := r.nodesOf("v4"); len(got) > len(canaries) {
+			t.Errorf("v4 ran on %v before its canaries %v had soaked", got, canaries)
+		}
+		w.waitProven(commit, 2*time.Minute)
+		r.wantWorst(t, 3)
+		w.deliver("v2")
+		w.waitTag("v2", w.nodes())
+		w.waitPassed("v2")
 	})
 	w.act(t, "killed in the middle it goes on", func(t *testing.T) {
 		r := record(t, w.cluster.Client)
