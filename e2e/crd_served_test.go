@@ -69,7 +69,6 @@ func testUnserved(t *testing.T, c *cluster.Cluster) {
 		"breaker":    unknown("breaker", policy("breaker: {maxSickNodes: 10%}")),
 		"neighbours": unknown("health.neighbours", policy("health: {neighbours: true}")),
 	})
-	judge(t, "NodeRollout", c.Dynamic.Resource(resource("noderollouts")).Namespace(metav1.NamespaceDefault), map[string]refusal{})
 }
 
 // testNames shows how people may call the kinds, and where they live.
