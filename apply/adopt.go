@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/rollcall-dev/rollcall/health"
 	"github.com/rollcall-dev/rollcall/health/watch"
@@ -19,7 +20,7 @@ import (
 
 // adopt records what runs as proven.
 func (r *Rollouts) adopt(ctx context.Context, d Declaration, n *v1alpha1.NodeRollout, live *appsv1.DaemonSet, want *declared) error {
-	running, err := r.running(d, live)
+	running, err := r.running(ctx, d, live, want)
 	if err != nil {
 		return err
 	}
@@ -53,13 +54,24 @@ func (r *Rollouts) adopt(ctx context.Context, d Declaration, n *v1alpha1.NodeRol
 // proven.
 //
 // What rollcall itself left behind, whose NodeRollout was deleted, holds the
-// proven template, however many pods had got the candidate.
-func (r *Rollouts) running(d Declaration, live *appsv1.DaemonSet) (*corev1.PodTemplateSpec, error) {
-	if live.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType && slices.ContainsFunc(live.ManagedFields, r.Objects.own) {
+// proven template, however many pods had got the candidate; but not by a policy that
+// has the candidate in the spec.
+func (r *Rollouts) running(ctx context.Context, d Declaration, live *appsv1.DaemonSet, want *declared) (*corev1.PodTemplateSpec, error) {
+	policy, _, err := r.policyFor(ctx, want, nil)
+	if err != nil {
+		return nil, err
+	}
+	own := live.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType && slices.ContainsFunc(live.ManagedFields, r.Objects.own)
+	if own && policy.Spec.NewPods != v1alpha1.NewPodsCandidate {
 		return &live.Spec.Template, nil
 	}
+	return r.mostRunNow(d.key(), live)
+}
+
+// mostRunNow is the template that most pods run.
+func (r *Rollouts) mostRunNow(key types.NamespacedName, live *appsv1.DaemonSet) (*corev1.PodTemplateSpec, error) {
 	if !r.Fleet.Synced() {
-		return nil, fleetUnknown(d.key(), "what its pods run")
+		return nil, fleetUnknown(key, "what its pods run")
 	}
 	var pods []health.Agent
 	for _, n := range r.Fleet.Nodes(live.UID, watch.NewPlacement(&live.Spec.Template), nil, func(string) string { return "" }) {

@@ -16,6 +16,8 @@
 //	declare, claim, around .. a commit hands a DaemonSet to its rollout
 //	adopt ................... one that runs already
 //	make .................... with which template one is made
+//	foreign ................. one that another tool declares
+//	meddled ................. what somebody else wrote to one
 //	gone, remake, restore ... one that was deleted, or left in the middle
 //	run, loop ............... the watches, and the queue of what to decide
 //	rollouts ................ one decision: observe, decide, record, execute

@@ -49,7 +49,10 @@ func (r *Rollouts) execute(ctx context.Context, v *view, d rollout.Decision) err
 func (r *Rollouts) step(ctx context.Context, v *view, s rollout.Step) error {
 	switch s.Action {
 	case rollout.SetOnDelete:
-		_, err := r.patchDaemonSet(ctx, v.live, "/spec/updateStrategy", appsv1.DaemonSetUpdateStrategy{Type: appsv1.OnDeleteDaemonSetStrategyType})
+		written, err := r.patchDaemonSet(ctx, v.live, "/spec/updateStrategy", appsv1.DaemonSetUpdateStrategy{Type: appsv1.OnDeleteDaemonSetStrategyType})
+		if err == nil {
+			r.restored(v, fieldStrategy, written)
+		}
 		return err
 	case rollout.WriteTemplate:
 		return r.writeTemplate(ctx, v, s)
@@ -86,6 +89,9 @@ func (r *Rollouts) writeTemplate(ctx context.Context, v *view, s rollout.Step) e
 		return err
 	}
 	r.learned.note(v.key, spelling{s.Digest, *withoutGate(&written.Spec.Template)})
+	if v.meddled(s) {
+		r.restored(v, fieldTemplate, written)
+	}
 	return nil
 }
 

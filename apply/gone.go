@@ -45,14 +45,15 @@ func (r *Rollouts) gone(ctx context.Context, n *v1alpha1.NodeRollout, now time.T
 	if err != nil && !apierrors.IsNotFound(err) {
 		return 0, r.stuck(ctx, n, wrap("get daemonset", key, err), now)
 	}
-	why, uid := absence{ReasonDaemonSetGone, "there is no DaemonSet"}, types.UID("")
+	why, uid := absence{reason: ReasonDaemonSetGone, words: "there is no DaemonSet"}, types.UID("")
 	switch {
 	case err != nil:
 	case live.DeletionTimestamp == nil:
 		return settlePoll, nil // it was made again just now
 	default:
-		why, uid = absence{ReasonDaemonSetTerminating, "the DaemonSet is being deleted"}, live.UID
+		why, uid = absence{reason: ReasonDaemonSetTerminating, words: "the DaemonSet is being deleted"}, live.UID
 	}
+	why.foreign = n.Labels[v1alpha1.LabelOwner] == ""
 	fleet, err := r.left(ctx, n, uid)
 	if err != nil {
 		return 0, r.stuck(ctx, n, err, now)
@@ -72,6 +73,8 @@ func (r *Rollouts) gone(ctx context.Context, n *v1alpha1.NodeRollout, now time.T
 // absence is how a DaemonSet is missing.
 type absence struct {
 	reason, words string
+	// foreign is whether another tool makes it again.
+	foreign bool
 }
 
 // left are all nodes as the version that belongs on them sees them, with what is
@@ -138,6 +141,9 @@ func goneStatus(old v1alpha1.NodeRolloutStatus, fleet []health.Node, why absence
 	out.Message = fmt.Sprintf("%s: %d of %d eligible nodes have an agent of it; once it is gone the next pass of its GitSync makes it again%s: "+
 		"resume the GitSync if it is suspended, fix what is refused if its status says so, or delete this NodeRollout if no GitSync declares it any more",
 		why.words, out.Nodes.Present, out.Nodes.Eligible, provenWords(old.Proven))
+	if why.foreign {
+		out.Message = fmt.Sprintf("%s: %d of %d eligible nodes have an agent of it; rollcall makes none that another tool applies: apply it again, or delete this NodeRollout", why.words, out.Nodes.Present, out.Nodes.Eligible)
+	}
 	out.Conditions = conditions(old.Conditions, out, now)
 	return out
 }

@@ -24,7 +24,7 @@ func TestGoneStatusCountsNobodyAndKeepsTheRecord(t *testing.T) {
 	}
 	fleet := []health.Node{{Name: "a", Eligible: true, Ready: true}, {Name: "b", Eligible: true}, {Name: "c", Ready: true}, {Name: "d", Eligible: true, Ready: true, Held: true}}
 	served := health.Node{Name: "e", Eligible: true, Ready: true, Agents: []health.Agent{{Ready: true}}}
-	gone := absence{ReasonDaemonSetGone, "there is no DaemonSet"}
+	gone := absence{reason: ReasonDaemonSetGone, words: "there is no DaemonSet"}
 	for sentence, c := range map[string]struct {
 		fleet   []health.Node
 		why     absence
@@ -36,7 +36,7 @@ func TestGoneStatusCountsNobodyAndKeepsTheRecord(t *testing.T) {
 		"no more are listed than the API allows":  {manyNodes(21), gone, v1alpha1.NodeCounts{Eligible: 21, Absent: 21, Failed: 1}, 20, "0 of 21 eligible nodes"},
 		"no node is its own case":                 {[]health.Node{}, gone, v1alpha1.NodeCounts{Failed: 1}, 0, "0 of 0 eligible nodes"},
 		"it is as before when nobody can tell it": {nil, gone, v1alpha1.NodeCounts{Eligible: 12, Absent: 12, Failed: 1, Held: 1, Unreachable: 1}, 0, "0 of 12 eligible nodes"},
-		"what is left of its pods counts": {[]health.Node{fleet[1], served}, absence{ReasonDaemonSetTerminating, "it is being deleted"},
+		"what is left of its pods counts": {[]health.Node{fleet[1], served}, absence{reason: ReasonDaemonSetTerminating, words: "it is being deleted"},
 			v1alpha1.NodeCounts{Eligible: 2, Present: 1, Absent: 1, Failed: 1, Unreachable: 1}, 1, "it is being deleted: 1 of 2 eligible nodes"},
 	} {
 		t.Run(sentence, func(t *testing.T) {

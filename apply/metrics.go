@@ -17,6 +17,7 @@ type Metrics struct {
 	phase, nodes, wave, held     *prometheus.GaugeVec
 	unproven, superseded         *prometheus.GaugeVec
 	replaced, returned, rejected *prometheus.CounterVec
+	restored                     *prometheus.CounterVec
 	pulse                        prometheus.Histogram
 
 	mu sync.Mutex
@@ -30,8 +31,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	gauge := func(name, help string, extra ...string) *prometheus.GaugeVec {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, append(labels[:2:2], extra...))
 	}
-	counter := func(name, help string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	counter := func(name, help string, extra ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append(labels[:2:2], extra...))
 	}
 	m := &Metrics{
 		phase:      gauge("rollcall_noderollout_phase", "1 for the phase that the rollout is in, 0 for the others.", "phase"),
@@ -43,10 +44,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		replaced:   counter("rollcall_noderollout_replaced_total", "Agents deleted to give their node the candidate."),
 		returned:   counter("rollcall_noderollout_returned_total", "Agents deleted to give their node the proven version again."),
 		rejected:   counter("rollcall_noderollout_rejected_total", "Versions rejected."),
+		restored:   counter("rollcall_noderollout_restored_total", "Times that what somebody else wrote to the DaemonSet was written over, by field.", "field"),
 		pulse:      prometheus.NewHistogram(prometheus.HistogramOpts{Name: "rollcall_noderollout_pulse_seconds", Help: "How long the DaemonSet held the gated candidate.", Buckets: []float64{0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120}}),
 		opened:     map[types.NamespacedName]time.Time{},
 	}
-	reg.MustRegister(m.phase, m.nodes, m.wave, m.held, m.unproven, m.superseded, m.replaced, m.returned, m.rejected, m.pulse)
+	reg.MustRegister(m.phase, m.nodes, m.wave, m.held, m.unproven, m.superseded, m.replaced, m.returned, m.rejected, m.restored, m.pulse)
 	return m
 }
 
@@ -81,6 +83,13 @@ func (m *Metrics) observe(key types.NamespacedName, old, status v1alpha1.NodeRol
 	}
 	m.superseded.WithLabelValues(ns, name).Set(float64(status.Superseded))
 	m.rejected.WithLabelValues(ns, name).Add(float64(newRejections(old, status)))
+	for _, field := range []string{fieldStrategy, fieldTemplate} {
+		m.restored.WithLabelValues(ns, name, field).Add(0)
+	}
+}
+
+func (m *Metrics) restore(key types.NamespacedName, field string) {
+	m.restored.WithLabelValues(key.Namespace, key.Name, field).Inc()
 }
 
 // waveIndex is the wave in progress, from 1; 0 at rest. A first install on all
@@ -144,7 +153,7 @@ func (m *Metrics) deleted(key types.NamespacedName, why rollout.Why) {
 func (m *Metrics) wrote(key types.NamespacedName, s rollout.Step) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if s.Pod != "" {
+	if s.Pod != "" && s.Gated {
 		m.opened[key] = time.Now()
 		return
 	}
@@ -160,7 +169,7 @@ func (m *Metrics) forget(key types.NamespacedName) {
 	for _, g := range []*prometheus.GaugeVec{m.phase, m.nodes, m.wave, m.held, m.unproven, m.superseded} {
 		g.DeletePartialMatch(match)
 	}
-	for _, c := range []*prometheus.CounterVec{m.replaced, m.returned, m.rejected} {
+	for _, c := range []*prometheus.CounterVec{m.replaced, m.returned, m.rejected, m.restored} {
 		c.DeletePartialMatch(match)
 	}
 }

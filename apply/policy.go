@@ -34,6 +34,7 @@ func BuiltInPolicy() v1alpha1.RolloutPolicySpec {
 	}
 	one := intstr.FromInt32(1)
 	return v1alpha1.RolloutPolicySpec{
+		NewPods:      v1alpha1.NewPodsProven,
 		FirstInstall: v1alpha1.FirstInstallWaves,
 		GroupBy:      []string{"topology.kubernetes.io/zone", "kubernetes.io/arch"},
 		Waves: []v1alpha1.Wave{
@@ -106,10 +107,18 @@ func (r *Rollouts) policyFor(ctx context.Context, want *declared, started *chose
 			Message: fmt.Sprintf("RolloutPolicy %q, by which the rollout under way goes, does not exist any more: create it again, or push another commit; returns go on", name)}, nil
 	case named:
 		return chosen{BuiltInPolicyName, BuiltInPolicy()}, &rollout.Block{Reason: ReasonPolicyNotFound,
-			Message: fmt.Sprintf("RolloutPolicy %q does not exist: create it, or name another in the annotation %s or in the GitSync's spec.policy", name, v1alpha1.AnnotationPolicy)}, nil
+			Message: fmt.Sprintf("RolloutPolicy %q does not exist: create it, or name another %s", name, whereNamed(want))}, nil
 	default:
 		return chosen{BuiltInPolicyName, BuiltInPolicy()}, nil, nil
 	}
+}
+
+// whereNamed is where the policy of a declared version is named.
+func whereNamed(want *declared) string {
+	if want != nil && want.foreign {
+		return "in the NodeRollout's spec.policy"
+	}
+	return "in the annotation " + v1alpha1.AnnotationPolicy + " or in the GitSync's spec.policy"
 }
 
 // read turns the policy into what Decide goes by. What the API server could not
@@ -139,7 +148,9 @@ func ReadPolicy(name string, spec v1alpha1.RolloutPolicySpec) (rollout.Policy, e
 		MaxUnavailable: intstr.FromInt32(1),
 		FailureBudget:  int(spec.Health.FailureBudget),
 		InstallAll:     spec.FirstInstall == v1alpha1.FirstInstallAll,
-		HoldOnFailure:  spec.OnFailure == v1alpha1.OnFailureHold,
+
+		NewPodsCandidate: spec.NewPods == v1alpha1.NewPodsCandidate,
+		HoldOnFailure:    spec.OnFailure == v1alpha1.OnFailureHold,
 		Health: health.Rule{
 			ReadyFor:    spec.Health.ReadyFor.Duration,
 			Deadline:    spec.Health.Deadline.Duration,

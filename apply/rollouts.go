@@ -68,6 +68,8 @@ type view struct {
 	untaken problem
 	// handedOver is whether want is not what the DaemonSet's owner declares.
 	handedOver bool
+	// foreign is whether another tool writes the DaemonSet.
+	foreign bool
 }
 
 // Reconcile decides once for one DaemonSet and executes the decision. It
@@ -81,7 +83,7 @@ func (r *Rollouts) Reconcile(ctx context.Context, key types.NamespacedName) (tim
 	case err != nil:
 		return 0, fmt.Errorf("get noderollout %s: %w", key, err)
 	case n.Status.Phase == "":
-		return r.sweep(ctx, key) // it has not begun, and an open pulse is not its own
+		return r.beginForeign(ctx, n) // it has not begun, and an open pulse is not its own
 	}
 	now := time.Now()
 	v, err := r.observe(ctx, n, now)
@@ -90,6 +92,8 @@ func (r *Rollouts) Reconcile(ctx context.Context, key types.NamespacedName) (tim
 		return 0, r.stuck(ctx, n, err, now)
 	case v == nil:
 		return r.gone(ctx, n, now)
+	case v.unbegun():
+		return r.beginForeign(ctx, n)
 	}
 	r.missing.note(key, nil, now)
 	d := rollout.Decide(v.input)
@@ -183,6 +187,11 @@ func (r *Rollouts) observe(ctx context.Context, n *v1alpha1.NodeRollout, now tim
 	if v.recorded, v.stateMap, err = s.recorded(ctx); err != nil {
 		return nil, err
 	}
+	if v.foreign = foreign(n, v.live); v.foreign {
+		if v.want, err = r.wrote(ctx, v); err != nil {
+			return nil, err
+		}
+	}
 	return v, r.complete(ctx, v, now)
 }
 
@@ -206,12 +215,12 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 	p, invalid := v.policy.read(v.want)
 	p.Grace = v.book.templates.grace()
 	rest := v.live.Spec.Template
-	if proven := v.rollout.Status.Proven; proven != nil {
+	if proven := v.rollout.Status.Proven; proven != nil && !v.foreign {
 		rest = v.book.templates[proven.Digest]
 	}
 	placement := watch.NewPlacement(&rest)
-	block := cmp.Or(gone, invalid, surgeBlock(v.want))
-	if block == nil && v.want != nil {
+	block := cmp.Or(gone, invalid, surgeBlock(v.want), v.newPodsBlock())
+	if block == nil && v.want != nil && !v.foreign {
 		block = r.placementBlock(placement, v.want)
 	}
 	want := wanted(v.want)
@@ -236,6 +245,7 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 			Revision: v.revisions.live,
 		},
 		OwnNode: r.OwnNode,
+		Foreign: v.foreign,
 		Fleet:   r.Written.overlay(r.Fleet.Nodes(v.live.UID, placement, p.GroupBy, v.digest)),
 		Now:     now,
 	}

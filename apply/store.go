@@ -47,6 +47,9 @@ type declared struct {
 	// Around is the DaemonSet in Git but for its template, so that it can be made
 	// again without Git.
 	Around map[string]any `json:"around,omitempty"`
+	// foreign is whether another tool has written it to the DaemonSet; that is not
+	// recorded.
+	foreign bool
 }
 
 // recorded is the fleet-sized part of a rollout's state.

@@ -65,13 +65,9 @@ func testUnserved(t *testing.T, c *cluster.Cluster) {
 	})
 	judge(t, "RolloutPolicy", c.Dynamic.Resource(resource("rolloutpolicies")), map[string]refusal{
 		"replace":    unknown("replace", policy("replace: surge")),
-		"newPods":    unknown("newPods", policy("newPods: candidate")),
 		"gates":      unknown("gates", policy("gates: [{name: smoke, webhook: {url: https://example.com}}]")),
 		"breaker":    unknown("breaker", policy("breaker: {maxSickNodes: 10%}")),
 		"neighbours": unknown("health.neighbours", policy("health: {neighbours: true}")),
-	})
-	judge(t, "NodeRollout", c.Dynamic.Resource(resource("noderollouts")).Namespace(metav1.NamespaceDefault), map[string]refusal{
-		"policy": unknown("policy", "{policy: cautious}"),
 	})
 }
 

@@ -96,6 +96,7 @@ func measured() map[string][]string {
 		"rollcall_api_requests_total":                           {"code", "verb"},
 		"rollcall_leader":                                       {},
 		"rollcall_build_info":                                   {"commit", "version"},
+		"rollcall_noderollout_restored_total":                   with(rollout, "field"),
 	}
 }
 

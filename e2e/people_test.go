@@ -3,10 +3,12 @@ package e2e
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -49,6 +51,8 @@ func TestPeopleMeddle(t *testing.T) {
 			t.Errorf("what people wrote is a candidate: %+v", n.Status.Candidate)
 		}
 		w.waitUpdated(12)
+		w.wantRestored("TemplateRestored", "kubectl-set")
+		w.wantRestored("StrategyRestored", "kubectl-edit")
 	})
 	w.act(t, "in a soak and in a pulse nothing leaks", func(t *testing.T) {
 		rest := w.daemonSet().Spec.Template
@@ -82,6 +86,19 @@ func TestPeopleMeddle(t *testing.T) {
 		// The person's own RollingUpdate may take one more node away.
 		r.wantWorst(t, 4)
 		w.waitUpdated(12)
+	})
+}
+
+// wantRestored fails unless an event says who meddled.
+func (w *world) wantRestored(reason, manager string) {
+	w.t.Helper()
+	w.until("there is an event "+reason+" about "+manager, 15*time.Second, func() (bool, string) {
+		list, err := w.cluster.Client.CoreV1().Events(metav1.NamespaceDefault).List(w.t.Context(), metav1.ListOptions{FieldSelector: "reason=" + reason})
+		w.must(err, "list events")
+		said := slices.ContainsFunc(list.Items, func(e corev1.Event) bool {
+			return e.Type == corev1.EventTypeWarning && strings.HasPrefix(e.Message, manager+" ")
+		})
+		return said, fmt.Sprintf("%d of that reason", len(list.Items))
 	})
 }
 

@@ -44,9 +44,9 @@ func TestREADMEExamples(t *testing.T) {
 		if err := json.Unmarshal(raw, &o.Object); err != nil {
 			t.Fatal(err)
 		}
-		client := c.Dynamic.Resource(v1alpha1.GroupVersion().WithResource(map[string]string{"GitSync": "gitsyncs", "RolloutPolicy": "rolloutpolicies"}[kind]))
+		client := c.Dynamic.Resource(v1alpha1.GroupVersion().WithResource(map[string]string{"GitSync": "gitsyncs", "RolloutPolicy": "rolloutpolicies", "NodeRollout": "noderollouts"}[kind]))
 		how := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}, FieldValidation: metav1.FieldValidationStrict}
-		if kind == "GitSync" {
+		if kind != "RolloutPolicy" {
 			o.SetNamespace(metav1.NamespaceDefault) // the example's is there only after an installation
 			_, err = client.Namespace(o.GetNamespace()).Create(t.Context(), &o, how)
 		} else {
@@ -56,7 +56,7 @@ func TestREADMEExamples(t *testing.T) {
 			t.Errorf("the API server refuses the %s of the README: %v", kind, err)
 		}
 	}
-	for _, kind := range []string{"GitSync", "RolloutPolicy"} {
+	for _, kind := range []string{"GitSync", "RolloutPolicy", "NodeRollout"} {
 		if !seen[kind] {
 			t.Errorf("the README has no example of a %s", kind)
 		}

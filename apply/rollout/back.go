@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/rollcall-dev/rollcall/health"
 )
@@ -138,13 +139,22 @@ func (p *pass) flying() int {
 			}
 			continue
 		}
-		v := health.Judge(n, f.At, p.in.Policy.Health, p.in.Now)
-		p.wakeAt(v.Next)
-		if v.Status != health.Failed {
+		if p.arrives(n, f.At) {
 			count++
 		}
 	}
 	return count
+}
+
+// arrives is whether the node's next agent may still become available. A first
+// version that failed waits for a gate that is not opened again.
+func (p *pass) arrives(n *health.Node, since time.Time) bool {
+	if r := p.record(n); r != nil && r.Failed != "" && p.firstWaves() && p.waitsForFirst(n) {
+		return false
+	}
+	v := health.Judge(n, since, p.in.Policy.Health, p.in.Now)
+	p.wakeAt(v.Next)
+	return v.Status != health.Failed
 }
 
 func (p *pass) sayBack(left int) {
@@ -160,15 +170,22 @@ func (p *pass) sayBack(left int) {
 	}
 }
 
-// atRest forgets a rollout that is over, and tells Kubernetes which revision
-// the pods really are: they were made from the gated template, which is the
-// same version to us and another revision to Kubernetes. One write gives the
-// revision the name by which most pods know it; the others are written one by one.
+// atRest forgets a rollout that is over, and has Kubernetes know of its end.
 func (p *pass) atRest() {
 	if p.goal == goalRest && len(p.next.InFlight) == 0 {
 		p.owe()
 		p.forgetWaves()
 	}
+	if !p.in.Foreign {
+		p.nameRevisions()
+	}
+}
+
+// nameRevisions tells Kubernetes which revision
+// the pods really are: they were made from the gated template, which is the
+// same version to us and another revision to Kubernetes. One write gives the
+// revision the name by which most pods know it; the others are written one by one.
+func (p *pass) nameRevisions() {
 	revision := p.in.Live.Revision
 	if revision == "" {
 		return

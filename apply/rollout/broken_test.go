@@ -43,6 +43,10 @@ func TestBrokenRulesAreCaught(t *testing.T) {
 		"P4: the gated template stays":                               {"P4", leavesGate},
 		"P4: a pulse waits however long it takes":                    {"P4", isPatient},
 		"P5: a rejection is forgotten":                               {"P5", forgetsRejections},
+		"P1: nodes go back to what is in the spec":                   {"P1", returnsToSpec},
+		"P3: a candidate that came by itself may fail":               {"P3", looksAway},
+		"P4: a rejected candidate stays in the spec":                 {"P4", keepsCandidate},
+		"P5: what another tool writes is written":                    {"P5", ownsEverything},
 		"P9: nobody looks at the calendar":                           {"P9", isAlwaysOpen},
 		"P9: a decision says nothing":                                {"P9", isSilent},
 		"liveness: nobody asks to be woken":                          {"liveness", sleeps},
@@ -229,6 +233,48 @@ func forgetsRejections(in rollout.Input) rollout.Decision {
 		d.Next.Records = slices.DeleteFunc(slices.Clone(d.Next.Records), func(r rollout.Record) bool { return r.Failed != "" })
 	}
 	return d
+}
+
+// returnsToSpec does not write the proven version back before nodes go back.
+func returnsToSpec(in rollout.Input) rollout.Decision {
+	if c := in.State.Candidate; c != nil && in.State.Proven != nil && in.Live.Digest == c.Digest {
+		in.Live.Digest = in.State.Proven.Digest
+	}
+	return rollout.Decide(in)
+}
+
+// looksAway sees no failure of a candidate on nodes that are in no wave.
+func looksAway(in rollout.Input) rollout.Decision {
+	in.Fleet = slices.Clone(in.Fleet)
+	for i := range in.Fleet {
+		n := &in.Fleet[i]
+		if slices.ContainsFunc(in.State.Records, func(r rollout.Record) bool { return r.UID == n.UID }) {
+			continue
+		}
+		n.Agents = slices.Clone(n.Agents)
+		for j := range n.Agents {
+			if a := &n.Agents[j]; in.State.Candidate != nil && a.Digest == in.State.Candidate.Digest {
+				a.Restarts, a.Ready, a.Trouble.Reason = 0, true, ""
+			}
+		}
+	}
+	return rollout.Decide(in)
+}
+
+// keepsCandidate writes the proven version back over nothing.
+func keepsCandidate(in rollout.Input) rollout.Decision {
+	d := rollout.Decide(in)
+	if in.Policy.NewPodsCandidate && d.Next.Proven != nil {
+		d.Steps = slices.DeleteFunc(d.Steps, func(s rollout.Step) bool {
+			return s.Action == rollout.WriteTemplate && s.Digest == d.Next.Proven.Digest
+		})
+	}
+	return d
+}
+
+func ownsEverything(in rollout.Input) rollout.Decision {
+	in.Foreign = false
+	return rollout.Decide(in)
 }
 
 func isAlwaysOpen(in rollout.Input) rollout.Decision {

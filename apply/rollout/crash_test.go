@@ -88,7 +88,7 @@ func ends(p plan, crashes []line, m memory) ([]string, error) {
 		if err := play(c, append([]line{l}, crashes...)); err != nil {
 			return nil, err
 		}
-		out = append(out, summary(c))
+		out = append(out, summary(c, o.Foreign))
 	}
 	return out, nil
 }
@@ -117,7 +117,7 @@ func play(c *sim.Cluster, script []line) error {
 	return nil
 }
 
-func summary(c *sim.Cluster) string {
+func summary(c *sim.Cluster, foreign bool) string {
 	s, d := c.State(), c.Last()
 	var rejected []string
 	for _, r := range s.Rejected {
@@ -125,7 +125,7 @@ func summary(c *sim.Cluster) string {
 	}
 	slices.Sort(rejected)
 	end := fmt.Sprintf("%s, proven %s, rejected %v", d.Phase, rest(s), rejected)
-	if d.Phase == rollout.Held {
+	if d.Phase == rollout.Held || foreign && d.Phase == rollout.Rejected {
 		return end // how many nodes it stopped at is a matter of seconds
 	}
 	var versions []string

@@ -123,15 +123,22 @@ func (p *pass) chooseGoal() {
 		p.goal = goalInstall
 	case p.next.rejection(c.Digest) == nil:
 		p.goal = goalForward
-	case p.in.Policy.HoldOnFailure:
+	case p.staysRejected():
 		p.goal = goalStop
 	default:
 		p.goal = goalBack
 	}
-	if p.in.Paused {
+	if p.stopped() {
 		p.goal = goalStop
 	}
 }
+
+// stopped is whether nothing is replaced, in either direction.
+func (p *pass) stopped() bool { return p.in.Paused || p.foreignStrategy() }
+
+// staysRejected is whether touched nodes stay as they are after a rejection: for a
+// person to look at, or until another tool reverts the template.
+func (p *pass) staysRejected() bool { return p.in.Policy.HoldOnFailure || p.in.Foreign }
 
 // answerRetry forgets the rejection of the digest that a person wants tried
 // again, once for each time it is asked.

@@ -46,6 +46,7 @@ const (
 	ReasonFrozen          = "Frozen"
 	ReasonWindowClosed    = "WindowClosed"
 	ReasonNeverOpens      = "NeverOpens"
+	ReasonStrategy        = "StrategyNotOnDelete"
 )
 
 // Decision is what to record, then what to do.

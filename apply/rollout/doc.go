@@ -17,4 +17,8 @@
 // template is written back, and only then the gates of the new pods are opened,
 // one UID at a time. A gated pod runs nowhere, so whatever else creates a pod
 // meanwhile is a stray that can do no harm.
+//
+// By a policy that gives new pods the candidate, and for a DaemonSet that another
+// tool writes, the candidate is in the DaemonSet itself: inspec.go says what is
+// different then.
 package rollout

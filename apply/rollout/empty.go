@@ -17,7 +17,7 @@ func (p *pass) quota(w Wave) quota {
 		}
 	}
 	for _, r := range p.next.Records {
-		if n := p.node(r.Node, r.UID); n != nil {
+		if n := p.node(r.Node, r.UID); n != nil && !r.Self {
 			members = append(members, n)
 		}
 	}

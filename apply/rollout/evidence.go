@@ -17,10 +17,12 @@ func (p *pass) gatherEvidence() {
 	if p.next.Candidate == nil || p.goal == goalBack && !p.firstWaves() {
 		return
 	}
+	p.judgeUnasked()
 	failed := 0
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
 		if n := p.node(r.Node, r.UID); n != nil && !r.Touched.IsZero() {
+			p.startUngated(r, n)
 			p.judge(r, n)
 		}
 		if r.Failed != "" {
@@ -159,7 +161,7 @@ func (p *pass) rejectCandidate(failed int) {
 	})
 	if p.goal == goalForward {
 		p.goal = goalBack
-		if p.in.Policy.HoldOnFailure {
+		if p.staysRejected() {
 			p.goal = goalStop
 		}
 	}

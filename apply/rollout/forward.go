@@ -29,6 +29,9 @@ func (p *pass) advance() {
 // of it has soaked.
 func (p *pass) forward() {
 	b := p.hold()
+	if p.inSpec() && p.returnHurt() {
+		return // before the candidate is in the spec
+	}
 	started := b == nil && p.startWave()
 	p.queue = p.lineUp()
 	if p.returnHurt() {
@@ -40,10 +43,7 @@ func (p *pass) forward() {
 		return
 	}
 	room := p.beside(p.downNodes())
-	p.withdraw(func(n *health.Node, _ *health.Agent) bool {
-		r := p.record(n)
-		return r == nil || !p.waits(r) || !p.isNext(r) || room.over(n) && n.Present()
-	})
+	p.withdraw(func(n *health.Node, _ *health.Agent) bool { return !p.stillNext(n) || room.over(n) && n.Present() })
 	for started && p.passWave() {
 		started = p.startWave()
 		p.queue = p.lineUp()
@@ -53,6 +53,12 @@ func (p *pass) forward() {
 // hold is why nothing new may begin; nil when it may.
 func (p *pass) hold() *Block {
 	return cmp.Or(p.in.Unknown, p.in.Block, p.in.Policy.Calendar.Closed(p.in.Now))
+}
+
+// stillNext is whether the node, recorded to be replaced, is so still.
+func (p *pass) stillNext(n *health.Node) bool {
+	r := p.record(n)
+	return r != nil && p.waits(r) && p.isNext(r)
 }
 
 // sayBlock says what the rollout waits for: time, or a person.
@@ -109,6 +115,9 @@ func (p *pass) unreached() int {
 // has to wait until they have their pods, or they would get the candidate. While
 // nothing is proven their next agents wait for their waves.
 func (p *pass) returnHurt() bool {
+	if p.inSpec() && !p.awaitsSpec() {
+		return false
+	}
 	hurt := slices.DeleteFunc(p.strangers(), func(n *health.Node) bool {
 		r := p.record(n)
 		if p.runsCandidate(n) {
@@ -145,7 +154,11 @@ func (p *pass) promote() {
 		return r != nil && r.KeptOut
 	})
 	p.goal = goalRest
-	p.do(Step{Action: WriteTemplate, Digest: c.Digest})
+	if p.in.Foreign {
+		p.wakeAt(p.in.Now) // the nodes that follow after the proof wait for no write
+	} else {
+		p.do(Step{Action: WriteTemplate, Digest: c.Digest})
+	}
 	p.say(Proven, ReasonProven, fmt.Sprintf("%s passed every wave", short(c)))
 }
 

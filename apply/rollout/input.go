@@ -30,6 +30,9 @@ type Input struct {
 	// OwnNode is the name of the node that rollcall itself runs on; empty when that
 	// is not known. It comes last: what breaks it, rollcall may not be there to undo.
 	OwnNode string
+	// Foreign is whether another tool writes the DaemonSet. Want is its template then,
+	// and nothing of it is ever written.
+	Foreign bool
 	Live    Live
 	// Fleet are the nodes that exist, sorted by name.
 	Fleet []health.Node

@@ -85,6 +85,14 @@ func moments() []moment {
 			f.every(2, replaced)
 			f.every(5, failed)
 		}},
+		{"in-spec", rollout.Replacing, rollout.ReasonReplacing, rollout.DeletePod, func(f *fixture) {
+			f.in.Policy.NewPodsCandidate, f.in.Policy.FailureBudget = true, len(f.parts)
+			f.in.Live.Digest, f.in.Live.Revision = "v2", "v2"
+			f.every(1, installed)
+			f.every(2, waiting)
+			f.every(5, crashing)
+			f.every(10, replaced)
+		}},
 		{"owing", rollout.Returning, rollout.ReasonStragglers, rollout.DeletePod, func(f *fixture) {
 			f.in.Want, f.in.State.Candidate, f.in.State.About = f.in.State.Proven, nil, ""
 			f.every(2, owed)

@@ -34,6 +34,13 @@ func drawOptions(t *rapid.T) sim.Options {
 	if pick("install", 0, 3) == 3 {
 		o.Proven = ""
 	}
+	switch pick("newPods", 0, 9) {
+	case 8:
+		o.Policy.NewPodsCandidate = true
+	case 9:
+		o.Policy.NewPodsCandidate = true
+		o.Foreign = o.Proven != ""
+	}
 	return o
 }
 
@@ -89,7 +96,7 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 	verb := rapid.SampledFrom([]string{
 		"evict", "evict", "evict", "commit", "commit", "revert", "crash", "crash", "stall", "stall", "second", "join", "leave", "announce", "rejoin",
 		"down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "drain", "fail", "unready", "set-image", "rolling-update",
-		"lag", "controller", "move", "forbid", "forbid", "allow", "pause", "resume", "retry", "block", "unblock", "lose", "declare", "policy", "install", "waves", "allow-empty", "approve", "own",
+		"lag", "controller", "move", "forbid", "forbid", "allow", "pause", "resume", "retry", "block", "unblock", "lose", "declare", "policy", "install", "new-pods", "on-delete", "waves", "allow-empty", "approve", "own",
 	}).Draw(t, "verb")
 	switch verb {
 	case "evict", "leave", "announce", "rejoin", "down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "fail", "own":
@@ -118,6 +125,8 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 		return "block Frozen"
 	case "install":
 		return "install " + rapid.SampledFrom([]string{"all", "waves"}).Draw(t, "how")
+	case "new-pods":
+		return "new-pods " + rapid.SampledFrom([]string{"candidate", "proven"}).Draw(t, "newPods")
 	case "policy", "waves":
 		return fmt.Sprintf("%s %d", verb, 1+few("count", 2))
 	default:

@@ -24,6 +24,9 @@ type Policy struct {
 	Health                 health.Rule
 	// FailureBudget is how many touched nodes may fail.
 	FailureBudget int
+	// NewPodsCandidate gives the candidate, not the proven version, to pods that
+	// appear by themselves in the middle of a rollout.
+	NewPodsCandidate bool
 	// InstallAll gives the first version to every node at once.
 	InstallAll bool
 	// HoldOnFailure leaves touched nodes as they are after a rejection.

@@ -36,7 +36,7 @@ func tell(p plan, decide func(rollout.Input) rollout.Decision, listeners ...func
 		}
 	}
 	c := sim.New(o)
-	w.cluster = c
+	w.cluster, w.foreign, w.inSpec = c, o.Foreign, o.Foreign || o.Policy.NewPodsCandidate
 	w.proven[o.Proven] = true
 	for _, l := range p.script {
 		for range l.after {
@@ -71,15 +71,16 @@ func calm(c *sim.Cluster, w *witness) error {
 		return fmt.Errorf("liveness: still busy after %ds: %s %s %s %v", c.Now(), d.Phase, d.Reason, d.Message, d.Steps)
 	case d.Phase == rollout.Replacing, d.Phase == rollout.Soaking, d.Phase == rollout.Returning:
 		return fmt.Errorf("liveness: at rest in the middle: %s %s %s", d.Phase, d.Reason, d.Message)
-	case !resting(live, c.State()) && (c.State().Proven != nil || !w.blocked), !live.OnDelete:
+	case w.foreign:
+	case !resting(live, c.State()) && (c.State().Proven != nil || !w.blocked) && !w.mayHold(live, c.State()), !live.OnDelete:
 		return fmt.Errorf("P4: at rest the DaemonSet has %+v instead of %s", live, rest(c.State()))
 	}
-	return atRest(c, d)
+	return atRest(c, d, w.foreign)
 }
 
 // atRest wants no gated pod, and every node on the proven version after a proof
 // or a rejection.
-func atRest(c *sim.Cluster, d rollout.Decision) error {
+func atRest(c *sim.Cluster, d rollout.Decision, foreign bool) error {
 	s := c.State()
 	keptOut := map[types.UID]bool{}
 	for _, r := range s.Records {
@@ -91,6 +92,7 @@ func atRest(c *sim.Cluster, d rollout.Decision) error {
 		case a == nil:
 		case a.Gated && s.Proven != nil:
 			return fmt.Errorf("P4: at rest the pod on %s is gated", n.Name)
+		case foreign && d.Phase == rollout.Rejected: // the way back is the other tool's
 		case s.Proven == nil || d.Phase == rollout.Held || !n.Ready || !n.Schedulable || keptOut[n.UID]:
 		case a.Digest != s.Proven.Digest:
 			return fmt.Errorf("P8: at rest in %s %s the node %s runs %s instead of %s", d.Phase, d.Reason, n.Name, a.Digest, s.Proven.Digest)

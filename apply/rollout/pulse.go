@@ -22,16 +22,18 @@ const pulseSlack = 15 * time.Second
 //	                                 a first version wait for their waves, or until
 //	                                 it may begin on all nodes at once
 func (p *pass) finishStarted() bool {
-	live, rest := p.in.Live, p.rest()
+	live, rest := p.in.Live, p.holds()
 	waits := p.firstWaves() || p.installHeld
 	switch {
+	case p.in.Foreign:
+		return !live.Observed
 	case !live.OnDelete:
 		p.do(Step{Action: SetOnDelete})
 	case p.pulseOpen():
 		p.runPulse()
 		return true
 	case p.keepsFirst():
-	case rest != "" && (live.Digest != rest || live.Gated != waits):
+	case rest != "" && !p.holdsEnough():
 		p.do(Step{Action: WriteTemplate, Digest: rest, Gated: waits})
 	case !live.Observed:
 		return true
@@ -48,7 +50,7 @@ func (p *pass) keepsFirst() bool {
 }
 
 func (p *pass) pulseOpen() bool {
-	return p.goal == goalForward && !p.firstWaves() && p.in.Live.Gated && p.in.Live.Digest == p.candidate()
+	return p.goal == goalForward && !p.firstWaves() && !p.inSpec() && p.in.Live.Gated && p.in.Live.Digest == p.candidate()
 }
 
 // pulsePause is how long no pulse is opened after one in which a pod was to be

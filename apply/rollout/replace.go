@@ -20,6 +20,9 @@ func (p *pass) replace() bool {
 	if p.firstWaves() {
 		return p.replaceFirst()
 	}
+	if p.inSpec() {
+		return p.replaceInSpec()
+	}
 	batch := p.batch()
 	waiting, most := len(batch), p.atOnce(batch)
 	if batch = p.affordable(batch); len(batch) == 0 {

@@ -212,6 +212,9 @@ func (p *pass) sayRejected() bool {
 }
 
 func (p *pass) sayStopped() {
+	if p.sayForeign() {
+		return
+	}
 	if p.in.Paused {
 		p.say(Held, ReasonPaused, fmt.Sprintf("paused with %d of %d eligible nodes on the candidate; resume to go on", p.d.Counts.Candidate, p.eligible))
 		return

@@ -90,7 +90,7 @@ func (p *pass) paid(o Owed) bool {
 // halfRecorded is whether the record is of a wave that has not started: the
 // process died between the two writes, and did nothing.
 func (p *pass) halfRecorded(r Record) bool {
-	if p.next.Candidate == nil || p.next.Proven == nil && !p.firstWaves() || r.KeptOut {
+	if p.next.Candidate == nil || p.next.Proven == nil && !p.firstWaves() || r.KeptOut || r.Self {
 		return false
 	}
 	return r.Wave > p.next.Wave || r.Wave == p.next.Wave && p.next.WaveStarted.IsZero()

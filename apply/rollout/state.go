@@ -104,6 +104,8 @@ type Record struct {
 	// KeptOut nodes failed the version that is proven now, within the failure
 	// budget: they are not tried again by themselves.
 	KeptOut bool `json:"k,omitempty"`
+	// Self nodes are in no wave: the candidate came to them by itself, and failed.
+	Self bool `json:"o,omitempty"`
 }
 
 // tail is whether the node is a late one that nothing was begun on.

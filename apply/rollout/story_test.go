@@ -30,10 +30,10 @@ type line struct {
 func (p plan) String() string {
 	var b strings.Builder
 	o, h := p.options, p.options.Policy.Health
-	fmt.Fprintf(&b, "fleet nodes=%d groups=%d proven=%s readyAfter=%d controllerLag=%d cacheLag=%d tolerateAll=%t rollingUpdate=%t\n",
-		o.Nodes, o.Groups, o.Proven, o.ReadyAfter, o.ControllerLag, o.CacheLag, o.TolerateAll, o.RollingUpdate)
-	fmt.Fprintf(&b, "policy maxUnavailable=%s readyFor=%s deadline=%s maxRestarts=%d node=%t failureBudget=%d hold=%t installAll=%t grace=%s perGroup=%s\n",
-		o.Policy.MaxUnavailable.String(), h.ReadyFor, h.Deadline, h.MaxRestarts, h.Node, o.Policy.FailureBudget, o.Policy.HoldOnFailure, o.Policy.InstallAll, o.Policy.Grace, o.Policy.MaxUnavailablePerGroup.String())
+	fmt.Fprintf(&b, "fleet nodes=%d groups=%d proven=%s readyAfter=%d controllerLag=%d cacheLag=%d tolerateAll=%t rollingUpdate=%t foreign=%t\n",
+		o.Nodes, o.Groups, o.Proven, o.ReadyAfter, o.ControllerLag, o.CacheLag, o.TolerateAll, o.RollingUpdate, o.Foreign)
+	fmt.Fprintf(&b, "policy maxUnavailable=%s readyFor=%s deadline=%s maxRestarts=%d node=%t failureBudget=%d hold=%t installAll=%t newPodsCandidate=%t grace=%s perGroup=%s\n",
+		o.Policy.MaxUnavailable.String(), h.ReadyFor, h.Deadline, h.MaxRestarts, h.Node, o.Policy.FailureBudget, o.Policy.HoldOnFailure, o.Policy.InstallAll, o.Policy.NewPodsCandidate, o.Policy.Grace, o.Policy.MaxUnavailablePerGroup.String())
 	for _, w := range o.Policy.Waves {
 		fmt.Fprintf(&b, "wave name=%s upTo=%s soak=%s eachGroup=%t select=%s allowEmpty=%t oneGroupAtATime=%t approval=%t\n", w.Name, w.UpTo.String(), w.Soak, w.EachGroup, w.Select, w.AllowEmpty, w.OneGroupAtATime, w.Approval)
 	}
@@ -84,10 +84,10 @@ func (p *plan) set(subject string, fields []string) error {
 	policy := &o.Policy
 	targets := map[string]map[string]any{
 		"fleet": {"nodes": &o.Nodes, "groups": &o.Groups, "proven": &o.Proven, "readyAfter": &o.ReadyAfter, "controllerLag": &o.ControllerLag,
-			"cacheLag": &o.CacheLag, "tolerateAll": &o.TolerateAll, "rollingUpdate": &o.RollingUpdate},
+			"cacheLag": &o.CacheLag, "tolerateAll": &o.TolerateAll, "rollingUpdate": &o.RollingUpdate, "foreign": &o.Foreign},
 		"policy": {"maxUnavailable": &policy.MaxUnavailable, "readyFor": &policy.Health.ReadyFor, "deadline": &policy.Health.Deadline,
 			"maxRestarts": &policy.Health.MaxRestarts, "node": &policy.Health.Node, "failureBudget": &policy.FailureBudget,
-			"hold": &policy.HoldOnFailure, "installAll": &policy.InstallAll, "grace": &policy.Grace, "perGroup": &policy.MaxUnavailablePerGroup},
+			"hold": &policy.HoldOnFailure, "installAll": &policy.InstallAll, "newPodsCandidate": &policy.NewPodsCandidate, "grace": &policy.Grace, "perGroup": &policy.MaxUnavailablePerGroup},
 		"wave": {"name": &w.Name, "upTo": &w.UpTo, "soak": &w.Soak, "eachGroup": &w.EachGroup, "select": &w.Select, "allowEmpty": &w.AllowEmpty,
 			"oneGroupAtATime": &w.OneGroupAtATime, "approval": &w.Approval},
 		"freeze": {"from": &from, "to": &to},

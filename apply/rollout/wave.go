@@ -81,7 +81,9 @@ func (p *pass) repickEmptyWave() {
 	}
 	before := 0
 	for _, r := range p.next.Records {
-		before = max(before, r.Wave)
+		if !r.Self {
+			before = max(before, r.Wave)
+		}
 	}
 	if before < p.next.Wave {
 		p.next.Wave, p.next.WaveStarted = before, p.in.Now
@@ -103,8 +105,8 @@ func (p *pass) members() int {
 	return count
 }
 
-// exists is whether the node is not gone.
-func (p *pass) exists(r Record) bool { return p.node(r.Node, r.UID) != nil }
+// exists is whether the record is of a wave, and its node not gone.
+func (p *pass) exists(r Record) bool { return !r.Self && p.node(r.Node, r.UID) != nil }
 
 func (p *pass) addRecords(nodes []*health.Node, late bool) {
 	grouped := p.waves()[p.next.Wave].OneGroupAtATime

@@ -24,6 +24,7 @@ func (w *witness) seeEvidence(in *rollout.Input, d rollout.Decision) {
 		return
 	}
 	waves := w.wavesOf(before.Candidate.Digest, in)
+	w.seeFailures(in)
 	passed, records := after.Wave, after.Records
 	if promoted {
 		passed, records = len(waves), before.Records

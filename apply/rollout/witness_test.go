@@ -43,6 +43,11 @@ type witness struct {
 	// eligible are the counts of the last decisions, budgets what they were
 	// allowed to take away.
 	eligible, budgets []int
+	// inSpec is whether a candidate was ever to go from the spec: pods of it may come
+	// by themselves, and P1 and P4 hold only for what rollcall does.
+	inSpec bool
+	// foreign is whether another tool writes the DaemonSet.
+	foreign bool
 	// groups is what each group was allowed, and moved whether a node's labels ever
 	// were: then nobody can tell whose a loss is.
 	groups []map[string]int
@@ -159,6 +164,10 @@ func (w *witness) seeRun(f sim.Fact) {
 		w.ran[f.Digest] = true
 		return
 	}
+	if w.inSpec && w.opened[f.Pod].reach == nil {
+		w.ran[f.Digest] = true // nobody opened it: what rollcall did for it, it did before
+		return
+	}
 	o := w.opened[f.Pod]
 	node, r := o.node, o.reach
 	if r == nil {
@@ -168,7 +177,13 @@ func (w *witness) seeRun(f sim.Fact) {
 	if r.rejected != nil && !r.rejected[node] {
 		w.accuse("P5", "%s is rejected and reaches %s", f.Digest, f.Node)
 	}
-	r.nodes[node], w.ran[f.Digest] = true, true
+	w.ran[f.Digest] = true
+	w.reached(r, node, f.Digest)
+}
+
+// reached holds P1: the waves started so far have as many nodes.
+func (w *witness) reached(r *reach, node types.UID, digest string) {
+	r.nodes[node] = true
 	reached := 0
 	for _, n := range w.cluster.Fleet() {
 		if r.nodes[n.UID] {
@@ -176,7 +191,7 @@ func (w *witness) seeRun(f sim.Fact) {
 		}
 	}
 	if reached > r.limit {
-		w.accuse("P1", "%s has run on %d nodes, the waves started have %d", f.Digest, reached, r.limit)
+		w.accuse("P1", "%s has run on %d nodes, the waves started have %d", digest, reached, r.limit)
 	}
 }
 
@@ -192,6 +207,9 @@ func (w *witness) seeDeletion(f sim.Fact) {
 		delete(w.emptied, f.NodeUID) // there is no version to wait for
 	case f.Why != rollout.ForStray: // whoever made the stray emptied the node
 		w.emptied[f.NodeUID] = true
+	}
+	if w.inSpec && f.Why == rollout.ForReplace {
+		w.seeReplaced(f)
 	}
 	if !f.Served || w.orders[f.Pod].node != f.NodeUID {
 		return // a node that has registered anew since is another one
@@ -265,6 +283,7 @@ func (w *witness) seeSteps(in *rollout.Input, d rollout.Decision) {
 	}
 	for _, s := range d.Steps {
 		w.seeUnknown(in, d, s)
+		w.seeInSpec(in, d, s)
 		w.seeInstall(in, d, s)
 		switch {
 		case s.Action == rollout.OpenGate && !inFlight(s.Node) && d.Next.Proven != nil:
@@ -284,7 +303,7 @@ func (w *witness) seeSteps(in *rollout.Input, d rollout.Decision) {
 			w.accuse("P9", "a pulse is opened in a freeze")
 		case s.Gated && (len(d.Next.InFlight) == 0 || d.Next.Candidate == nil || s.Digest != d.Next.Candidate.Digest):
 			w.accuse("P4", "a pulse with %s is opened for nobody", s.Digest)
-		case !s.Gated && s.Digest != rest(d.Next):
+		case !s.Gated && s.Digest != rest(d.Next) && !inSpecNow(in, d.Next, s.Digest):
 			w.accuse("P4", "%s is written, the rest state is %s", s.Digest, rest(d.Next))
 		}
 	}
@@ -373,6 +392,8 @@ func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 		w.reach[digest] = &reach{nodes: map[types.UID]bool{}, groups: map[types.UID]string{}, begun: map[types.UID]bool{}, last: map[types.UID]bool{}}
 	}
 	r := w.reach[digest]
+	w.inSpec = w.inSpec || in.Policy.NewPodsCandidate
+	s.Records = slices.DeleteFunc(slices.Clone(s.Records), func(r rollout.Record) bool { return r.Self })
 	if !s.WaveStarted.IsZero() {
 		if r.waves == nil {
 			r.waves = in.Policy.Waves
@@ -382,7 +403,7 @@ func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 	}
 	if r.rejected == nil && slices.ContainsFunc(s.Rejected, func(x rollout.Rejection) bool { return x.Digest == digest }) {
 		r.rejected = map[types.UID]bool{}
-		for _, x := range s.Records {
+		for _, x := range d.Next.Records {
 			r.rejected[x.UID] = !x.Touched.IsZero()
 		}
 		// A node that fails between its gate and its pod's start looks like one that the pod broke.
@@ -420,7 +441,7 @@ const maxUnrest = 40
 func (w *witness) seeTick() {
 	s, live := w.cluster.State(), w.cluster.Live()
 	switch {
-	case resting(live, s), s.Proven == nil && w.blocked:
+	case resting(live, s), s.Proven == nil && w.blocked, w.foreign, w.inSpec && w.mayHold(live, s):
 		w.unrest = 0
 	case w.cluster.Led():
 		w.unrest++

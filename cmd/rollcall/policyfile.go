@@ -186,6 +186,9 @@ func validatePolicy(s v1alpha1.RolloutPolicySpec) field.ErrorList {
 	}
 	out = append(out, validateHealth(at.Child("health"), s.Health)...)
 	out = append(out, validateCalendar(at, s)...)
+	if s.NewPods != "" && s.NewPods != v1alpha1.NewPodsProven && s.NewPods != v1alpha1.NewPodsCandidate {
+		out = append(out, field.NotSupported(at.Child("newPods"), s.NewPods, []v1alpha1.NewPods{v1alpha1.NewPodsCandidate, v1alpha1.NewPodsProven}))
+	}
 	if s.OnFailure != "" && s.OnFailure != v1alpha1.OnFailureReturn && s.OnFailure != v1alpha1.OnFailureHold {
 		out = append(out, field.NotSupported(at.Child("onFailure"), s.OnFailure, []v1alpha1.OnFailure{v1alpha1.OnFailureReturn, v1alpha1.OnFailureHold}))
 	}

@@ -66,6 +66,7 @@ func TestWhatIsWrongInAPolicyIsNamed(t *testing.T) {
 		"words for a number":              {with("health: {maxRestarts: none}"), "p.yaml: spec.health.maxRestarts: "},
 		"waves that are none":             {policyOf("{waves: 7}"), "p.yaml: spec.waves: "},
 		"a freeze that ends":              {with(`freezes: [{start: "2026-12-20T00:00:00Z", end: "2026-12-19T00:00:00Z", reason: a}]`), "end must be later than start"},
+		"new pods of no version":          {with("newPods: newest"), `spec.newPods: Unsupported value: "newest": supported values: "candidate", "proven"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -6,7 +6,9 @@ import (
 )
 
 // NodeRollout says how far one DaemonSet's change has got. rollcall makes one
-// for every DaemonSet that it moves, with the DaemonSet's name.
+// for every DaemonSet that a GitSync declares, with the DaemonSet's name. Made by
+// somebody else, for a DaemonSet that another tool applies under OnDelete, it has the
+// changes of that tool go over the nodes in waves.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -41,6 +43,13 @@ type NodeRolloutSpec struct {
 	// +kubebuilder:validation:MaxLength=100
 	// +optional
 	Retry string `json:"retry,omitempty"`
+
+	// Policy is the name of the RolloutPolicy of a DaemonSet that another tool applies;
+	// without it the one that is called "default", else the built-in one. A DaemonSet that
+	// a GitSync declares names its own by annotation.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	Policy string `json:"policy,omitempty"`
 
 	// Approved lets waves begin whose policy asks for approval.
 	// +optional

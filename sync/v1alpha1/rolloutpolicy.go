@@ -26,6 +26,17 @@ type RolloutPolicy struct {
 // +kubebuilder:validation:XValidation:rule="(has(self.groupBy) && self.groupBy.size() > 0) || self.waves.all(w, !(has(w.eachGroup) && w.eachGroup) && !(has(w.oneGroupAtATime) && w.oneGroupAtATime))",message="eachGroup and oneGroupAtATime need the groups of groupBy"
 // +kubebuilder:validation:XValidation:rule="(has(self.groupBy) && self.groupBy.size() > 0) || !has(self.maxUnavailablePerGroup)",message="maxUnavailablePerGroup needs the groups of groupBy"
 type RolloutPolicySpec struct {
+	// NewPods says what a pod gets that appears by itself in the middle of a rollout,
+	// since another one was evicted or a node joined: the proven version, or the
+	// candidate. With candidate the candidate is written to the DaemonSet when its first
+	// wave begins, without rollcall's gate: pods that nobody asked for run it on nodes of
+	// later waves, and the blast radius is kept only by what rollcall itself replaces. A
+	// failure of such a pod is evidence against the candidate. A DaemonSet that another
+	// tool applies (spec.policy of its NodeRollout) needs candidate.
+	// +kubebuilder:default=proven
+	// +optional
+	NewPods NewPods `json:"newPods,omitempty"`
+
 	// FirstInstall says how a DaemonSet that does not exist yet comes to the nodes:
 	// in the waves, or on all of them at once. In waves its pods stay unscheduled
 	// until their nodes' turn, and it is no commit's canary that takes an agent away:
@@ -239,6 +250,16 @@ type HealthSpec struct {
 	// +optional
 	Node *bool `json:"node,omitempty"`
 }
+
+// NewPods is which version pods are of that appear by themselves.
+// +kubebuilder:validation:Enum=proven;candidate
+type NewPods string
+
+// The values of NewPods.
+const (
+	NewPodsProven    NewPods = "proven"
+	NewPodsCandidate NewPods = "candidate"
+)
 
 // FirstInstall is how the first version of a DaemonSet comes to the nodes.
 // +kubebuilder:validation:Enum=waves;all

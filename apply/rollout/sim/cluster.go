@@ -39,6 +39,9 @@ type Options struct {
 	TolerateAll bool
 	// RollingUpdate is the update strategy before rollcall took over.
 	RollingUpdate bool
+	// Foreign is whether another tool writes the DaemonSet: a commit is its write of
+	// the template, and rollcall writes none.
+	Foreign bool
 	// Decide is the rule under test; nil for rollout.Decide.
 	Decide func(rollout.Input) rollout.Decision
 	// Trace is told of everything that happens, at once; nil for nobody.
@@ -187,6 +190,14 @@ func (c *Cluster) Settle(quiet, limit int) bool {
 // awaited is whether a leader asked to be woken, or is in the middle of a pass.
 func (c *Cluster) awaited() bool {
 	return slices.ContainsFunc(c.leaders, func(l *leader) bool { return l.alive() && (l.wake > 0 || l.pass != nil) })
+}
+
+// wanted is the version that Git asks for, or that another tool has written.
+func (c *Cluster) wanted() *rollout.Version {
+	if c.opts.Foreign {
+		return &rollout.Version{Digest: c.daemonSet.spec.template.digest}
+	}
+	return c.asked.version
 }
 
 // Now is the tick that comes next.

@@ -39,12 +39,13 @@ import (
 //	fail NODE              the node's pod ends with phase Failed
 //	unready NODE TICKS     the node's pod is not Ready for so long
 //	set-image DIGEST       a person writes another template
-//	rolling-update         a person sets the update strategy
+//	rolling-update, on-delete  a person sets the update strategy
 //	lag TICKS              the leaders' caches are behind
 //	controller TICKS       kube-controller-manager has no leader
 //	crash AFTER TICKS      the first leader dies after so many calls; 0 ticks: for good
 //	stall AFTER TICKS      the same, but it goes on where it was
 //	cut NODE               the node is NotReady until an agent works on it
+//	new-pods candidate, proven  the policy's newPods from now on
 //	install all, waves     the policy's firstInstall from now on
 //	forbid WHAT, allow     the API server refuses all delete, open, pods or revisions
 //	calm                   every node is up, released and included, every cache fresh, all allowed
@@ -65,6 +66,9 @@ func (c *Cluster) Do(command string) error {
 }
 
 func (c *Cluster) doGit(verb, arg string) bool {
+	if c.opts.Foreign && (verb == "commit" || verb == "revert") {
+		return c.doForeign(verb, arg)
+	}
 	switch verb {
 	case "commit":
 		c.asked.version, c.asked.unknown = &rollout.Version{Digest: arg}, nil
@@ -92,6 +96,17 @@ func (c *Cluster) held() bool {
 	return c.asked.paused || c.asked.block != nil || c.opts.Policy.Calendar.Closed(c.at(c.tick)) != nil
 }
 
+// doForeign lets the tool that writes the DaemonSet write its template.
+func (c *Cluster) doForeign(verb, arg string) bool {
+	if p := c.store.status.Proven; verb == "revert" && p != nil {
+		arg = p.Digest
+	}
+	next := c.daemonSet.spec
+	next.template = template{digest: arg}
+	c.write(next, Fact{By: Adversary})
+	return true
+}
+
 func (c *Cluster) doPeople(verb, arg string) bool {
 	switch verb {
 	case "pause", "resume":
@@ -113,10 +128,11 @@ func (c *Cluster) doPeople(verb, arg string) bool {
 }
 
 func (c *Cluster) approval(wave string) *rollout.Approval {
-	if c.asked.version == nil {
+	v := c.wanted()
+	if v == nil {
 		return nil
 	}
-	return &rollout.Approval{Digest: c.asked.version.Digest, Wave: wave}
+	return &rollout.Approval{Digest: v.Digest, Wave: wave}
 }
 
 // doPolicy edits the policy.
@@ -130,6 +146,8 @@ func (c *Cluster) doPolicy(verb, arg string) bool {
 			w := &c.opts.Policy.Waves[i]
 			w.AllowEmpty = w.AllowEmpty || w.Name == arg
 		}
+	case "new-pods":
+		c.opts.Policy.NewPodsCandidate = arg == "candidate"
 	case "install":
 		c.opts.Policy.InstallAll = arg == "all"
 	case "waves":
@@ -240,8 +258,8 @@ func (c *Cluster) doFleet(verb, arg, group string) bool {
 	case "set-image":
 		next.template = template{digest: arg}
 		c.write(next, Fact{By: Adversary})
-	case "rolling-update":
-		next.onDelete = false
+	case "rolling-update", "on-delete":
+		next.onDelete = verb == "on-delete"
 		c.write(next, Fact{By: Adversary})
 	default:
 		return false

@@ -179,6 +179,9 @@ func (l *leader) retryUnless(ok bool) bool {
 func (l *leader) decide(p *pass) {
 	c := l.c
 	p.resourceVersion = c.daemonSet.resourceVersion
+	if c.opts.Foreign { // the template that it reads is what it is asked for
+		p.asked.version, p.asked.unknown = c.wanted(), nil
+	}
 	known := l.known(p)
 	live := c.Live()
 	if !known[live.Digest] {
@@ -187,7 +190,7 @@ func (l *leader) decide(p *pass) {
 	p.revision = c.daemonSet.spec.template.revision()
 	live.Revision = c.controller.revisions[p.revision]
 	p.input = rollout.Input{
-		Name: "default/agent", Approved: p.asked.approved, OwnNode: p.asked.ownNode,
+		Name: "default/agent", Approved: p.asked.approved, OwnNode: p.asked.ownNode, Foreign: c.opts.Foreign,
 		Policy: c.opts.Policy, State: p.read.state, Want: p.asked.known(), Unknown: p.asked.unknown, Paused: p.asked.paused, Retry: p.asked.retry, Block: p.asked.block,
 		Live: live, Fleet: l.fleet(known), Now: c.at(c.tick),
 	}
