@@ -18,7 +18,7 @@ type rule = func(rollout.Input) rollout.Decision
 // same witness that let rollout.Decide pass have to find each of them: a
 // property that no mistake can break proves nothing.
 func TestBrokenRulesAreCaught(t *testing.T) {
-	const enough = 3000
+	const enough = 10000
 	for what, broken := range map[string]struct {
 		promise string
 		rule    rule

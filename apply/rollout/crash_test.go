@@ -3,6 +3,7 @@ package rollout_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,8 +35,13 @@ func drawCommits(t *rapid.T) plan {
 		p.options.Policy.Waves[i].Soak, p.options.Policy.Waves[i].Approval = time.Minute, false
 	}
 	p.options.Policy.FailureBudget, p.options.Policy.Health.Node, p.options.Policy.HoldOnFailure = 0, true, false
+	// Under RollingUpdate Kubernetes itself moves what another tool writes.
+	p.options.RollingUpdate = p.options.RollingUpdate && !p.options.Foreign
 	for range rapid.IntRange(1, 3).Draw(t, "commits") {
-		p.script = append(p.script, line{command: "commit " + drawDigest(t)})
+		digest := drawDigest(t)
+		p.script = append(p.script, line{command: "commit " + digest})
+		// Which another tool has to take back, and whose nodes are dead until then.
+		p.options.Foreign = p.options.Foreign && !strings.Contains(digest, "killer")
 	}
 	return p
 }

@@ -52,7 +52,7 @@ func (p *pass) lineUp() queue {
 // candidate already: that may be true of several. Late nodes that nothing was begun
 // on count only when there is no other: they put nothing off.
 func (p *pass) groupInTurn(w Wave) uint32 {
-	begun, found, unfinished, late := map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}
+	begun, found, hurt, unfinished, late := map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
 		if r.Wave != p.next.Wave {
@@ -61,6 +61,7 @@ func (p *pass) groupInTurn(w Wave) uint32 {
 		turn, blocked := p.turnNow(r), p.standing(r) == standingBlocked
 		begun[r.Turn] = begun[r.Turn] || !r.Touched.IsZero() && !r.Found
 		found[r.Turn] = found[r.Turn] || r.Found
+		hurt[r.Turn] = hurt[r.Turn] || blocked && p.holdsBudget(r)
 		switch {
 		case blocked && r.tail():
 			late[turn] = true
@@ -71,7 +72,7 @@ func (p *pass) groupInTurn(w Wave) uint32 {
 	if len(unfinished) == 0 {
 		unfinished = late
 	}
-	return firstOf(unfinished, begun, found)
+	return firstOf(unfinished, begun, found, hurt)
 }
 
 // firstOf is the first of the turns that is in a set of preferred ones, or in the next
@@ -84,6 +85,13 @@ func firstOf(turns map[uint32]bool, preferred ...map[uint32]bool) uint32 {
 		}
 	}
 	return math.MaxUint32
+}
+
+// holdsBudget is whether an earlier candidate left the node without an agent, and
+// nobody can give it the proven one back: the other groups wait for its budget.
+func (p *pass) holdsBudget(r *Record) bool {
+	n := p.node(r.Node, r.UID)
+	return p.inSpec() && n != nil && !n.Present() && p.isOwed(n)
 }
 
 // turn is the turn of a node that is picked.

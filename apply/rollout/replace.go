@@ -52,7 +52,7 @@ func (p *pass) touch(r *Record) *health.Node {
 	a := n.Agent()
 	f := p.inFlight(n)
 	if r.Touched.IsZero() {
-		r.SickBefore = !p.firstWaves() && p.sick(n) && (f == nil || f.Idle) // no first version excuses the next
+		r.SickBefore = !p.firstWaves() && p.sick(n) && (f == nil || f.Idle) && !(p.inSpec() && p.isOwed(n)) // no first version excuses the next
 	}
 	if f == nil || f.PodUID != a.UID {
 		r.Tries++

@@ -126,7 +126,8 @@ func (w *witness) seeGroups(in *rollout.Input, s rollout.State, wave rollout.Wav
 	groups, last := attempt.groups, attempt.last
 	begun := map[string]bool{}
 	for _, r := range s.Records {
-		attempt.begun[r.UID] = attempt.begun[r.UID] || begins(in, r)
+		bySelf := w.inSpec && r.Found // and then nobody began its group
+		attempt.begun[r.UID] = attempt.begun[r.UID] || begins(in, r) && !bySelf
 	}
 	for _, r := range in.State.Records {
 		if r.Wave == s.Wave && attempt.begun[r.UID] && !r.Touched.IsZero() && in.State.About == s.About {
