@@ -18,9 +18,15 @@ func (p *pass) goBack() {
 		return
 	}
 	strangers := p.strangers()
+	if b := p.tripped(); b != nil {
+		all := len(strangers)
+		if strangers = slices.DeleteFunc(strangers, p.heldBack); len(strangers) < all {
+			defer p.sayHeldBack(b)
+		}
+	}
 	p.giveProven(strangers)
 	p.withdrawProven()
-	p.sayBack(len(strangers))
+	p.sayBack(strangers)
 	if len(strangers) == 0 && p.flying() == 0 {
 		p.atRest()
 	}
@@ -37,7 +43,7 @@ func (p *pass) giveProven(nodes []*health.Node) {
 		a, f := n.Agent(), p.inFlight(n)
 		recorded := f != nil && f.PodUID == a.UID && !f.Idle // perhaps not yet deleted
 		switch {
-		case !n.Present():
+		case !n.Present(), p.yields(n):
 			continue
 		case recorded && free < 0:
 			free++ // it has recovered since, and its loss is beyond the budget now
@@ -147,10 +153,11 @@ func (p *pass) flying() int {
 	return count
 }
 
-func (p *pass) sayBack(left int) {
-	flying := p.flying()
+func (p *pass) sayBack(strangers []*health.Node) {
+	left, flying := len(strangers), p.flying()
 	switch {
 	case left == 0 && flying == 0:
+	case flying == 0 && len(p.d.Steps) == 0 && p.sayYielding(strangers):
 	case flying == 0 && len(p.d.Steps) == 0:
 		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("%d nodes wait for %s because maxUnavailable (%d) is used up by nodes without an available agent; they have to recover or leave", left, short(*p.next.Proven), p.budget()))
 	case p.goal == goalBack || len(p.next.Records) > 0:

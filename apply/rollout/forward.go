@@ -28,7 +28,7 @@ func (p *pass) advance() {
 // forward replaces what the budget allows, and passes the wave when every node
 // of it has soaked.
 func (p *pass) forward() {
-	b := cmp.Or(p.in.Unknown, p.in.Block, p.in.Policy.Calendar.Closed(p.in.Now))
+	b := cmp.Or(p.tripped(), p.in.Unknown, p.in.Block, p.in.Policy.Calendar.Closed(p.in.Now))
 	started := b == nil && p.startWave()
 	if p.returnHurt() {
 		return
@@ -42,7 +42,7 @@ func (p *pass) forward() {
 	over := p.unavailable() > p.budget()
 	p.withdraw(func(n *health.Node, _ *health.Agent) bool {
 		r := p.record(n)
-		return r == nil || !p.waits(r) || !p.isNext(r) || over && n.Present()
+		return r == nil || !p.waits(r) || !p.isNext(r) || p.kept(n) || over && n.Present()
 	})
 	for started && p.passWave() {
 		started = p.startWave()
@@ -146,6 +146,10 @@ func (p *pass) install() {
 	if r := p.next.rejection(p.candidate()); r != nil {
 		return
 	}
+	if b := p.tripped(); b != nil {
+		p.sayBlock(b)
+		return
+	}
 	waiting := p.replaceEarlierInstall()
 	healthy, missing, moving := p.installProgress()
 	p.say(Replacing, ReasonInstalling, fmt.Sprintf("first install: %d of %d reachable nodes healthy", healthy, healthy+missing))
@@ -201,7 +205,7 @@ func (p *pass) replaceEarlierInstall() (waiting int) {
 			continue
 		}
 		if p.available(n) {
-			if free == 0 {
+			if free == 0 || p.yields(n) {
 				waiting++
 				continue
 			}

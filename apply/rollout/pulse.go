@@ -140,7 +140,7 @@ func (p *pass) deletePending() bool {
 		f := &p.next.InFlight[i]
 		n, old := p.node(f.Node, f.NodeUID), p.pending(*f)
 		switch {
-		case old == nil || !p.reachable(n) || n.Present() && free <= 0:
+		case old == nil || !p.reachable(n) || p.kept(n) || n.Present() && free <= 0:
 			continue
 		case n.Present():
 			f.Idle = false

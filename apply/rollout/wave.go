@@ -58,6 +58,10 @@ func (p *pass) beginWave(i int) bool {
 			p.sayNeedsApproval(waves[i])
 			return false
 		}
+		if p.allBehind(picked) {
+			p.sayAllBehind(waves[i], picked)
+			return false
+		}
 		if p.next.Waves == nil {
 			p.next.Waves = slices.Clone(p.in.Policy.Waves)
 		}
@@ -131,7 +135,7 @@ func (p *pass) pick(i int) []*health.Node {
 	}
 	var ordered []*health.Node
 	for _, same := range ranked {
-		ordered = append(ordered, spread(same, p.candidate())...)
+		ordered = append(ordered, p.freeFirst(same)...)
 	}
 	if last {
 		return ordered
