@@ -246,7 +246,7 @@ func (r *Rollouts) templateToMake(ctx context.Context, d Declaration, proven *v1
 		if err != nil {
 			return nil, err
 		}
-		if policy.Spec.FirstInstall == v1alpha1.FirstInstallAll {
+		if policy.Spec.FirstInstall == v1alpha1.FirstInstallAll && len(want.after("")) == 0 {
 			return &want.Template, nil
 		}
 		return withGate(&want.Template), nil

@@ -59,10 +59,10 @@ func (p *pass) sayHeldBack(b *Block) {
 }
 
 // SickNodes are the nodes that should have an agent of the DaemonSet, and those of
-// them that are sick, by what was decided, both sorted by name. A first version
-// that waits for its wave makes no node sick.
-func SickNodes(in Input, d Decision) (sick, eligible []string) {
-	first := d.Next.Proven == nil
+// them that are sick, both sorted by name. A first version that waits for its wave
+// makes no node sick.
+func SickNodes(in Input) (sick, eligible []string) {
+	first := in.State.Proven == nil
 	for i := range in.Fleet {
 		n := &in.Fleet[i]
 		if !n.Eligible {

@@ -178,6 +178,9 @@ func validatePolicy(s v1alpha1.RolloutPolicySpec) field.ErrorList {
 	if s.MaxUnavailable != nil {
 		out = append(out, validateShare(at.Child("maxUnavailable"), "maxUnavailable", *s.MaxUnavailable)...)
 	}
+	if s.Breaker != nil {
+		out = append(out, validateShare(at.Child("breaker", "maxSickNodes"), "maxSickNodes", s.Breaker.MaxSickNodes)...)
+	}
 	out = append(out, validateHealth(at.Child("health"), s.Health)...)
 	out = append(out, validateCalendar(at, s)...)
 	if s.OnFailure != "" && s.OnFailure != v1alpha1.OnFailureReturn && s.OnFailure != v1alpha1.OnFailureHold {

@@ -82,3 +82,9 @@ func (c *Cluster) after(o others) []rollout.Predecessor {
 	slices.Sort(pre.Behind)
 	return []rollout.Predecessor{pre}
 }
+
+// sicken is how much of the fleet is sick: nodes of this DaemonSet and of others.
+func (o others) sicken(in rollout.Input) rollout.Sick {
+	sick, eligible := rollout.SickNodes(in)
+	return rollout.Sick{Nodes: len(sick) + o.sick, Of: max(len(eligible), len(sick)+o.sick), Examples: sick[:min(len(sick), 3)]}
+}
