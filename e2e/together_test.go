@@ -318,7 +318,7 @@ func TestBreaker(t *testing.T) {
 		before := w.uids()
 		commit := w.deliver("v2")
 		n := w.waitReason(v1alpha1.PhaseHeld, "BreakerOpen")
-		if !strings.Contains(n.Status.Message, "4 of 10 nodes are sick") || !strings.Contains(n.Status.Message, "(30%: 3): node-1, node-2, node-3;") {
+		if !strings.Contains(n.Status.Message, "4 of 10 nodes are sick") || !strings.Contains(n.Status.Message, "(30%: 3), such as node-1, node-2, node-3: nothing") {
 			t.Errorf("the message is %q", n.Status.Message)
 		}
 		w.wantQuiet(3 * time.Second)

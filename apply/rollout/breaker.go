@@ -36,8 +36,15 @@ func (p *pass) tripped() *Block {
 		return nil
 	}
 	p.d.Waits = true
-	return &Block{Reason: ReasonBreakerOpen, Message: fmt.Sprintf("%d of %d nodes are sick (NotReady, or without an available agent of some DaemonSet), more than the breaker's maxSickNodes (%s: %d): %s; nothing is begun until no more than %d are or the policy allows more, returns go on",
-		s.Nodes, s.Of, limit.String(), most, strings.Join(s.Examples, ", "), most)}
+	return &Block{Reason: ReasonBreakerOpen, Message: fmt.Sprintf("%d of %d nodes are sick (NotReady, or without an available agent of some DaemonSet), more than the breaker's maxSickNodes (%s: %d)%s: nothing is begun until no more than %d are or the policy allows more, returns go on",
+		s.Nodes, s.Of, limit.String(), most, s.examples(), most)}
+}
+
+func (s Sick) examples() string {
+	if len(s.Examples) == 0 {
+		return ""
+	}
+	return ", such as " + strings.Join(s.Examples, ", ")
 }
 
 // heldBack are the nodes whose agent is of an old version, serves, and stays while
