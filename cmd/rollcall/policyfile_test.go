@@ -51,6 +51,7 @@ func TestWhatIsWrongInAPolicyIsNamed(t *testing.T) {
 		"a name that is none":     {waves("{name: A_b, upTo: 1}", all), "spec.waves[0].name"},
 		"a soak too long":         {waves("{name: all, upTo: 100%, soak: 169h}"), "soak must be a duration between 0s and 168h, such as 5m"},
 		"a budget of nothing":     {with("maxUnavailable: 0"), "spec.maxUnavailable"},
+		"a breaker of nothing":    {with("breaker: {maxSickNodes: 0}"), "spec.breaker.maxSickNodes"},
 		"a deadline of nothing":   {with("health: {deadline: 0s}"), "deadline must be a duration between 1s and 24h"},
 		"too many restarts":       {with("health: {maxRestarts: 1001}"), "spec.health.maxRestarts"},
 		"a negative budget":       {with("health: {failureBudget: -1}"), "spec.health.failureBudget"},
