@@ -226,8 +226,12 @@ func TestTwoDaemonSetsDueAtOnce(t *testing.T) {
 		}
 		w.waitProven(commit, 5*time.Minute)
 		r.wantApart(t)
+		if got := slices.Sorted(maps.Keys(r.seenInFlight)); !slices.Equal(got, names) {
+			t.Errorf("in flight were nodes of %v, want all of %v", got, names)
+		}
 	})
 	w.act(t, "nor when one of them is bad and the others are not", func(t *testing.T) {
+		w.startController() // the one before ended with its act
 		r := recordTogether(t, w)
 		next := files("v4")
 		next["logs.yaml"] = shared("logs", "bad", "")
@@ -263,12 +267,13 @@ func TestNetworkThenDNS(t *testing.T) {
 		r.wantAfter(t, "a-dns", "v1", "cni", "v1", nodes)
 	})
 	w.act(t, "in one commit that changes both", func(t *testing.T) {
-		r = recordTogether(t, w)
+		r := recordTogether(t, w)
 		w.waitProven(w.deliverFiles(files("v2", "v2")), 5*time.Minute)
 		r.wantAfter(t, "a-dns", "v2", "cni", "v2", nodes)
 		r.wantApart(t)
 	})
 	w.act(t, "a bad network keeps it where it is", func(t *testing.T) {
+		r := recordTogether(t, w)
 		w.deliverFiles(files("bad", "v3"))
 		w.waitNamed("cni", v1alpha1.PhaseRejected, "CannotStart")
 		n := w.waitNamed("a-dns", v1alpha1.PhaseHeld, "WaitsForDependency")
@@ -276,11 +281,15 @@ func TestNetworkThenDNS(t *testing.T) {
 			t.Errorf("the message is %q", n.Status.Message)
 		}
 		time.Sleep(3 * time.Second)
+		if got := r.nodesOf("cni", "bad"); len(got) == 0 || len(got) > 2 {
+			t.Errorf("the bad network ran on %v, want 1 or 2 nodes", got)
+		}
 		if got := r.nodesOf("a-dns", "v3"); len(got) > 0 {
 			t.Errorf("it changed on %v", got)
 		}
 	})
 	w.act(t, "and it goes on when that is fixed", func(t *testing.T) {
+		r := recordTogether(t, w)
 		w.waitProven(w.deliverFiles(files("v4", "v3")), 5*time.Minute)
 		r.wantAfter(t, "a-dns", "v3", "cni", "v4", nodes)
 	})
