@@ -67,33 +67,35 @@ func (all predecessors) keys() []types.NamespacedName {
 // readPredecessors reads live what Git declares of them: the rollout of one that
 // was declared a moment ago may not have looked yet. Nobody asks at rest.
 func (r *Rollouts) readPredecessors(ctx context.Context, v *view, s rollout.State) (predecessors, error) {
+	v.rests = v.want != nil && s.Proven != nil && s.Candidate == nil && s.Proven.Digest == v.want.Digest
 	var out predecessors
-	rests := v.want != nil && s.Proven != nil && s.Candidate == nil && s.Proven.Digest == v.want.Digest
 	for _, key := range v.want.after(v.key.Namespace) {
-		p := predecessor{key: key}
-		if rests {
-			out = append(out, p)
-			continue
+		p, err := predecessor{key: key}, error(nil)
+		if !v.rests {
+			p, err = r.readPredecessor(ctx, key, v.want.Owner)
 		}
-		n, err := r.Kinds.NodeRollouts(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
-		if err != nil && !apierrors.IsNotFound(err) {
-			return nil, fmt.Errorf("get noderollout %s: %w", key, err)
-		}
-		if p.known = err == nil && owner(n) == v.want.Owner; p.known {
-			d, err := (store{r.Kube, key}).declared(ctx)
-			if err != nil {
-				return nil, err
-			}
-			if d != nil {
-				p.digest = d.Digest
-			}
+		if err != nil {
+			return nil, err
 		}
 		out = append(out, p)
 	}
-	if rests {
-		v.rests = true
-	}
 	return out, nil
+}
+
+func (r *Rollouts) readPredecessor(ctx context.Context, key types.NamespacedName, gitSync string) (predecessor, error) {
+	p := predecessor{key: key}
+	n, err := r.Kinds.NodeRollouts(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return p, fmt.Errorf("get noderollout %s: %w", key, err)
+	}
+	if p.known = err == nil && owner(n) == gitSync; !p.known {
+		return p, nil
+	}
+	d, err := (store{r.Kube, key}).declared(ctx)
+	if d != nil {
+		p.digest = d.Digest
+	}
+	return p, err
 }
 
 // predecessors is what Decide is told of them, or what is wrong with one.

@@ -106,17 +106,14 @@ func (r *Rollouts) prime(ctx context.Context) bool {
 // leader decides by another ledger than this one. Each records before it asks, so
 // that of two at least one is told of the other, and leaves the node alone.
 func (r *Rollouts) alone(ctx context.Context, v *view, d rollout.Decision) (bool, error) {
-	if !slices.ContainsFunc(d.Steps, func(s rollout.Step) bool { return s.Action == rollout.WriteTemplate && s.Pod != "" }) {
+	if !opens(d) {
 		return true, nil
 	}
 	all, err := r.Kinds.NodeRollouts(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return false, fmt.Errorf("list noderollouts: %w", err)
 	}
-	mine := map[types.UID]bool{}
-	for _, f := range d.Next.InFlight {
-		mine[f.NodeUID] = f.At.Equal(v.input.Now)
-	}
+	mine := taken(d, v.input.Now)
 	for i := range all.Items {
 		n := &all.Items[i]
 		key := types.NamespacedName{Namespace: n.Namespace, Name: n.Name}
@@ -129,6 +126,20 @@ func (r *Rollouts) alone(ctx context.Context, v *view, d rollout.Decision) (bool
 		}
 	}
 	return true, nil
+}
+
+// opens is whether the decision begins a pulse.
+func opens(d rollout.Decision) bool {
+	return slices.ContainsFunc(d.Steps, func(s rollout.Step) bool { return s.Action == rollout.WriteTemplate && s.Pod != "" })
+}
+
+// taken are the nodes that it takes.
+func taken(d rollout.Decision, now time.Time) map[types.UID]bool {
+	out := map[types.UID]bool{}
+	for _, f := range d.Next.InFlight {
+		out[f.NodeUID] = f.At.Equal(now)
+	}
+	return out
 }
 
 // collision is the first of the nodes that the other rollout has claimed, and may

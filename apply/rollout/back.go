@@ -17,18 +17,15 @@ func (p *pass) goBack() {
 		p.clear(p.failed())
 		return
 	}
-	strangers := p.strangers()
-	if b := p.tripped(); b != nil {
-		all := len(strangers)
-		if strangers = slices.DeleteFunc(strangers, p.heldBack); len(strangers) < all {
-			defer p.sayHeldBack(b)
-		}
-	}
+	strangers, stay := p.holdBack(p.strangers())
 	p.giveProven(strangers)
 	p.withdrawProven()
 	p.sayBack(strangers)
 	if len(strangers) == 0 && p.flying() == 0 {
 		p.atRest()
+		if stay != nil {
+			p.sayBlock(stay)
+		}
 	}
 }
 

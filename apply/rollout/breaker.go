@@ -47,22 +47,23 @@ func (s Sick) examples() string {
 	return ", such as " + strings.Join(s.Examples, ", ")
 }
 
-// heldBack are the nodes whose agent is of an old version, serves, and stays while
-// the breaker is open: rollcall has not touched them, and to replace them now helps
-// nobody.
-func (p *pass) heldBack(n *health.Node) bool {
-	if p.goal != goalRest || !n.Present() || p.isOwed(n) {
-		return false
+// holdBack leaves out nodes whose agent is of an old version, serves, and stays
+// while the breaker is open, and says why: rollcall has not touched them, and to
+// replace them now helps nobody.
+func (p *pass) holdBack(strangers []*health.Node) (others []*health.Node, why *Block) {
+	b := p.tripped()
+	if b == nil || p.goal != goalRest {
+		return strangers, nil
 	}
-	r := p.record(n)
-	return (r == nil || r.Touched.IsZero()) && p.inFlight(n) == nil
-}
-
-// sayHeldBack says why agents of old versions stay, if nothing else goes on.
-func (p *pass) sayHeldBack(b *Block) {
-	if p.d.Phase == "" {
-		p.sayBlock(b)
+	for _, n := range strangers {
+		r := p.record(n)
+		if untouched := r == nil || r.Touched.IsZero(); untouched && n.Present() && !p.isOwed(n) && p.inFlight(n) == nil {
+			why = b
+			continue
+		}
+		others = append(others, n)
 	}
+	return others, why
 }
 
 // SickNodes are the nodes that should have an agent of the DaemonSet, and those of
