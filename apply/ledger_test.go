@@ -11,6 +11,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/apply/rollout"
 	"github.com/rollcall-dev/rollcall/health"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
 var (
@@ -85,6 +86,15 @@ func TestClaimsSurviveARestart(t *testing.T) {
 	e := after.decide(sharing(dns, noon.Add(time.Minute)))
 	if e.Reason != rollout.ReasonNodeBusy {
 		t.Errorf("after a restart: %s %s %q", e.Reason, e.Message, nodesOf(e))
+	}
+}
+
+func TestWhatIsGoneClaimsNothing(t *testing.T) {
+	for reason, want := range map[string]int{"Replacing": 1, ReasonStepFailed: 1, ReasonDaemonSetGone: 0, ReasonDaemonSetTerminating: 0} {
+		n := &v1alpha1.NodeRollout{Status: v1alpha1.NodeRolloutStatus{Reason: reason, InFlight: []v1alpha1.InFlight{{Node: "n1", NodeUID: "uid-n1", PodUID: "cni-n1"}}}}
+		if got := len(rollout.Claims(shownState(n))); got != want {
+			t.Errorf("%s: %d claims, want %d", reason, got, want)
+		}
 	}
 }
 

@@ -88,7 +88,7 @@ func (r *Rollouts) prime(ctx context.Context) bool {
 		if err == nil {
 			for i := range all.Items {
 				n := &all.Items[i]
-				r.ledger.take(types.NamespacedName{Namespace: n.Namespace, Name: n.Name}, stateOf(n, recorded{}), time.Now())
+				r.ledger.take(types.NamespacedName{Namespace: n.Namespace, Name: n.Name}, shownState(n), time.Now())
 			}
 			return true
 		}
@@ -117,10 +117,10 @@ func (r *Rollouts) alone(ctx context.Context, v *view, d rollout.Decision) (bool
 	for i := range all.Items {
 		n := &all.Items[i]
 		key := types.NamespacedName{Namespace: n.Namespace, Name: n.Name}
-		if key == v.key || n.DeletionTimestamp != nil {
+		if key == v.key {
 			continue
 		}
-		if node := r.ledger.collision(key, stateOf(n, recorded{}), mine, v.input.Now); node != "" {
+		if node := r.ledger.collision(key, shownState(n), mine, v.input.Now); node != "" {
 			r.Logger.Info("node taken by another rollout", "daemonset", v.key.String(), "node", node, "by", key.String())
 			return false, nil
 		}
@@ -159,6 +159,15 @@ func (l *ledger) collision(key types.NamespacedName, s rollout.State, mine map[t
 		}
 	}
 	return ""
+}
+
+// shownState is what a status has of claims: none if there is no DaemonSet, or not
+// for long, of which a pod could be replaced.
+func shownState(n *v1alpha1.NodeRollout) rollout.State {
+	if s := n.Status; n.DeletionTimestamp != nil || s.Reason == ReasonDaemonSetGone || s.Reason == ReasonDaemonSetTerminating {
+		return rollout.State{}
+	}
+	return stateOf(n, recorded{})
 }
 
 // owner is the value of the owner label of a rollout.
