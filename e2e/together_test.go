@@ -33,14 +33,14 @@ type crowd struct {
 	inFlight map[string][]string
 	// seenInFlight are the rollouts that ever had a node in flight.
 	seenInFlight map[string]bool
-	// reasons are those that any rollout gave.
-	reasons map[string]bool
-	wrong   []string
+	// atOnce is whether several rollouts ever had nodes in flight at the same time.
+	atOnce bool
+	wrong  []string
 }
 
 func recordTogether(t *testing.T, w *world) *crowd {
 	t.Helper()
-	r := &crowd{runs: map[string]run{}, ready: map[string]map[string]bool{}, born: map[string]map[string]bool{}, inFlight: map[string][]string{}, seenInFlight: map[string]bool{}, reasons: map[string]bool{}}
+	r := &crowd{runs: map[string]run{}, ready: map[string]map[string]bool{}, born: map[string]map[string]bool{}, inFlight: map[string][]string{}, seenInFlight: map[string]bool{}}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	t.Cleanup(cancel)
 	r.watchPods(t, ctx, w.cluster.Client)
@@ -111,7 +111,6 @@ func (r *crowd) see(p *corev1.Pod, there bool) {
 func (r *crowd) seeRollout(n *v1alpha1.NodeRollout) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.reasons[n.Status.Reason] = true
 	for node, names := range r.inFlight {
 		r.inFlight[node] = slices.DeleteFunc(names, func(name string) bool { return name == n.Name })
 	}
@@ -122,6 +121,13 @@ func (r *crowd) seeRollout(n *v1alpha1.NodeRollout) {
 			r.wrong = append(r.wrong, fmt.Sprintf("%s is in flight for %v", f.Node, r.inFlight[f.Node]))
 		}
 	}
+	moving := map[string]bool{}
+	for _, names := range r.inFlight {
+		for _, name := range names {
+			moving[name] = true
+		}
+	}
+	r.atOnce = r.atOnce || len(moving) > 1
 }
 
 // wantApart fails when a node was without two agents at once, or in two
@@ -209,6 +215,9 @@ func TestTwoDaemonSetsDueAtOnce(t *testing.T) {
 		r.wantApart(t)
 		if got := slices.Sorted(maps.Keys(r.seenInFlight)); !slices.Equal(got, names) {
 			t.Errorf("in flight were nodes of %v, want all of %v", got, names)
+		}
+		if !r.atOnce {
+			t.Error("one rollout waited for the other to end, though there are nodes for both")
 		}
 		for _, n := range names {
 			if got := r.nodesOf(n, "v2"); len(got) != 12 {
