@@ -67,7 +67,6 @@ func testUnserved(t *testing.T, c *cluster.Cluster) {
 		"replace":    unknown("replace", policy("replace: surge")),
 		"newPods":    unknown("newPods", policy("newPods: candidate")),
 		"gates":      unknown("gates", policy("gates: [{name: smoke, webhook: {url: https://example.com}}]")),
-		"breaker":    unknown("breaker", policy("breaker: {maxSickNodes: 10%}")),
 		"neighbours": unknown("health.neighbours", policy("health: {neighbours: true}")),
 	})
 	judge(t, "NodeRollout", c.Dynamic.Resource(resource("noderollouts")).Namespace(metav1.NamespaceDefault), map[string]refusal{
