@@ -23,6 +23,7 @@
 //	rollouts ................ one decision: observe, decide, record, execute
 //	policy, waves, calendar,
 //	block ................... by which policy, and what holds it beside that
+//	share, ledger, after .... what the rollouts of several DaemonSets know of each other
 //	template, learned,
 //	carried ................. which template is which version
 //	store, status ........... what is recorded, and what is shown

@@ -125,6 +125,7 @@ func whereNamed(want *declared) string {
 // check of it, and is wrong, is a block.
 func (c chosen) read(want *declared) (rollout.Policy, *rollout.Block) {
 	p, err := ReadPolicy(c.Name, c.Spec)
+	p.InstallAll = p.InstallAll && len(want.after("")) == 0 // what comes after another waits for it
 	switch {
 	case want == nil:
 		p.MaxUnavailable = intstr.FromInt32(1) // the DaemonSet's own word is not known, and it may be the least there is
@@ -147,6 +148,7 @@ func ReadPolicy(name string, spec v1alpha1.RolloutPolicySpec) (rollout.Policy, e
 		GroupBy:        spec.GroupBy,
 		MaxUnavailable: intstr.FromInt32(1),
 		FailureBudget:  int(spec.Health.FailureBudget),
+		MaxSick:        maxSick(spec.Breaker),
 		InstallAll:     spec.FirstInstall == v1alpha1.FirstInstallAll,
 
 		NewPodsCandidate: spec.NewPods == v1alpha1.NewPodsCandidate,
@@ -171,6 +173,13 @@ func ReadPolicy(name string, spec v1alpha1.RolloutPolicySpec) (rollout.Policy, e
 	return out, err
 }
 
+func maxSick(b *v1alpha1.Breaker) *intstr.IntOrString {
+	if b == nil {
+		return nil
+	}
+	return &b.MaxSickNodes
+}
+
 // Policy is what a rollout of a declared DaemonSet would go by, and what would
 // hold it before it begins; nil when nothing of the policy does. It is what the
 // rollout itself goes by, in the same words.
@@ -179,7 +188,7 @@ func (r *Rollouts) Policy(ctx context.Context, d Declaration) (rollout.Policy, *
 	if err != nil {
 		return rollout.Policy{}, nil, err
 	}
-	want := &declared{Policy: d.Policy, MaxUnavailable: ownMaxUnavailable(ds)}
+	want := &declared{Policy: d.Policy, MaxUnavailable: ownMaxUnavailable(ds), Around: d.around()}
 	found, gone, err := r.policyFor(ctx, want, nil)
 	if err != nil {
 		return rollout.Policy{}, nil, err

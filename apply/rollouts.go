@@ -40,6 +40,8 @@ type Rollouts struct {
 	OwnNode string
 
 	loop *Loop
+	// ledger is what the rollouts know of each other.
+	ledger ledger
 	// unrecorded is why a rollout could not be read or recorded, untaken why its
 	// last steps could not be taken, lagging why a wave could not pass yet, and
 	// missing that it has no DaemonSet.
@@ -63,7 +65,11 @@ type view struct {
 	book      book
 	revisions revisions
 	policy    chosen
-	input     rollout.Input
+	// predecessors are the DaemonSets that this one comes after; rests is whether there
+	// is nothing to begin, so that nobody has asked for them.
+	predecessors predecessors
+	rests        bool
+	input        rollout.Input
 	// untaken is why the last steps could not be taken; zero when they were.
 	untaken problem
 	// handedOver is whether want is not what the DaemonSet's owner declares.
@@ -83,6 +89,7 @@ func (r *Rollouts) Reconcile(ctx context.Context, key types.NamespacedName) (tim
 	case err != nil:
 		return 0, fmt.Errorf("get noderollout %s: %w", key, err)
 	case n.Status.Phase == "":
+		r.enqueue(r.ledger.forget(key))
 		return r.beginForeign(ctx, n) // it has not begun, and an open pulse is not its own
 	}
 	now := time.Now()
@@ -91,12 +98,13 @@ func (r *Rollouts) Reconcile(ctx context.Context, key types.NamespacedName) (tim
 	case err != nil:
 		return 0, r.stuck(ctx, n, err, now)
 	case v == nil:
+		r.enqueue(r.ledger.forget(key))
 		return r.gone(ctx, n, now)
 	case v.unbegun():
 		return r.beginForeign(ctx, n)
 	}
 	r.missing.note(key, nil, now)
-	d := rollout.Decide(v.input)
+	d := r.decide(v)
 	err = r.confirm(ctx, v, d)
 	if p := r.lagging.note(key, err, now); err != nil {
 		if now.Sub(p.since) < maxLag {
@@ -111,7 +119,22 @@ func (r *Rollouts) Reconcile(ctx context.Context, key types.NamespacedName) (tim
 	}
 	r.unrecorded.note(key, nil, now)
 	r.announce(v, next)
-	err = r.execute(ctx, v, d)
+	return r.act(ctx, v, d, left)
+}
+
+// act takes the steps of a recorded decision, unless another rollout has recorded a
+// node of it too.
+func (r *Rollouts) act(ctx context.Context, v *view, d rollout.Decision, left time.Duration) (time.Duration, error) {
+	key, now := v.key, v.input.Now
+	r.enqueue(r.ledger.release(key, d.Next, now))
+	alone, err := r.alone(ctx, v, d)
+	switch {
+	case err != nil:
+	case !alone:
+		return settlePoll, nil
+	default:
+		err = r.execute(ctx, v, d)
+	}
 	r.untaken.note(key, err, now)
 	if err != nil {
 		return 0, err
@@ -210,6 +233,9 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 	v.recorded.Carried.complete(v.revisions.digests, v.sameAs)
 	var gone *rollout.Block
 	if v.policy, gone, err = r.policyFor(ctx, v.want, v.recorded.Policy); err != nil {
+		return err
+	}
+	if v.predecessors, err = r.readPredecessors(ctx, v, state); err != nil {
 		return err
 	}
 	p, invalid := v.policy.read(v.want)

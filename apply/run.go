@@ -53,6 +53,9 @@ func (r *Rollouts) Run(ctx context.Context) error {
 		if !r.Fleet.WaitForSync(ctx) || !cache.WaitForCacheSync(ctx.Done(), rollouts.HasSynced) {
 			return nil // ctx is done
 		}
+		if !r.prime(ctx) {
+			return nil
+		}
 		all()
 		return loop.Run(ctx)
 	})

@@ -66,6 +66,7 @@ func (r *Rollouts) forget(key types.NamespacedName) {
 	r.learned.forget(key)
 	r.shown.forget(key)
 	r.deleted.forget(key)
+	r.enqueue(r.ledger.forget(key))
 	for _, t := range []*trouble{&r.unrecorded, &r.untaken, &r.lagging, &r.missing} {
 		t.note(key, nil, time.Time{})
 	}

@@ -66,7 +66,6 @@ func testUnserved(t *testing.T, c *cluster.Cluster) {
 	judge(t, "RolloutPolicy", c.Dynamic.Resource(resource("rolloutpolicies")), map[string]refusal{
 		"replace":    unknown("replace", policy("replace: surge")),
 		"gates":      unknown("gates", policy("gates: [{name: smoke, webhook: {url: https://example.com}}]")),
-		"breaker":    unknown("breaker", policy("breaker: {maxSickNodes: 10%}")),
 		"neighbours": unknown("health.neighbours", policy("health: {neighbours: true}")),
 	})
 }

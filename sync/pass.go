@@ -109,14 +109,12 @@ func (c *Controller) checkDaemonSets(ctx context.Context, gs *v1alpha1.GitSync, 
 // declareDaemonSets hands every DaemonSet to its rollout. One that cannot be
 // handed over does not stop the others.
 func (c *Controller) declareDaemonSets(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, seen observed, o *outcome) error {
-	var errs []error
-	for _, ds := range declared.DaemonSets {
+	return declareInOrder(declared.DaemonSets, func(ds render.DaemonSet) error {
 		if native(ds) {
-			continue
+			return nil
 		}
-		errs = append(errs, c.Rollouts.Declare(ctx, declaration(gs, ds, seen, o)))
-	}
-	return errors.Join(errs...)
+		return c.Rollouts.Declare(ctx, declaration(gs, ds, seen, o))
+	})
 }
 
 func declaration(gs *v1alpha1.GitSync, ds render.DaemonSet, seen observed, o *outcome) apply.Declaration {

@@ -18,12 +18,15 @@ func (p *pass) goBack() {
 		p.clear(p.failed())
 		return
 	}
-	strangers := p.strangers()
+	strangers, stay := p.holdBack(p.strangers())
 	p.giveProven(strangers)
 	p.withdrawProven()
-	p.sayBack(len(strangers))
+	p.sayBack(strangers)
 	if len(strangers) == 0 && p.flying() == 0 {
 		p.atRest()
+		if stay != nil {
+			p.sayBlock(stay)
+		}
 	}
 }
 
@@ -38,7 +41,7 @@ func (p *pass) giveProven(nodes []*health.Node) {
 		a, f := n.Agent(), p.inFlight(n)
 		recorded := f != nil && f.PodUID == a.UID && !f.Idle // perhaps not yet deleted
 		switch {
-		case !n.Present():
+		case !n.Present(), p.yields(n):
 			continue
 		case recorded && room.over(n):
 			room.give(n) // it has recovered since, and its loss is beyond the budget now
@@ -157,10 +160,11 @@ func (p *pass) arrives(n *health.Node, since time.Time) bool {
 	return v.Status != health.Failed
 }
 
-func (p *pass) sayBack(left int) {
-	flying := p.flying()
+func (p *pass) sayBack(strangers []*health.Node) {
+	left, flying := len(strangers), p.flying()
 	switch {
 	case left == 0 && flying == 0:
+	case flying == 0 && len(p.d.Steps) == 0 && p.sayYielding(strangers):
 	case flying == 0 && len(p.d.Steps) == 0:
 		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("%d nodes wait for %s because %s is used up by nodes without an available agent; they have to recover or leave", left, short(*p.next.Proven), p.budgetWords()))
 	case p.goal == goalBack || len(p.next.Records) > 0:

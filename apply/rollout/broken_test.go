@@ -37,6 +37,9 @@ func TestBrokenRulesAreCaught(t *testing.T) {
 		"P2: the budget is the whole fleet":                          {"P2", ignoresBudget},
 		"P2: a group has the budget of the fleet":                    {"P2", ignoresGroups},
 		"P2: pods are deleted that are not recorded":                 {"P2", actsBeforeItRecords},
+		"P1: nobody looks at the breaker":                            {"P1", ignoresBreaker},
+		"P2: two rollouts are at work on one node":                   {"P2", ignoresOthers},
+		"P3: nobody waits for a predecessor":                         {"P3", ignoresPredecessors},
 		"P3: nobody soaks":                                           {"P3", skipsSoak},
 		"P3: failures are not counted":                               {"P3", countsNoFailures},
 		"P3: what is not known is taken for nothing":                 {"P3", takesUnknownForNothing},
@@ -147,6 +150,21 @@ func approvesAll(in rollout.Input) rollout.Decision {
 
 func ownsNothing(in rollout.Input) rollout.Decision {
 	in.OwnNode = ""
+	return rollout.Decide(in)
+}
+
+func ignoresBreaker(in rollout.Input) rollout.Decision {
+	in.Policy.MaxSick = nil
+	return rollout.Decide(in)
+}
+
+func ignoresOthers(in rollout.Input) rollout.Decision {
+	in.Busy = nil
+	return rollout.Decide(in)
+}
+
+func ignoresPredecessors(in rollout.Input) rollout.Decision {
+	in.After = nil
 	return rollout.Decide(in)
 }
 

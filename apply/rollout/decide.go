@@ -39,7 +39,8 @@ type pass struct {
 	tailWaits bool
 	queue     queue
 	// Where the fleet, and what is recorded of it, was last searched.
-	atNode, atRecord, atFlight, atOwed finger
+	atNode, atRecord, atFlight, atOwed, atBusy finger
+	atBehind                                   []finger
 
 	d Decision
 }
@@ -63,7 +64,7 @@ func Decide(in Input) Decision {
 }
 
 func newPass(in Input) *pass {
-	p := &pass{in: in, next: in.State.clone(), verdicts: make([]health.Verdict, len(in.Fleet))}
+	p := &pass{in: in, next: in.State.clone(), verdicts: make([]health.Verdict, len(in.Fleet)), atBehind: make([]finger, len(in.After))}
 	runs := false
 	for i := range in.Fleet {
 		if in.Fleet[i].Eligible {

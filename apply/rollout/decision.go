@@ -47,6 +47,12 @@ const (
 	ReasonWindowClosed    = "WindowClosed"
 	ReasonNeverOpens      = "NeverOpens"
 	ReasonStrategy        = "StrategyNotOnDelete"
+	// ReasonNodeBusy waits for the rollouts of other DaemonSets.
+	ReasonNodeBusy = "NodeBusy"
+	// ReasonWaitsForDependency waits for a DaemonSet that this one comes after.
+	ReasonWaitsForDependency = "WaitsForDependency"
+	// ReasonBreakerOpen holds while too much of the fleet is sick.
+	ReasonBreakerOpen = "BreakerOpen"
 )
 
 // Decision is what to record, then what to do.
@@ -65,6 +71,9 @@ type Decision struct {
 	Waves int
 	// Awaits is the name of the wave that waits for approval; empty for none.
 	Awaits string
+	// Waits is whether it may be another decision when something changes of what is
+	// known of other DaemonSets, without an event about this one.
+	Waits bool
 	// Failing are failed nodes first, then those of the roll call, by name.
 	Failing []health.Problem
 	// Wake is when to decide again without an event; zero for never.

@@ -43,7 +43,9 @@ func (p *pass) forward() {
 		return
 	}
 	room := p.beside(p.downNodes())
-	p.withdraw(func(n *health.Node, _ *health.Agent) bool { return !p.stillNext(n) || room.over(n) && n.Present() })
+	p.withdraw(func(n *health.Node, _ *health.Agent) bool {
+		return !p.stillNext(n) || p.kept(n) || room.over(n) && n.Present()
+	})
 	for started && p.passWave() {
 		started = p.startWave()
 		p.queue = p.lineUp()
@@ -52,7 +54,7 @@ func (p *pass) forward() {
 
 // hold is why nothing new may begin; nil when it may.
 func (p *pass) hold() *Block {
-	return cmp.Or(p.in.Unknown, p.in.Block, p.in.Policy.Calendar.Closed(p.in.Now))
+	return cmp.Or(p.tripped(), p.in.Unknown, p.in.Block, p.in.Policy.Calendar.Closed(p.in.Now))
 }
 
 // stillNext is whether the node, recorded to be replaced, is so still.

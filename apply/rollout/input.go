@@ -27,6 +27,13 @@ type Input struct {
 	Approved *Approval
 	// Block holds the way forward, but not the way back; nil when it is free.
 	Block *Block
+	// Busy are the nodes that rollouts of other DaemonSets are at work on, sorted by
+	// name.
+	Busy []Busy
+	// After is what this DaemonSet comes after, node by node.
+	After []Predecessor
+	// Sick is how much of the whole fleet is, for the policy's breaker.
+	Sick Sick
 	// OwnNode is the name of the node that rollcall itself runs on; empty when that
 	// is not known. It comes last: what breaks it, rollcall may not be there to undo.
 	OwnNode string

@@ -104,7 +104,7 @@ func (p *pass) replaceEarlierInstall() (waiting int) {
 			continue
 		}
 		if p.available(n) {
-			if !room.has(n) {
+			if !room.has(n) || p.yields(n) {
 				waiting++
 				continue
 			}

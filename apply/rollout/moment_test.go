@@ -52,6 +52,15 @@ func moments() []moment {
 			f.every(2, replaced)
 			f.every(5, gated)
 		}},
+		{"beside-others", rollout.Replacing, rollout.ReasonReplacing, rollout.WriteTemplate, func(f *fixture) {
+			f.every(1, waiting)
+			f.every(2, replaced)
+			f.beside = true
+		}},
+		{"waiting-for-others", rollout.Waiting, rollout.ReasonWaitsForDependency, "", func(f *fixture) {
+			f.every(1, waiting)
+			f.beside, f.behind = true, true
+		}},
 		{"soaking", rollout.Soaking, rollout.ReasonSoaking, "", func(f *fixture) {
 			f.every(1, replaced)
 		}},
@@ -158,6 +167,9 @@ type fixture struct {
 	in rollout.Input
 	// parts are by node; nil for a node that runs v1 and is in no wave.
 	parts []part
+	// beside is whether other rollouts are at work on many of the nodes, and behind
+	// whether a predecessor has come to none.
+	beside, behind bool
 }
 
 // part makes the node's agent what it is, and says what is recorded of it.
@@ -195,8 +207,22 @@ func (f *fixture) cast() {
 		if play != nil {
 			f.record(&n, i, play(&n))
 		}
+		if f.behind {
+			f.wait(n.Name)
+		}
+		if f.beside && i%3 == 1 {
+			f.in.Busy = append(f.in.Busy, rollout.Busy{Node: strings.Clone(n.Name), UID: n.UID, By: "net/cni", Until: noon.Add(time.Hour)})
+		}
 		f.in.Fleet = append(f.in.Fleet, n)
 	}
+}
+
+// wait has the node wait for a predecessor.
+func (f *fixture) wait(name string) {
+	if f.in.After == nil {
+		f.in.After = []rollout.Predecessor{{Name: "net/cni"}}
+	}
+	f.in.After[0].Behind = append(f.in.After[0].Behind, strings.Clone(name))
 }
 
 func (f *fixture) record(n *health.Node, i int, is recorded) {

@@ -36,7 +36,7 @@ func (p *pass) pick(i int) []*health.Node {
 	}
 	var ordered []*health.Node
 	for _, same := range ranked {
-		ordered = append(ordered, spread(same, p.candidate())...)
+		ordered = append(ordered, p.freeFirst(same)...)
 	}
 	return p.quota(w).take(ordered)
 }

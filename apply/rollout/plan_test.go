@@ -62,6 +62,9 @@ func drawPolicy(t *rapid.T) rollout.Policy {
 	if rapid.IntRange(0, 3).Draw(t, "perGroup") == 3 {
 		p.MaxUnavailablePerGroup = rapid.SampledFrom([]intstr.IntOrString{intstr.FromInt32(1), intstr.FromInt32(2), intstr.FromString("50%")}).Draw(t, "maxUnavailablePerGroup")
 	}
+	if rapid.IntRange(0, 2).Draw(t, "breaker") == 2 {
+		p.MaxSick = &[]intstr.IntOrString{intstr.FromInt32(1), intstr.FromString("34%")}[rapid.IntRange(0, 1).Draw(t, "maxSick")]
+	}
 	if rapid.IntRange(0, 3).Draw(t, "freeze") == 3 {
 		from := begin().Add(seconds("from", 0, 100))
 		p.Calendar.Freezes = []rollout.Freeze{{Start: from, End: from.Add(seconds("for", 1, 200)), Reason: "a story"}}
@@ -96,10 +99,10 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 	verb := rapid.SampledFrom([]string{
 		"evict", "evict", "evict", "commit", "commit", "revert", "crash", "crash", "stall", "stall", "second", "join", "leave", "announce", "rejoin",
 		"down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "drain", "fail", "unready", "set-image", "rolling-update",
-		"lag", "controller", "move", "forbid", "forbid", "allow", "pause", "resume", "retry", "block", "unblock", "lose", "declare", "policy", "install", "new-pods", "on-delete", "waves", "allow-empty", "approve", "own",
+		"lag", "controller", "move", "forbid", "forbid", "allow", "pause", "resume", "retry", "block", "unblock", "lose", "declare", "policy", "install", "new-pods", "on-delete", "waves", "busy", "busy", "idle", "behind", "behind", "caught-up", "sick", "allow-empty", "approve", "own",
 	}).Draw(t, "verb")
 	switch verb {
-	case "evict", "leave", "announce", "rejoin", "down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "fail", "own":
+	case "evict", "leave", "announce", "rejoin", "down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "fail", "own", "idle", "behind", "caught-up":
 		return verb + " " + node()
 	case "commit", "retry":
 		return verb + " " + drawDigest(t)
@@ -107,6 +110,10 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 		return fmt.Sprintf("%s %d %d", verb, few("calls", 9), 1+few("pause", 25))
 	case "join", "move":
 		return verb + " " + node() + " " + string(rune('a'+few("group", o.Groups-1)))
+	case "busy":
+		return fmt.Sprintf("busy %s %d", node(), few("ticks", 120))
+	case "sick":
+		return fmt.Sprintf("sick %d", few("sick", 4))
 	case "drain", "unready":
 		return fmt.Sprintf("%s %s %d", verb, node(), few("ticks", 40))
 	case "set-image":

@@ -31,7 +31,10 @@ type Policy struct {
 	InstallAll bool
 	// HoldOnFailure leaves touched nodes as they are after a rejection.
 	HoldOnFailure bool
-	Calendar      Calendar
+	// MaxSick is how much of the fleet may be sick, as a count or a percentage, before
+	// nothing is begun any more; nil for any.
+	MaxSick  *intstr.IntOrString
+	Calendar Calendar
 	// Grace is the longest termination grace period of the versions at hand; a
 	// pulse waits that long and a little more for its old pods to go.
 	Grace time.Duration

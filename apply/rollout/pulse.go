@@ -143,7 +143,7 @@ func (p *pass) deletePending() bool {
 		f := &p.next.InFlight[i]
 		n, old := p.node(f.Node, f.NodeUID), p.pending(*f)
 		switch {
-		case old == nil || !p.reachable(n) || n.Present() && !room.has(n):
+		case old == nil || !p.replaceable(n) || n.Present() && !room.has(n):
 			continue
 		case n.Present():
 			f.Idle = false
@@ -220,7 +220,11 @@ func (p *pass) withdraw(when func(n *health.Node, old *health.Agent) bool) {
 			return false
 		}
 		p.wakeAt(f.At.Add(cacheLag))
-		return !p.in.Now.Before(f.At.Add(cacheLag))
+		over := !p.in.Now.Before(f.At.Add(cacheLag))
+		if r := p.record(n); over && r != nil {
+			r.Tries = max(r.Tries-1, 0) // it was none
+		}
+		return over
 	})
 }
 
@@ -243,6 +247,10 @@ func (p *pass) pending(f InFlight) *health.Agent {
 	}
 	return nil
 }
+
+// replaceable nodes get another agent when they lose theirs, and nobody else is at
+// work on them.
+func (p *pass) replaceable(n *health.Node) bool { return p.reachable(n) && !p.kept(n) }
 
 func deletion(n *health.Node, a *health.Agent, why Why) Step {
 	s := Step{Action: DeletePod, Node: n.Name, Pod: a.Name, PodUID: a.UID, Why: why}

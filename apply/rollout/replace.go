@@ -127,7 +127,7 @@ func (p *pass) awaitedPods() (until time.Time) {
 func (p *pass) batch() []*Record {
 	var out [3][]*Record
 	for i := range p.next.Records {
-		if r := &p.next.Records[i]; p.waits(r) && p.isNext(r) && !p.givenUp(r) && !(p.tailWaits && r.tail()) {
+		if r := &p.next.Records[i]; p.waits(r) && p.isNext(r) && !p.givenUp(r) && !(p.tailWaits && r.tail()) && !p.waitsForOthers(p.node(r.Node, r.UID)) {
 			u := p.urgency(r)
 			out[u] = append(out[u], r)
 		}
@@ -188,6 +188,8 @@ type blocked struct {
 	tried, waiting, podless, ending, away int
 	// moving nodes are on their way, with a deadline.
 	moving int
+	// keeping are those that wait for what others do.
+	keeping keeping
 }
 
 func (p *pass) countBlocked() (b blocked) {
@@ -205,6 +207,8 @@ func (b *blocked) add(p *pass, r *Record) {
 	switch {
 	case p.waits(r) && p.givenUp(r):
 		b.tried++
+	case p.waits(r) && p.kept(n):
+		p.keep(&b.keeping, n)
 	case p.waits(r):
 		b.waiting++
 	case !p.reachable(n) && !r.Down:
@@ -234,6 +238,8 @@ func (p *pass) sayBlocked() {
 		p.say(Held, ReasonNoPod, fmt.Sprintf("%s: %d nodes have had no pod for %s, of neither version: look for quota or admission errors in the DaemonSet's events", wave, b.podless, p.in.Policy.Health.Deadline))
 	case b.tried > 0:
 		p.say(Held, ReasonNeverReplaced, fmt.Sprintf("%s: %d nodes were replaced %d times and have the proven version again each time: pods of the candidate are refused (see the DaemonSet's events) or their gates cannot be opened, the old pods outlast their grace period by more than %s, or somebody deletes the new ones; see to that and retry the digest, or label the nodes to hold them out", wave, b.tried, maxTries, pulseSlack))
+	case b.waiting == 0 && b.keeping.kept():
+		p.sayKept(b.keeping, wave)
 	case b.waiting > 0:
 		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("%s: %d nodes wait because %s is used up by touched nodes without an available agent; they have to recover or leave", wave, b.waiting, p.budgetWords()))
 	default:

@@ -215,6 +215,10 @@ func (p *pass) sayStopped() {
 	if p.sayForeign() {
 		return
 	}
+	if b := p.tripped(); p.in.Paused && b != nil && p.next.Candidate != nil {
+		p.say(Held, b.Reason, b.Message+"; it is paused besides")
+		return
+	}
 	if p.in.Paused {
 		p.say(Held, ReasonPaused, fmt.Sprintf("paused with %d of %d eligible nodes on the candidate; resume to go on", p.d.Counts.Candidate, p.eligible))
 		return

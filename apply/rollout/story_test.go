@@ -34,6 +34,9 @@ func (p plan) String() string {
 		o.Nodes, o.Groups, o.Proven, o.ReadyAfter, o.ControllerLag, o.CacheLag, o.TolerateAll, o.RollingUpdate, o.Foreign)
 	fmt.Fprintf(&b, "policy maxUnavailable=%s readyFor=%s deadline=%s maxRestarts=%d node=%t failureBudget=%d hold=%t installAll=%t newPodsCandidate=%t grace=%s perGroup=%s\n",
 		o.Policy.MaxUnavailable.String(), h.ReadyFor, h.Deadline, h.MaxRestarts, h.Node, o.Policy.FailureBudget, o.Policy.HoldOnFailure, o.Policy.InstallAll, o.Policy.NewPodsCandidate, o.Policy.Grace, o.Policy.MaxUnavailablePerGroup.String())
+	if o.Policy.MaxSick != nil {
+		fmt.Fprintf(&b, "breaker maxSick=%s\n", o.Policy.MaxSick.String())
+	}
 	for _, w := range o.Policy.Waves {
 		fmt.Fprintf(&b, "wave name=%s upTo=%s soak=%s eachGroup=%t select=%s allowEmpty=%t oneGroupAtATime=%t approval=%t\n", w.Name, w.UpTo.String(), w.Soak, w.EachGroup, w.Select, w.AllowEmpty, w.OneGroupAtATime, w.Approval)
 	}
@@ -81,6 +84,7 @@ func parsePlan(text string) (plan, error) {
 func (p *plan) set(subject string, fields []string) error {
 	o, w := &p.options, rollout.Wave{}
 	var from, to time.Duration
+	var sick intstr.IntOrString
 	policy := &o.Policy
 	targets := map[string]map[string]any{
 		"fleet": {"nodes": &o.Nodes, "groups": &o.Groups, "proven": &o.Proven, "readyAfter": &o.ReadyAfter, "controllerLag": &o.ControllerLag,
@@ -90,7 +94,8 @@ func (p *plan) set(subject string, fields []string) error {
 			"hold": &policy.HoldOnFailure, "installAll": &policy.InstallAll, "newPodsCandidate": &policy.NewPodsCandidate, "grace": &policy.Grace, "perGroup": &policy.MaxUnavailablePerGroup},
 		"wave": {"name": &w.Name, "upTo": &w.UpTo, "soak": &w.Soak, "eachGroup": &w.EachGroup, "select": &w.Select, "allowEmpty": &w.AllowEmpty,
 			"oneGroupAtATime": &w.OneGroupAtATime, "approval": &w.Approval},
-		"freeze": {"from": &from, "to": &to},
+		"breaker": {"maxSick": &sick},
+		"freeze":  {"from": &from, "to": &to},
 	}[subject]
 	for _, f := range fields {
 		key, value, _ := strings.Cut(f, "=")
@@ -99,6 +104,8 @@ func (p *plan) set(subject string, fields []string) error {
 		}
 	}
 	switch subject {
+	case "breaker":
+		policy.MaxSick = &sick
 	case "wave":
 		policy.Waves = append(policy.Waves, w)
 	case "freeze":

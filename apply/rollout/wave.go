@@ -58,6 +58,10 @@ func (p *pass) beginWave(i int) bool {
 			p.sayNeedsApproval(waves[i])
 			return false
 		}
+		if p.allBehind(picked) {
+			p.sayAllBehind(waves[i], picked)
+			return false
+		}
 		if len(p.next.Waves) == 0 {
 			p.next.Waves = slices.Clone(p.in.Policy.Waves)
 		}

@@ -22,7 +22,9 @@ func (w *witness) seeFirst(f sim.Fact) {
 
 // mayNotBegin is whether nothing new may begin by what a decision knew.
 func mayNotBegin(in *rollout.Input) bool {
-	return in.Paused || in.Unknown != nil || in.Block != nil || in.Policy.Calendar.Closed(in.Now) != nil
+	limit := in.Policy.MaxSick
+	sick := limit != nil && (in.Sick.Unseen > 0 || in.Sick.Nodes > rollout.Resolve(*limit, in.Sick.Of))
+	return sick || in.Paused || in.Unknown != nil || in.Block != nil || in.Policy.Calendar.Closed(in.Now) != nil
 }
 
 // seeInstall holds P9 against a first version for all nodes at once: it does not

@@ -253,6 +253,7 @@ func (w *witness) seeDecision(in *rollout.Input, d rollout.Decision) {
 	}
 	w.blocked = in.Block != nil
 	w.seeSteps(in, d)
+	w.seeOthers(in, d)
 	w.seeLosses(in, d)
 	w.seeEvidence(in, d)
 }

@@ -184,6 +184,9 @@ func validatePolicy(s v1alpha1.RolloutPolicySpec) field.ErrorList {
 			out = append(out, field.Required(at.Child("groupBy"), "maxUnavailablePerGroup needs the groups of groupBy"))
 		}
 	}
+	if s.Breaker != nil {
+		out = append(out, validateShare(at.Child("breaker", "maxSickNodes"), "maxSickNodes", s.Breaker.MaxSickNodes)...)
+	}
 	out = append(out, validateHealth(at.Child("health"), s.Health)...)
 	out = append(out, validateCalendar(at, s)...)
 	if s.NewPods != "" && s.NewPods != v1alpha1.NewPodsProven && s.NewPods != v1alpha1.NewPodsCandidate {

@@ -67,6 +67,7 @@ func TestWhatIsWrongInAPolicyIsNamed(t *testing.T) {
 		"waves that are none":             {policyOf("{waves: 7}"), "p.yaml: spec.waves: "},
 		"a freeze that ends":              {with(`freezes: [{start: "2026-12-20T00:00:00Z", end: "2026-12-19T00:00:00Z", reason: a}]`), "end must be later than start"},
 		"new pods of no version":          {with("newPods: newest"), `spec.newPods: Unsupported value: "newest": supported values: "candidate", "proven"`},
+		"a breaker of nothing":            {with("breaker: {maxSickNodes: 0}"), "spec.breaker.maxSickNodes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

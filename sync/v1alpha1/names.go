@@ -15,6 +15,9 @@ const (
 	AnnotationRollout = "rollcall.dev/rollout"
 	// RolloutNative is the value of AnnotationRollout that opts out of waves.
 	RolloutNative = "native"
+	// AnnotationAfter on a DaemonSet names those of the same GitSync, as NAME or
+	// NAMESPACE/NAME and separated by commas, that it comes after on each node.
+	AnnotationAfter = "rollcall.dev/after"
 	// AnnotationPinConfig with the value "false" opts a DaemonSet, a ConfigMap
 	// or a Secret out of config pinning.
 	AnnotationPinConfig = "rollcall.dev/pin-config"

@@ -111,6 +111,11 @@ type RolloutPolicySpec struct {
 	// +optional
 	Freezes []Freeze `json:"freezes,omitempty"`
 
+	// Breaker stops everything but returns while too much of the fleet is sick,
+	// whatever the cause. There is none by default.
+	// +optional
+	Breaker *Breaker `json:"breaker,omitempty"`
+
 	// OnFailure says what happens to touched nodes when the candidate is
 	// rejected: return gives them the proven template again, hold leaves them
 	// for a person to look at.
@@ -206,6 +211,19 @@ type Freeze struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=200
 	Reason string `json:"reason"`
+}
+
+// Breaker is the limit.
+type Breaker struct {
+	// MaxSickNodes is how many nodes may be NotReady, or without an available agent
+	// of any DaemonSet that rollcall rolls out, before no node is given a candidate and
+	// no wave passes: a count, or a percentage of the nodes that should have such an
+	// agent (rounded down, at least 1). Nodes that rollcall itself is at work on
+	// count too, so that it should be more than maxUnavailable.
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? int(self) >= 1 && int(self) <= 100000 : string(self).matches('^([1-9][0-9]?|100)%$')",message="maxSickNodes must be a count from 1 to 100000 or a percentage from 1% to 100%"
+	MaxSickNodes intstr.IntOrString `json:"maxSickNodes"`
 }
 
 // HealthSpec is what a node must show after its agent was replaced.

@@ -78,6 +78,8 @@ type asked struct {
 	block    *rollout.Block
 	// ownNode is the node that the leader runs on; empty for none of them.
 	ownNode string
+	// others are the nodes that other DaemonSets' rollouts are about.
+	others others
 	// unknown is why nobody knows the version; nil when it is known.
 	unknown *rollout.Block
 }

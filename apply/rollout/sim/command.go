@@ -22,6 +22,10 @@ import (
 //	block REASON, unblock  a window, a freeze, a dependency
 //	lose, declare          what Git declares is lost, until it is declared again
 //	forget                 what is recorded of the nodes is lost
+//	busy NODE TICKS        another DaemonSet's rollout is at work on the node, for so long at most
+//	idle NODE              it is through with it
+//	behind NODE, caught-up NODE   what the DaemonSet comes after is not there yet, and is
+//	sick COUNT             so many nodes of the fleet are sick, for the policy's breaker
 //	policy COUNT           maxUnavailable is COUNT from now on
 //	waves COUNT            the policy has only its last COUNT waves from now on
 //	allow-empty WAVE       the policy lets that wave be empty from now on
@@ -56,7 +60,7 @@ import (
 func (c *Cluster) Do(command string) error {
 	c.tell(Fact{Event: Asked, By: Adversary, Command: command})
 	w := append(strings.Fields(command), "", "", "")
-	known := c.doGit(w[0], w[1]) || c.doPeople(w[0], w[1]) || c.doPolicy(w[0], w[1]) || c.doNode(w[0], c.node(w[1]), w[2]) || c.doPod(w[0], w[1], number(w[2])) ||
+	known := c.doGit(w[0], w[1]) || c.doOthers(w[0], w[1], number(w[2])) || c.doPeople(w[0], w[1]) || c.doPolicy(w[0], w[1]) || c.doNode(w[0], c.node(w[1]), w[2]) || c.doPod(w[0], w[1], number(w[2])) ||
 		c.doFleet(w[0], w[1], w[2]) || c.doProcess(w[0], number(w[1]), number(w[2]))
 	if !known {
 		return fmt.Errorf("unknown command %q", command)
@@ -250,6 +254,7 @@ func (c *Cluster) doFleet(verb, arg, group string) bool {
 			c.setReady(n, true)
 		}
 		c.opts.CacheLag = 0
+		c.asked.others = others{}
 		clear(c.forbidden)
 	case "forbid":
 		c.forbidden[arg] = true

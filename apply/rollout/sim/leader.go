@@ -192,8 +192,10 @@ func (l *leader) decide(p *pass) {
 	p.input = rollout.Input{
 		Name: "default/agent", Approved: p.asked.approved, OwnNode: p.asked.ownNode, Foreign: c.opts.Foreign,
 		Policy: c.opts.Policy, State: p.read.state, Want: p.asked.known(), Unknown: p.asked.unknown, Paused: p.asked.paused, Retry: p.asked.retry, Block: p.asked.block,
+		Busy: c.busy(p.asked.others), After: c.after(p.asked.others),
 		Live: live, Fleet: l.fleet(known), Now: c.at(c.tick),
 	}
+	p.input.Sick = p.asked.others.sicken(p.input)
 	p.decision = c.opts.Decide(p.input)
 	c.tell(Fact{Event: Decided, By: Rollcall, Decision: p.decision, Input: &p.input})
 }
