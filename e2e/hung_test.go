@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/pem"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -83,7 +84,10 @@ func (w *world) proxy() *httputil.ReverseProxy {
 	w.must(err, "read the API server's address")
 	transport, err := rest.TransportFor(rest.AnonymousClientConfig(account))
 	w.must(err, "reach the API server")
-	return &httputil.ReverseProxy{Transport: transport, FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(server) }}
+	return &httputil.ReverseProxy{
+		Transport: transport, FlushInterval: -1, ErrorLog: log.New(io.Discard, "", 0), // a process that is killed leaves its calls
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(server) },
+	}
 }
 
 // putBetween lets rollcall, which must not run yet, talk to the handler instead of
@@ -92,7 +96,9 @@ func (w *world) putBetween(h http.Handler) {
 	w.t.Helper()
 	_, account, err := w.cluster.LogIn(w.t.Context(), releaseNamespace, release)
 	w.must(err, "log in as the chart's account")
-	front := httptest.NewTLSServer(h)         // a token is sent over TLS only
+	front := httptest.NewUnstartedServer(h)
+	front.Config.ErrorLog = log.New(io.Discard, "", 0)
+	front.StartTLS()                          // a token is sent over TLS only
 	w.t.Cleanup(front.CloseClientConnections) // Close would wait for the watches
 	path := filepath.Join(w.dir, "between.kubeconfig")
 	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw})
