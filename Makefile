@@ -27,6 +27,8 @@ KEEP ?=
 # What `make bench` and `make e2e` run.
 BENCH ?= .
 RUN ?= .
+# Also run the scenarios that are too long for every commit: make e2e NIGHTLY=1
+NIGHTLY ?=
 
 # The race detector needs cgo.
 RACE = $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
@@ -92,8 +94,8 @@ alerts: bin/promtool ## Prove that every alert of the chart fires and clears
 	bin/promtool test rules charts/rollcall/tests/alerts_test.yaml
 
 .PHONY: e2e
-e2e: build ## Run the scenarios on real clusters (RUN=regexp picks some)
-	cd e2e && NIGHTLY=$(NIGHTLY) go test -count=1 -parallel 8 -timeout 60m -p 2 -run '$(RUN)' ./...
+e2e: build ## Run the scenarios on real clusters (RUN=regexp picks some, NIGHTLY=1 adds the long ones)
+	cd e2e && $(if $(NIGHTLY),ROLLCALL_NIGHTLY=1 )go test $(if $(NIGHTLY),-v )-count=1 -parallel 8 -timeout 60m -p 2 -run '$(RUN)' ./...
 
 .PHONY: nightly
 nightly: ## Draw NIGHTLY_CHECKS runs of each property from other seeds than CI, and run the scenarios that take minutes

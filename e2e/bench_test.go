@@ -33,7 +33,7 @@ func BenchmarkRollout(b *testing.B) {
 	first := w.pushTag("v0")
 	w.follow()
 	w.waitProven(first, 2*time.Minute)
-	w.createNative(unavailable)
+	w.createNative(unavailable, nodes, 0)
 
 	b.Run("rollcall", func(b *testing.B) {
 		for i := range b.N {
@@ -57,23 +57,25 @@ func stamp(b *testing.B, i int) string {
 	return strings.ReplaceAll(time.Now().Format("150405.000000"), ".", "-") + "-" + string(rune('a'+i%26))
 }
 
-// createNative makes a DaemonSet that nobody but Kubernetes rolls.
-func (w *world) createNative(unavailable int32) {
+// createNative makes a DaemonSet that nobody but Kubernetes rolls, with the agent's
+// image, and waits until it is on all nodes.
+func (w *world) createNative(unavailable, nodes, minReady int32) {
 	w.t.Helper()
 	most := intstr.FromInt32(unavailable)
 	ds := w.daemonSet()
 	native := &appsv1.DaemonSet{
 		ObjectMeta: metav1.ObjectMeta{Name: "native", Namespace: metav1.NamespaceDefault},
 		Spec: appsv1.DaemonSetSpec{
-			Selector:       &metav1.LabelSelector{MatchLabels: map[string]string{"app": "native"}},
-			Template:       *ds.Spec.Template.DeepCopy(),
-			UpdateStrategy: appsv1.DaemonSetUpdateStrategy{Type: appsv1.RollingUpdateDaemonSetStrategyType, RollingUpdate: &appsv1.RollingUpdateDaemonSet{MaxUnavailable: &most}},
+			Selector:        &metav1.LabelSelector{MatchLabels: map[string]string{"app": "native"}},
+			MinReadySeconds: minReady,
+			Template:        *ds.Spec.Template.DeepCopy(),
+			UpdateStrategy:  appsv1.DaemonSetUpdateStrategy{Type: appsv1.RollingUpdateDaemonSetStrategyType, RollingUpdate: &appsv1.RollingUpdateDaemonSet{MaxUnavailable: &most}},
 		},
 	}
 	native.Spec.Template.Labels = map[string]string{"app": "native"}
 	_, err := w.cluster.Client.AppsV1().DaemonSets(native.Namespace).Create(w.t.Context(), native, metav1.CreateOptions{})
 	w.must(err, "create native DaemonSet")
-	w.waitNative(100)
+	w.waitNative(nodes)
 }
 
 func (w *world) rollNative(tag string, nodes int32) {

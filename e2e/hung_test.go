@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/pem"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -63,29 +64,46 @@ func (r braked) Read(p []byte) (int, error) {
 func (w *world) putBrake() *brake {
 	w.t.Helper()
 	b := &brake{}
+	proxy := w.proxy()
+	proxy.ModifyResponse = func(r *http.Response) error {
+		if r.Request.URL.Path == "/api/v1/pods" && r.Request.URL.Query().Get("watch") != "" {
+			r.Body = braked{r.Body, b}
+		}
+		return nil
+	}
+	w.putBetween(proxy)
+	return b
+}
+
+// proxy forwards requests to the API server, and what a watch says at once.
+func (w *world) proxy() *httputil.ReverseProxy {
+	w.t.Helper()
 	_, account, err := w.cluster.LogIn(w.t.Context(), releaseNamespace, release)
 	w.must(err, "log in as the chart's account")
 	server, err := url.Parse(account.Host)
 	w.must(err, "read the API server's address")
 	transport, err := rest.TransportFor(rest.AnonymousClientConfig(account))
 	w.must(err, "reach the API server")
-	proxy := &httputil.ReverseProxy{
-		Transport: transport, FlushInterval: -1,
+	return &httputil.ReverseProxy{
+		Transport: transport, FlushInterval: -1, ErrorLog: log.New(io.Discard, "", 0), // a process that is killed leaves its calls
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(server) },
-		ModifyResponse: func(r *http.Response) error {
-			if r.Request.URL.Path == "/api/v1/pods" && r.Request.URL.Query().Get("watch") != "" {
-				r.Body = braked{r.Body, b}
-			}
-			return nil
-		},
 	}
-	front := httptest.NewTLSServer(proxy)     // a token is sent over TLS only
+}
+
+// putBetween lets rollcall, which must not run yet, talk to the handler instead of
+// the API server.
+func (w *world) putBetween(h http.Handler) {
+	w.t.Helper()
+	_, account, err := w.cluster.LogIn(w.t.Context(), releaseNamespace, release)
+	w.must(err, "log in as the chart's account")
+	front := httptest.NewUnstartedServer(h)
+	front.Config.ErrorLog = log.New(io.Discard, "", 0)
+	front.StartTLS()                          // a token is sent over TLS only
 	w.t.Cleanup(front.CloseClientConnections) // Close would wait for the watches
-	path := filepath.Join(w.dir, "braked.kubeconfig")
+	path := filepath.Join(w.dir, "between.kubeconfig")
 	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw})
 	w.must(kubeconfig.Write(path, &rest.Config{Host: front.URL, BearerToken: account.BearerToken, TLSClientConfig: rest.TLSClientConfig{CAData: authority}}), "write kubeconfig")
 	w.options.Kubeconfig = path
-	return b
 }
 
 // A watch that hangs shows for ever what was once true: canaries that are well.
