@@ -39,7 +39,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		nodes:      gauge("rollcall_noderollout_nodes", "Nodes of the DaemonSet by state; the states overlap.", "state"),
 		wave:       gauge("rollcall_noderollout_wave", "Index of the wave in progress, from 1; 0 at rest."),
 		held:       gauge("rollcall_noderollout_held_seconds", "How long the rollout has been held, rejected, waiting or failing to take its steps, by reason.", "reason"),
-		unproven:   gauge("rollcall_noderollout_unproven_since_timestamp_seconds", "Since when Git has asked, without a break, for another version than the proven one; absent when it asks for that."),
+		unproven:   gauge("rollcall_noderollout_unproven_since_timestamp_seconds", "Since when Git has asked, without a break, for another version than the proven one; 0 when it asks for that."),
 		superseded: gauge("rollcall_noderollout_superseded", "Versions that Git has replaced by others since then before they were proven or rejected."),
 		replaced:   counter("rollcall_noderollout_replaced_total", "Agents deleted to give their node the candidate."),
 		returned:   counter("rollcall_noderollout_returned_total", "Agents deleted to give their node the proven version again."),
@@ -77,10 +77,11 @@ func (m *Metrics) observe(key types.NamespacedName, old, status v1alpha1.NodeRol
 	if stands(status) {
 		m.held.WithLabelValues(ns, name, status.Reason).Set(now.Sub(status.Since.Time).Seconds())
 	}
-	m.unproven.DeletePartialMatch(prometheus.Labels{"namespace": ns, "name": name})
+	since := 0.0
 	if at := status.UnprovenSince; at != nil {
-		m.unproven.WithLabelValues(ns, name).Set(float64(at.Unix()))
+		since = float64(at.Unix())
 	}
+	m.unproven.WithLabelValues(ns, name).Set(since)
 	m.superseded.WithLabelValues(ns, name).Set(float64(status.Superseded))
 	m.rejected.WithLabelValues(ns, name).Add(float64(newRejections(old, status)))
 	for _, field := range []string{fieldStrategy, fieldTemplate} {
