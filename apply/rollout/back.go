@@ -31,6 +31,10 @@ func (p *pass) goBack() {
 // budget allows beside those that the candidate broke.
 func (p *pass) giveProven(nodes []*health.Node) {
 	p.giveUnserved(nodes)
+	if p.in.Policy.Surge {
+		p.surgeBack(nodes)
+		return
+	}
 	free := p.budget() - p.owed()
 	var taken []*health.Node
 	for _, n := range nodes {

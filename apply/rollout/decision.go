@@ -83,7 +83,7 @@ const (
 	// SetOnDelete sets updateStrategy to OnDelete and nothing else.
 	SetOnDelete Action = "SetOnDelete"
 	// WriteTemplate writes the template of Step.Digest, with rollcall's gate or
-	// without.
+	// without, and with it the update strategy: the one that surges, or OnDelete.
 	WriteTemplate Action = "WriteTemplate"
 	// DeletePod deletes one pod by UID.
 	DeletePod Action = "DeletePod"
@@ -117,6 +117,7 @@ type Step struct {
 	Action Action
 	Digest string
 	Gated  bool
+	Surge  bool
 	Node   string
 	Pod    string
 	PodUID types.UID

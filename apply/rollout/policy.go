@@ -21,6 +21,9 @@ type Policy struct {
 	Health         health.Rule
 	// FailureBudget is how many touched nodes may fail.
 	FailureBudget int
+	// Surge gives a node its next agent before it takes the old one away. No more
+	// than MaxUnavailable nodes are given one at a time.
+	Surge bool
 	// InstallAll gives the first version to every node at once.
 	InstallAll bool
 	// HoldOnFailure leaves touched nodes as they are after a rejection.

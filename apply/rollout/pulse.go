@@ -14,6 +14,7 @@ const pulseSlack = 15 * time.Second
 // finishStarted takes the steps that no policy may delay, one kind at a time,
 // and says whether the DaemonSet has to settle before anything else:
 //
+//	surge open ..................... open the gates of its nodes, wait for them, close it
 //	strategy is not OnDelete ....... set it: nothing else is safe before
 //	pulse open, going forward ...... delete its pods, wait for the new ones, close it
 //	template is not the rest one ... write the rest one
@@ -23,14 +24,18 @@ const pulseSlack = 15 * time.Second
 func (p *pass) finishStarted() bool {
 	live, rest := p.in.Live, p.rest()
 	waits := p.firstWaves()
+	surging := p.surgesTo()
 	switch {
-	case !live.OnDelete:
+	case surging != "":
+		p.runSurge(surging)
+		return true
+	case !live.OnDelete && !(live.Surging && rest != ""):
 		p.do(Step{Action: SetOnDelete})
 	case p.pulseOpen():
 		p.runPulse()
 		return true
 	case p.keepsFirst():
-	case rest != "" && (live.Digest != rest || live.Gated != waits):
+	case rest != "" && (live.Digest != rest || live.Gated != waits || live.Surging):
 		p.do(Step{Action: WriteTemplate, Digest: rest, Gated: waits})
 	case !live.Observed:
 		return true
@@ -47,7 +52,7 @@ func (p *pass) keepsFirst() bool {
 }
 
 func (p *pass) pulseOpen() bool {
-	return p.goal == goalForward && !p.firstWaves() && p.in.Live.Gated && p.in.Live.Digest == p.candidate()
+	return p.goal == goalForward && !p.firstWaves() && !p.in.Policy.Surge && p.in.Live.Gated && p.in.Live.Digest == p.candidate()
 }
 
 // pulsePause is how long no pulse is opened after one in which a pod was to be
@@ -159,10 +164,8 @@ func (p *pass) deletePending() bool {
 func (p *pass) closeGates() {
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
-		for j := range n.Agents {
-			if a := &n.Agents[j]; a.Gated && !a.Terminating {
-				p.closeGate(n, a)
-			}
+		if a := n.Agent(); a != nil && a.Gated { // one beside another is Kubernetes' to remove
+			p.closeGate(n, a)
 		}
 	}
 }
@@ -173,7 +176,7 @@ func (p *pass) closeGate(n *health.Node, a *health.Agent) {
 	case p.mayOpen(n, a):
 		p.open(r, n, a)
 		return
-	case p.firstWaves() && p.waitsForFirst(n) && a == n.Agent():
+	case p.firstWaves() && p.waitsForFirst(n):
 		return
 	case r != nil && a.Digest == p.candidate() && r.Tries <= 1:
 		r.Ran = false // its gate was to be opened, and never was

@@ -51,7 +51,7 @@ func (p *pass) count() {
 	}
 	c.Failed = p.failedCount()
 	c.Absent = c.Eligible - c.Present
-	c.Unavailable = p.unavailable()
+	c.Unavailable = p.unavailable() - p.beside()
 }
 
 func (p *pass) failedCount() int {

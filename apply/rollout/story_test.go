@@ -32,8 +32,8 @@ func (p plan) String() string {
 	o, h := p.options, p.options.Policy.Health
 	fmt.Fprintf(&b, "fleet nodes=%d groups=%d proven=%s readyAfter=%d controllerLag=%d cacheLag=%d tolerateAll=%t rollingUpdate=%t\n",
 		o.Nodes, o.Groups, o.Proven, o.ReadyAfter, o.ControllerLag, o.CacheLag, o.TolerateAll, o.RollingUpdate)
-	fmt.Fprintf(&b, "policy maxUnavailable=%s readyFor=%s deadline=%s maxRestarts=%d node=%t failureBudget=%d hold=%t installAll=%t grace=%s\n",
-		o.Policy.MaxUnavailable.String(), h.ReadyFor, h.Deadline, h.MaxRestarts, h.Node, o.Policy.FailureBudget, o.Policy.HoldOnFailure, o.Policy.InstallAll, o.Policy.Grace)
+	fmt.Fprintf(&b, "policy maxUnavailable=%s readyFor=%s deadline=%s maxRestarts=%d node=%t failureBudget=%d hold=%t installAll=%t surge=%t grace=%s\n",
+		o.Policy.MaxUnavailable.String(), h.ReadyFor, h.Deadline, h.MaxRestarts, h.Node, o.Policy.FailureBudget, o.Policy.HoldOnFailure, o.Policy.InstallAll, o.Policy.Surge, o.Policy.Grace)
 	for _, w := range o.Policy.Waves {
 		fmt.Fprintf(&b, "wave name=%s upTo=%s soak=%s eachGroup=%t select=%s allowEmpty=%t oneGroupAtATime=%t approval=%t\n", w.Name, w.UpTo.String(), w.Soak, w.EachGroup, w.Select, w.AllowEmpty, w.OneGroupAtATime, w.Approval)
 	}
@@ -87,7 +87,7 @@ func (p *plan) set(subject string, fields []string) error {
 			"cacheLag": &o.CacheLag, "tolerateAll": &o.TolerateAll, "rollingUpdate": &o.RollingUpdate},
 		"policy": {"maxUnavailable": &policy.MaxUnavailable, "readyFor": &policy.Health.ReadyFor, "deadline": &policy.Health.Deadline,
 			"maxRestarts": &policy.Health.MaxRestarts, "node": &policy.Health.Node, "failureBudget": &policy.FailureBudget,
-			"hold": &policy.HoldOnFailure, "installAll": &policy.InstallAll, "grace": &policy.Grace},
+			"hold": &policy.HoldOnFailure, "installAll": &policy.InstallAll, "surge": &policy.Surge, "grace": &policy.Grace},
 		"wave": {"name": &w.Name, "upTo": &w.UpTo, "soak": &w.Soak, "eachGroup": &w.EachGroup, "select": &w.Select, "allowEmpty": &w.AllowEmpty,
 			"oneGroupAtATime": &w.OneGroupAtATime, "approval": &w.Approval},
 		"freeze": {"from": &from, "to": &to},

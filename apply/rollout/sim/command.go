@@ -233,7 +233,7 @@ func (c *Cluster) doFleet(verb, arg, group string) bool {
 		next.template = template{digest: arg}
 		c.write(next, Fact{By: Adversary})
 	case "rolling-update":
-		next.onDelete = false
+		next.onDelete, next.surge = false, false
 		c.write(next, Fact{By: Adversary})
 	default:
 		return false
