@@ -27,6 +27,7 @@ const (
 	keySpellings = "spellings.json"
 	keyRecords   = "records.json"
 	keyOwed      = "owed.json"
+	keyBare      = "bare.json"
 	keyPolicy    = "policy.json"
 	keyCandidate = "candidate"
 	keyDeclared  = "declared.json"
@@ -43,6 +44,8 @@ type declared struct {
 	Template corev1.PodTemplateSpec `json:"template"`
 	// MaxUnavailable of the DaemonSet in Git; empty when it has none.
 	MaxUnavailable string `json:"maxUnavailable,omitempty"`
+	// MaxSurge of it; empty unless that says that no node may be without an agent.
+	MaxSurge string `json:"maxSurge,omitempty"`
 	// Around is the DaemonSet in Git but for its template, so that it can be made
 	// again without Git.
 	Around map[string]any `json:"around,omitempty"`
@@ -54,6 +57,7 @@ type recorded struct {
 	Spellings []spelling
 	Records   []rollout.Record
 	Owed      []rollout.Owed
+	Bare      []rollout.Owed
 	// Policy is the one by which the rollout goes; nil while none is under way.
 	Policy *chosen
 	// Candidate is the digest that the records are about.
@@ -67,7 +71,7 @@ type part struct {
 }
 
 func (r *recorded) parts() []part {
-	return []part{{keyTemplates, &r.Templates}, {keySpellings, &r.Spellings}, {keyRecords, &r.Records}, {keyOwed, &r.Owed}, {keyPolicy, &r.Policy}}
+	return []part{{keyTemplates, &r.Templates}, {keySpellings, &r.Spellings}, {keyRecords, &r.Records}, {keyOwed, &r.Owed}, {keyBare, &r.Bare}, {keyPolicy, &r.Policy}}
 }
 
 // store reads and writes the ConfigMaps of one NodeRollout.
@@ -123,7 +127,7 @@ func readRecorded(cm *corev1.ConfigMap) (recorded, error) {
 	out := recorded{Templates: templates{}, Candidate: cm.Data[keyCandidate]}
 	for _, p := range out.parts() {
 		known, err := partOf(cm, p.key, p.value)
-		if !known && p.key == keyPolicy {
+		if !known && (p.key == keyPolicy || p.key == keyBare) {
 			continue // written by a version that did not record it
 		}
 		if err != nil {

@@ -199,8 +199,12 @@ func (p *pass) mayOpen(n *health.Node, a *health.Agent) bool {
 	if c == nil || f == nil || r == nil {
 		return false
 	}
+	since := a.Created
+	if f.At.After(since) { // in a surge it waited for this node's turn
+		since = f.At
+	}
 	return a.Digest == c.Digest && a.UID != f.PodUID && !r.Touched.IsZero() && r.Failed == "" && p.next.rejection(c.Digest) == nil &&
-		p.in.Now.Before(a.Created.Add(p.in.Policy.Health.Deadline+p.in.Policy.Grace+pulseSlack))
+		p.in.Now.Before(since.Add(p.in.Policy.Health.Deadline+p.in.Policy.Grace+pulseSlack))
 }
 
 // Fresh is for how long after its observation a decision may be carried out.

@@ -271,18 +271,18 @@ func (p *pass) surgeBack(nodes []*health.Node) {
 	}
 	free := p.budget() - p.owed()
 	var taken []*health.Node
-	recorded := false
 	for _, n := range nodes {
-		switch f := p.inFlight(n); {
-		case !n.Present():
-		case f != nil && f.PodUID == n.Agent().UID:
-			recorded = true
-		case free > 0:
-			free--
-			taken = append(taken, n)
+		f := p.inFlight(n)
+		recorded := f != nil && f.PodUID == n.Agent().UID
+		if !n.Present() || !recorded && free <= 0 {
+			continue
 		}
+		if !recorded {
+			free--
+		}
+		taken = append(taken, n)
 	}
-	if len(taken) == 0 && !recorded {
+	if len(taken) == 0 {
 		return
 	}
 	if _, until := p.late(); p.in.Now.Before(until) {

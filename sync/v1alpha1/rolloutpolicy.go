@@ -25,6 +25,17 @@ type RolloutPolicy struct {
 //
 // +kubebuilder:validation:XValidation:rule="(has(self.groupBy) && self.groupBy.size() > 0) || self.waves.all(w, !(has(w.eachGroup) && w.eachGroup) && !(has(w.oneGroupAtATime) && w.oneGroupAtATime))",message="eachGroup and oneGroupAtATime need the groups of groupBy"
 type RolloutPolicySpec struct {
+	// Replace says how a node's agent is replaced: delete takes the old one and then
+	// starts the new one; surge starts the new one beside it, and Kubernetes takes the
+	// old one when the new one is Ready, for the DaemonSet's minReadySeconds. Then
+	// maxUnavailable is how many nodes may have two at once. While a wave is under way
+	// each node has one more pod, gated and not scheduled. Agents with a hostPort
+	// cannot surge. A DaemonSet whose own updateStrategy has maxUnavailable 0 and a
+	// maxSurge is replaced by surge whatever is said here, on maxSurge nodes at a time.
+	// +kubebuilder:default=delete
+	// +optional
+	Replace Replace `json:"replace,omitempty"`
+
 	// FirstInstall says how a DaemonSet that does not exist yet comes to the nodes:
 	// in the waves, or on all of them at once. In waves its pods stay unscheduled
 	// until their nodes' turn, and it is no commit's canary that takes an agent away:
@@ -227,6 +238,16 @@ type HealthSpec struct {
 	// +optional
 	Node *bool `json:"node,omitempty"`
 }
+
+// Replace is how one node's agent is replaced.
+// +kubebuilder:validation:Enum=delete;surge
+type Replace string
+
+// The values of Replace.
+const (
+	ReplaceDelete Replace = "delete"
+	ReplaceSurge  Replace = "surge"
+)
 
 // FirstInstall is how the first version of a DaemonSet comes to the nodes.
 // +kubebuilder:validation:Enum=waves;all
