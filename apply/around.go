@@ -102,6 +102,9 @@ func (r *Rollouts) differsAround(ctx context.Context, d Declaration, live *appsv
 		return false, nil
 	}
 	payload, err := d.payload(&want.Template)
+	if err == nil {
+		err = keepSurge(payload, live)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -121,6 +124,9 @@ func (r *Rollouts) applyAround(ctx context.Context, d Declaration, live *appsv1.
 		return err
 	}
 	payload, err := d.payload(&live.Spec.Template)
+	if err == nil {
+		err = keepSurge(payload, live)
+	}
 	if err != nil {
 		return err
 	}

@@ -117,7 +117,7 @@ func (r *Rollouts) declaredVersion(ctx context.Context, d Declaration, live *app
 	if err != nil {
 		return nil, err
 	}
-	out := &declared{Digest: d.DaemonSet.Digest, Commit: d.Commit, Policy: d.Policy, Owner: d.Owner, Around: d.around(), MaxUnavailable: ownMaxUnavailable(ds)}
+	out := &declared{Digest: d.DaemonSet.Digest, Commit: d.Commit, Policy: d.Policy, Owner: d.Owner, Around: d.around(), MaxUnavailable: ownMaxUnavailable(ds), MaxSurge: ownMaxSurge(ds)}
 	old, err := (store{r.Kube, d.key()}).declared(ctx)
 	if err != nil {
 		return nil, err

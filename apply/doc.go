@@ -29,6 +29,7 @@
 //	store, status ........... what is recorded, and what is shown
 //	confirm, execute,
 //	written ................. before a wave passes; the steps; what the cache lags behind
+//	surge ................... a second agent before the first one goes
 //	trouble ................. what goes wrong until it does no more
 //	leave ................... the last steps of a process
 package apply

@@ -49,7 +49,7 @@ func (r *Rollouts) execute(ctx context.Context, v *view, d rollout.Decision) err
 func (r *Rollouts) step(ctx context.Context, v *view, s rollout.Step) error {
 	switch s.Action {
 	case rollout.SetOnDelete:
-		written, err := r.patchDaemonSet(ctx, v.live, "/spec/updateStrategy", appsv1.DaemonSetUpdateStrategy{Type: appsv1.OnDeleteDaemonSetStrategyType})
+		written, err := r.patchDaemonSet(ctx, v.live, fieldValue{"/spec/updateStrategy", appsv1.DaemonSetUpdateStrategy{Type: appsv1.OnDeleteDaemonSetStrategyType}})
 		if err == nil {
 			r.restored(v, fieldStrategy, written)
 		}
@@ -83,8 +83,8 @@ func (r *Rollouts) writeTemplate(ctx context.Context, v *view, s rollout.Step) e
 	if s.Gated {
 		template = withGate(&t)
 	}
-	r.Logger.Info("write template", "daemonset", v.key.String(), "digest", s.Digest, "gated", s.Gated)
-	written, err := r.patchDaemonSet(ctx, v.live, "/spec/template", template)
+	r.Logger.Info("write template", "daemonset", v.key.String(), "digest", s.Digest, "gated", s.Gated, "surge", s.Surge)
+	written, err := r.writeSpec(ctx, v.live, template, s.Surge)
 	if err != nil {
 		return err
 	}
@@ -95,21 +95,30 @@ func (r *Rollouts) writeTemplate(ctx context.Context, v *view, s rollout.Step) e
 	return nil
 }
 
-// patchDaemonSet replaces one field whole, unless somebody wrote the object
-// since it was read: then it fails with a conflict. It returns what the API
-// server made of it.
-func (r *Rollouts) patchDaemonSet(ctx context.Context, live *appsv1.DaemonSet, path string, value any) (*appsv1.DaemonSet, error) {
-	patch, err := json.Marshal([]map[string]any{
+// fieldValue is a field, by its JSON pointer, with its value.
+type fieldValue struct {
+	path  string
+	value any
+}
+
+// patchDaemonSet replaces fields whole, unless somebody wrote the object since it
+// was read: then it fails with a conflict. It returns what the API server made of
+// it.
+func (r *Rollouts) patchDaemonSet(ctx context.Context, live *appsv1.DaemonSet, fields ...fieldValue) (*appsv1.DaemonSet, error) {
+	ops := []map[string]any{
 		{"op": "test", "path": "/metadata/uid", "value": live.UID},
 		{"op": "replace", "path": "/metadata/resourceVersion", "value": live.ResourceVersion},
-		{"op": "replace", "path": path, "value": value},
-	})
+	}
+	for _, f := range fields {
+		ops = append(ops, map[string]any{"op": "replace", "path": f.path, "value": f.value})
+	}
+	patch, err := json.Marshal(ops)
 	if err != nil {
-		return nil, fmt.Errorf("encode %s of daemonset %s/%s: %w", path, live.Namespace, live.Name, err)
+		return nil, fmt.Errorf("encode %s of daemonset %s/%s: %w", fields[0].path, live.Namespace, live.Name, err)
 	}
 	written, err := r.Kube.AppsV1().DaemonSets(live.Namespace).Patch(ctx, live.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: v1alpha1.FieldManager})
 	if err != nil {
-		return nil, fmt.Errorf("write %s of daemonset %s/%s: %w", path, live.Namespace, live.Name, err)
+		return nil, fmt.Errorf("write %s of daemonset %s/%s: %w", fields[0].path, live.Namespace, live.Name, err)
 	}
 	return written, nil
 }

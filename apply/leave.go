@@ -58,6 +58,6 @@ func (r *Rollouts) closePulse(ctx context.Context, n *v1alpha1.NodeRollout) erro
 		return fmt.Errorf("daemonset %s: the template of %s is neither recorded nor among its controller revisions", key, n.Status.Proven.Digest)
 	}
 	r.Logger.Info("close pulse", "daemonset", key.String(), "digest", n.Status.Proven.Digest)
-	_, err = r.patchDaemonSet(ctx, live, "/spec/template", &proven)
+	_, err = r.writeSpec(ctx, live, &proven, false)
 	return err
 }

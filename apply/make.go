@@ -40,7 +40,7 @@ func (r *Rollouts) firstTemplate(ctx context.Context, n *v1alpha1.NodeRollout, w
 		return nil, err
 	}
 	policy, invalid := found.read(want)
-	held := cmp.Or(gone, invalid, surgeBlock(want), policy.Calendar.Closed(time.Now()))
+	held := cmp.Or(gone, invalid, surgeBlock(policy, want), policy.Calendar.Closed(time.Now()))
 	if policy.InstallAll && started == nil && held == nil && !n.Spec.Paused {
 		return &want.Template, nil
 	}

@@ -154,7 +154,7 @@ func (m *Metrics) deleted(key types.NamespacedName, why rollout.Why) {
 func (m *Metrics) wrote(key types.NamespacedName, s rollout.Step) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if s.Pod != "" && s.Gated {
+	if (s.Pod != "" || s.Surge) && s.Gated {
 		m.opened[key] = time.Now()
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -22,10 +23,6 @@ const DefaultPolicyName = "default"
 // ReasonPolicyNotFound holds a rollout whose policy does not exist.
 const ReasonPolicyNotFound = "PolicyNotFound"
 
-// ReasonSurgeNotServed holds a DaemonSet that wants its nodes served without a
-// break.
-const ReasonSurgeNotServed = "SurgeNotServed"
-
 // BuiltInPolicy is what holds where no RolloutPolicy is named and none is
 // called "default".
 func BuiltInPolicy() v1alpha1.RolloutPolicySpec {
@@ -35,6 +32,7 @@ func BuiltInPolicy() v1alpha1.RolloutPolicySpec {
 	one := intstr.FromInt32(1)
 	return v1alpha1.RolloutPolicySpec{
 		NewPods:      v1alpha1.NewPodsProven,
+		Replace:      v1alpha1.ReplaceDelete,
 		FirstInstall: v1alpha1.FirstInstallWaves,
 		GroupBy:      []string{"topology.kubernetes.io/zone", "kubernetes.io/arch"},
 		Waves: []v1alpha1.Wave{
@@ -129,6 +127,10 @@ func (c chosen) read(want *declared) (rollout.Policy, *rollout.Block) {
 	switch {
 	case want == nil:
 		p.MaxUnavailable = intstr.FromInt32(1) // the DaemonSet's own word is not known, and it may be the least there is
+	case want.MaxSurge != "":
+		p.Surge, p.MaxUnavailable = true, intstr.Parse(want.MaxSurge)
+	case strings.TrimSuffix(want.MaxUnavailable, "%") == "0":
+		p.Surge = true
 	case want.MaxUnavailable != "":
 		p.MaxUnavailable = intstr.Parse(want.MaxUnavailable)
 	}
@@ -149,6 +151,7 @@ func ReadPolicy(name string, spec v1alpha1.RolloutPolicySpec) (rollout.Policy, e
 		MaxUnavailable: intstr.FromInt32(1),
 		FailureBudget:  int(spec.Health.FailureBudget),
 		MaxSick:        maxSick(spec.Breaker),
+		Surge:          spec.Replace == v1alpha1.ReplaceSurge,
 		InstallAll:     spec.FirstInstall == v1alpha1.FirstInstallAll,
 
 		NewPodsCandidate: spec.NewPods == v1alpha1.NewPodsCandidate,
@@ -188,13 +191,13 @@ func (r *Rollouts) Policy(ctx context.Context, d Declaration) (rollout.Policy, *
 	if err != nil {
 		return rollout.Policy{}, nil, err
 	}
-	want := &declared{Policy: d.Policy, MaxUnavailable: ownMaxUnavailable(ds), Around: d.around()}
+	want := &declared{Policy: d.Policy, MaxUnavailable: ownMaxUnavailable(ds), MaxSurge: ownMaxSurge(ds), Template: ds.Spec.Template, Around: d.around()}
 	found, gone, err := r.policyFor(ctx, want, nil)
 	if err != nil {
 		return rollout.Policy{}, nil, err
 	}
 	p, invalid := found.read(want)
-	return p, cmp.Or(gone, invalid, surgeBlock(want)), nil
+	return p, cmp.Or(gone, invalid, surgeBlock(p, want)), nil
 }
 
 // ownMaxUnavailable is the DaemonSet's own word on how many nodes may be without
@@ -204,14 +207,4 @@ func ownMaxUnavailable(ds *appsv1.DaemonSet) string {
 		return ru.MaxUnavailable.String()
 	}
 	return ""
-}
-
-// surgeBlock holds a DaemonSet whose own maxUnavailable is zero: a node is without
-// its agent for a moment when it is replaced.
-func surgeBlock(want *declared) *rollout.Block {
-	if want == nil || want.MaxUnavailable != "0" && want.MaxUnavailable != "0%" {
-		return nil
-	}
-	return &rollout.Block{Reason: ReasonSurgeNotServed,
-		Message: "the DaemonSet's own maxUnavailable is 0: no node may be without its agent, and this version of rollcall cannot surge; set updateStrategy.rollingUpdate.maxUnavailable to 1 or more in Git, take it out, or leave the DaemonSet to Kubernetes by the annotation " + v1alpha1.AnnotationRollout + ": " + v1alpha1.RolloutNative}
 }

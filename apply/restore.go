@@ -89,7 +89,7 @@ func (r *Rollouts) restoreLost(ctx context.Context, live *appsv1.DaemonSet) erro
 	case err != nil || restored != nil:
 		return err
 	case live.Annotations[v1alpha1.AnnotationRollout] == v1alpha1.RolloutNative:
-		_, err := r.patchDaemonSet(ctx, live, "/spec/template", withoutGate(&live.Spec.Template))
+		_, err := r.writeSpec(ctx, live, withoutGate(&live.Spec.Template), false)
 		return err
 	default:
 		return &Error{Reason: ReasonInvalid, Object: fmt.Sprintf("DaemonSet %s/%s", live.Namespace, live.Name),
@@ -119,7 +119,7 @@ func (r *Rollouts) restore(ctx context.Context, live *appsv1.DaemonSet) (*appsv1
 		return nil, nil
 	}
 	r.Logger.Info("restore template of a lost pulse", "daemonset", live.Namespace+"/"+live.Name)
-	return r.patchDaemonSet(ctx, live, "/spec/template", template)
+	return r.writeSpec(ctx, live, template, false)
 }
 
 // newestUngated is the template of the newest revision without rollcall's gate;

@@ -245,7 +245,7 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 		rest = v.book.templates[proven.Digest]
 	}
 	placement := watch.NewPlacement(&rest)
-	block := cmp.Or(gone, invalid, surgeBlock(v.want), v.newPodsBlock())
+	block := cmp.Or(gone, invalid, surgeBlock(p, v.want), v.newPodsBlock())
 	if block == nil && v.want != nil && !v.foreign {
 		block = r.placementBlock(placement, v.want)
 	}
@@ -267,6 +267,7 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 			Digest:   v.digestOf(&v.live.Spec.Template),
 			Gated:    hasGate(&v.live.Spec.Template),
 			OnDelete: v.live.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType,
+			Surging:  surging(v.live),
 			Observed: v.live.Status.ObservedGeneration >= v.live.Generation,
 			Revision: v.revisions.live,
 		},

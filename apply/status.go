@@ -44,7 +44,7 @@ func (r *Rollouts) record(ctx context.Context, v *view, d rollout.Decision, stat
 // and that of the version which the status still calls proven: after a crash
 // before the status is written, that is the one to hold.
 func (v *view) nextRecorded(d rollout.Decision) recorded {
-	out := recorded{Templates: templates{}, Records: d.Next.Records, Owed: d.Next.Owed, Candidate: d.Next.About, Policy: v.policy.keep(d.Next.Waves)}
+	out := recorded{Templates: templates{}, Records: d.Next.Records, Owed: d.Next.Owed, Bare: d.Next.Bare, Candidate: d.Next.About, Policy: v.policy.keep(d.Next.Waves)}
 	for _, version := range []*rollout.Version{d.Next.Proven, d.Next.Candidate, fromVersion(v.rollout.Status.Proven)} {
 		if version == nil {
 			continue
@@ -62,7 +62,7 @@ func stateOf(n *v1alpha1.NodeRollout, rec recorded) rollout.State {
 	s := n.Status
 	out := rollout.State{
 		HandledRetry: s.HandledRetry, Proven: fromVersion(s.Proven), Candidate: fromVersion(s.Candidate),
-		Records: rec.Records, About: rec.Candidate, Owed: rec.Owed, Waves: rec.Policy.waves(),
+		Records: rec.Records, About: rec.Candidate, Owed: rec.Owed, Bare: rec.Bare, Waves: rec.Policy.waves(),
 	}
 	if s.Wave != nil {
 		out.Wave, out.WaveStarted = int(s.Wave.Index)-1, s.Wave.StartedAt.Time

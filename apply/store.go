@@ -27,6 +27,7 @@ const (
 	keySpellings = "spellings.json"
 	keyRecords   = "records.json"
 	keyOwed      = "owed.json"
+	keyBare      = "bare.json"
 	keyPolicy    = "policy.json"
 	keyCarried   = "carried.json"
 	keyCandidate = "candidate"
@@ -44,6 +45,8 @@ type declared struct {
 	Template corev1.PodTemplateSpec `json:"template"`
 	// MaxUnavailable of the DaemonSet in Git; empty when it has none.
 	MaxUnavailable string `json:"maxUnavailable,omitempty"`
+	// MaxSurge of it; empty unless that says that no node may be without an agent.
+	MaxSurge string `json:"maxSurge,omitempty"`
 	// Around is the DaemonSet in Git but for its template, so that it can be made
 	// again without Git.
 	Around map[string]any `json:"around,omitempty"`
@@ -58,6 +61,7 @@ type recorded struct {
 	Spellings []spelling
 	Records   []rollout.Record
 	Owed      []rollout.Owed
+	Bare      []rollout.Owed
 	// Carried are the versions of these templates by the controller-revision-hash that
 	// pods carry for them.
 	Carried carried
@@ -74,7 +78,7 @@ type part struct {
 }
 
 func (r *recorded) parts() []part {
-	return []part{{keyTemplates, &r.Templates}, {keySpellings, &r.Spellings}, {keyRecords, &r.Records}, {keyOwed, &r.Owed}, {keyPolicy, &r.Policy}, {keyCarried, &r.Carried}}
+	return []part{{keyTemplates, &r.Templates}, {keySpellings, &r.Spellings}, {keyRecords, &r.Records}, {keyOwed, &r.Owed}, {keyBare, &r.Bare}, {keyPolicy, &r.Policy}, {keyCarried, &r.Carried}}
 }
 
 // store reads and writes the ConfigMaps of one NodeRollout.
@@ -130,7 +134,7 @@ func readRecorded(cm *corev1.ConfigMap) (recorded, error) {
 	out := recorded{Templates: templates{}, Candidate: cm.Data[keyCandidate]}
 	for _, p := range out.parts() {
 		known, err := partOf(cm, p.key, p.value)
-		if !known && (p.key == keyPolicy || p.key == keyCarried) {
+		if !known && (p.key == keyPolicy || p.key == keyCarried || p.key == keyBare) {
 			continue // written by a version that did not record it
 		}
 		if err != nil {

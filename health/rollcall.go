@@ -33,7 +33,7 @@ type Problem struct {
 func RollCall(n *Node) (Problem, bool) {
 	live := 0
 	for i := range n.Agents {
-		if !n.Agents[i].Terminating {
+		if a := &n.Agents[i]; !a.Terminating && (!a.Gated || a == n.Agent()) { // one that waits beside it runs nowhere
 			live++
 		}
 	}

@@ -35,6 +35,10 @@ func (p *pass) goBack() {
 // budget allows beside those that the candidate broke.
 func (p *pass) giveProven(nodes []*health.Node) {
 	p.giveUnserved(nodes)
+	if p.surges() && p.losers() == 0 { // a way back waits for no taint
+		p.surgeBack(nodes)
+		return
+	}
 	room := p.beside(p.owed())
 	var taken []*health.Node
 	for _, n := range nodes {

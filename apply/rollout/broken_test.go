@@ -40,6 +40,7 @@ func TestBrokenRulesAreCaught(t *testing.T) {
 		"P1: nobody looks at the breaker":                            {"P1", ignoresBreaker},
 		"P2: two rollouts are at work on one node":                   {"P2", ignoresOthers},
 		"P3: nobody waits for a predecessor":                         {"P3", ignoresPredecessors},
+		"P2: a surge is a pulse":                                     {"P2", surgesNot},
 		"P3: nobody soaks":                                           {"P3", skipsSoak},
 		"P3: failures are not counted":                               {"P3", countsNoFailures},
 		"P3: what is not known is taken for nothing":                 {"P3", takesUnknownForNothing},
@@ -191,6 +192,12 @@ func actsBeforeItRecords(in rollout.Input) rollout.Decision {
 		d.Next.InFlight = nil
 	}
 	return d
+}
+
+// surgesNot takes the agent of a node before it has the next one.
+func surgesNot(in rollout.Input) rollout.Decision {
+	in.Policy.Surge = false
+	return rollout.Decide(in)
 }
 
 func skipsSoak(in rollout.Input) rollout.Decision {

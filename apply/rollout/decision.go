@@ -49,6 +49,8 @@ const (
 	ReasonStrategy        = "StrategyNotOnDelete"
 	// ReasonNodeBusy waits for the rollouts of other DaemonSets.
 	ReasonNodeBusy = "NodeBusy"
+	// ReasonSurgeWaits waits for nodes that a surge would leave without an agent.
+	ReasonSurgeWaits = "SurgeWaits"
 	// ReasonWaitsForDependency waits for a DaemonSet that this one comes after.
 	ReasonWaitsForDependency = "WaitsForDependency"
 	// ReasonBreakerOpen holds while too much of the fleet is sick.
@@ -93,7 +95,7 @@ const (
 	// SetOnDelete sets updateStrategy to OnDelete and nothing else.
 	SetOnDelete Action = "SetOnDelete"
 	// WriteTemplate writes the template of Step.Digest, with rollcall's gate or
-	// without.
+	// without, and with it the update strategy: the one that surges, or OnDelete.
 	WriteTemplate Action = "WriteTemplate"
 	// DeletePod deletes one pod by UID.
 	DeletePod Action = "DeletePod"
@@ -127,6 +129,7 @@ type Step struct {
 	Action Action
 	Digest string
 	Gated  bool
+	Surge  bool
 	Node   string
 	Pod    string
 	PodUID types.UID

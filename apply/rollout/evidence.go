@@ -37,6 +37,7 @@ func (p *pass) gatherEvidence() {
 
 // judge takes one touched node's verdict, if it can have one.
 func (p *pass) judge(r *Record, n *health.Node) {
+	n = p.withoutOld(n)
 	if !p.judgeable(r, n) {
 		r.Away = r.Away || p.barred(n) || p.silent(r, n)
 		return

@@ -70,6 +70,9 @@ type Live struct {
 	Gated bool
 	// OnDelete is whether updateStrategy is OnDelete.
 	OnDelete bool
+	// Surging is whether updateStrategy is the one of a surge: RollingUpdate with
+	// maxSurge 100% and maxUnavailable 0.
+	Surging bool
 	// Observed is whether the DaemonSet controller has seen this template.
 	Observed bool
 	// Revision is the controller-revision-hash of the template; empty while

@@ -41,6 +41,7 @@ func drawOptions(t *rapid.T) sim.Options {
 		o.Policy.NewPodsCandidate = true
 		o.Foreign = o.Proven != ""
 	}
+	o.Policy.Surge = o.Policy.Surge && !o.Policy.NewPodsCandidate // which the API server refuses
 	return o
 }
 
@@ -56,6 +57,7 @@ func drawPolicy(t *rapid.T) rollout.Policy {
 		},
 		FailureBudget: max(0, rapid.IntRange(-2, 2).Draw(t, "failureBudget")),
 		HoldOnFailure: rapid.IntRange(0, 4).Draw(t, "hold") == 4,
+		Surge:         rapid.IntRange(0, 2).Draw(t, "surge") == 2,
 		InstallAll:    rapid.IntRange(0, 2).Draw(t, "installAll") == 2,
 		Grace:         seconds("grace", 0, 5),
 	}

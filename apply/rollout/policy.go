@@ -27,6 +27,9 @@ type Policy struct {
 	// NewPodsCandidate gives the candidate, not the proven version, to pods that
 	// appear by themselves in the middle of a rollout.
 	NewPodsCandidate bool
+	// Surge gives a node its next agent before it takes the old one away. No more
+	// than MaxUnavailable nodes are given one at a time.
+	Surge bool
 	// InstallAll gives the first version to every node at once.
 	InstallAll bool
 	// HoldOnFailure leaves touched nodes as they are after a rejection.

@@ -14,6 +14,7 @@ const pulseSlack = 15 * time.Second
 // finishStarted takes the steps that no policy may delay, one kind at a time,
 // and says whether the DaemonSet has to settle before anything else:
 //
+//	surge open ..................... open the gates of its nodes, wait for them, close it
 //	strategy is not OnDelete ....... set it: nothing else is safe before
 //	pulse open, going forward ...... delete its pods, wait for the new ones, close it
 //	template is not the rest one ... write the rest one
@@ -24,16 +25,20 @@ const pulseSlack = 15 * time.Second
 func (p *pass) finishStarted() bool {
 	live, rest := p.in.Live, p.holds()
 	waits := p.firstWaves() || p.installHeld
+	surging := p.surgesTo()
 	switch {
 	case p.in.Foreign:
 		return !live.Observed
-	case !live.OnDelete:
+	case surging != "":
+		p.runSurge(surging)
+		return true
+	case !live.OnDelete && !(live.Surging && rest != ""):
 		p.do(Step{Action: SetOnDelete})
 	case p.pulseOpen():
 		p.runPulse()
 		return true
 	case p.keepsFirst():
-	case rest != "" && !p.holdsEnough():
+	case rest != "" && (!p.holdsEnough() || live.Surging):
 		p.do(Step{Action: WriteTemplate, Digest: rest, Gated: waits})
 	case !live.Observed:
 		return true
@@ -50,7 +55,7 @@ func (p *pass) keepsFirst() bool {
 }
 
 func (p *pass) pulseOpen() bool {
-	return p.goal == goalForward && !p.firstWaves() && !p.inSpec() && p.in.Live.Gated && p.in.Live.Digest == p.candidate()
+	return p.goal == goalForward && !p.firstWaves() && !p.inSpec() && !p.surges() && p.in.Live.Gated && p.in.Live.Digest == p.candidate()
 }
 
 // pulsePause is how long no pulse is opened after one in which a pod was to be
@@ -162,10 +167,8 @@ func (p *pass) deletePending() bool {
 func (p *pass) closeGates() {
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
-		for j := range n.Agents {
-			if a := &n.Agents[j]; a.Gated && !a.Terminating {
-				p.closeGate(n, a)
-			}
+		if a := n.Agent(); a != nil && a.Gated { // one beside another is Kubernetes' to remove
+			p.closeGate(n, a)
 		}
 	}
 }
@@ -176,7 +179,7 @@ func (p *pass) closeGate(n *health.Node, a *health.Agent) {
 	case p.mayOpen(n, a):
 		p.open(r, n, a)
 		return
-	case (p.firstWaves() || p.installHeld) && p.waitsForFirst(n) && a == n.Agent():
+	case (p.firstWaves() || p.installHeld) && p.waitsForFirst(n):
 		return
 	case r != nil && a.Digest == p.candidate() && r.Tries <= 1:
 		r.Ran = false // its gate was to be opened, and never was
@@ -199,8 +202,17 @@ func (p *pass) mayOpen(n *health.Node, a *health.Agent) bool {
 	if c == nil || f == nil || r == nil {
 		return false
 	}
-	return a.Digest == c.Digest && a.UID != f.PodUID && !r.Touched.IsZero() && r.Failed == "" && p.next.rejection(c.Digest) == nil &&
-		p.in.Now.Before(a.Created.Add(p.in.Policy.Health.Deadline+p.in.Policy.Grace+pulseSlack))
+	return a.Digest == c.Digest && a.UID != f.PodUID && !r.Touched.IsZero() && r.Failed == "" && p.next.rejection(c.Digest) == nil && p.openable(f, a)
+}
+
+// openable is whether it may still be tried to open the gate of the node's next pod,
+// which in a surge waited for the node's turn.
+func (p *pass) openable(f *InFlight, a *health.Agent) bool {
+	since := a.Created
+	if f.At.After(since) {
+		since = f.At
+	}
+	return p.in.Now.Before(since.Add(p.in.Policy.Health.Deadline + p.in.Policy.Grace + pulseSlack))
 }
 
 // Fresh is for how long after its observation a decision may be carried out.

@@ -36,11 +36,18 @@ func (p *pass) replace() bool {
 		p.wakeAt(until)
 		return true
 	}
+	if p.surges() && p.awaitsAgents() {
+		return true
+	}
 	taken := make([]*health.Node, 0, len(batch))
 	for _, r := range batch {
 		taken = append(taken, p.touch(r))
 	}
 	p.take(taken)
+	if p.surges() {
+		p.openSurge(p.candidate())
+		return true
+	}
 	first := p.node(batch[0].Node, batch[0].UID).Agent()
 	p.do(Step{Action: WriteTemplate, Digest: p.candidate(), Gated: true, Pod: first.Name, PodUID: first.UID})
 	return true

@@ -51,7 +51,7 @@ func (p *pass) count() {
 	}
 	c.Failed = p.failedCount()
 	c.Absent = c.Eligible - c.Present
-	c.Unavailable = p.unavailable()
+	c.Unavailable = p.unavailable() - p.besideOld()
 }
 
 func (p *pass) failedCount() int {
@@ -80,7 +80,7 @@ func (p *pass) listFailing() {
 			return
 		}
 		n := &p.in.Fleet[i]
-		if x, wrong := health.RollCall(n); wrong && !named[n.Name] {
+		if x, wrong := health.RollCall(n); wrong && !named[n.Name] && (x.Reason != health.ReasonDuplicate || p.inFlight(n) == nil) {
 			p.d.Failing = append(p.d.Failing, p.inPlay(n, x))
 		}
 	}

@@ -111,6 +111,9 @@ func verb(s rollout.Step) (verb, why string) {
 	case rollout.SetOnDelete:
 		return "set OnDelete", ""
 	case rollout.WriteTemplate:
+		if s.Surge {
+			return "surge " + s.Digest + "+gate", ""
+		}
 		if s.Gated {
 			return "write " + s.Digest + "+gate", ""
 		}

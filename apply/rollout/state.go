@@ -34,6 +34,9 @@ type State struct {
 	// went twice in one replacement, sorted by node name: without an available agent
 	// they are so because of rollcall.
 	Owed []Owed
+	// Bare are the nodes without an available agent when the surge that is open was
+	// opened, sorted by node name: that they have none is not its doing.
+	Bare []Owed
 	// InFlight are the nodes whose agent was, or is about to be, taken away,
 	// sorted by node name.
 	InFlight []InFlight
@@ -133,6 +136,7 @@ func (s State) clone() State {
 	s.Waves = slices.Clone(s.Waves)
 	s.Records = slices.Clone(s.Records)
 	s.Owed = slices.Clone(s.Owed)
+	s.Bare = slices.Clone(s.Bare)
 	s.InFlight = slices.Clone(s.InFlight)
 	return s
 }

@@ -32,8 +32,8 @@ func (p plan) String() string {
 	o, h := p.options, p.options.Policy.Health
 	fmt.Fprintf(&b, "fleet nodes=%d groups=%d proven=%s readyAfter=%d controllerLag=%d cacheLag=%d tolerateAll=%t rollingUpdate=%t foreign=%t\n",
 		o.Nodes, o.Groups, o.Proven, o.ReadyAfter, o.ControllerLag, o.CacheLag, o.TolerateAll, o.RollingUpdate, o.Foreign)
-	fmt.Fprintf(&b, "policy maxUnavailable=%s readyFor=%s deadline=%s maxRestarts=%d node=%t failureBudget=%d hold=%t installAll=%t newPodsCandidate=%t grace=%s perGroup=%s\n",
-		o.Policy.MaxUnavailable.String(), h.ReadyFor, h.Deadline, h.MaxRestarts, h.Node, o.Policy.FailureBudget, o.Policy.HoldOnFailure, o.Policy.InstallAll, o.Policy.NewPodsCandidate, o.Policy.Grace, o.Policy.MaxUnavailablePerGroup.String())
+	fmt.Fprintf(&b, "policy maxUnavailable=%s readyFor=%s deadline=%s maxRestarts=%d node=%t failureBudget=%d hold=%t installAll=%t newPodsCandidate=%t surge=%t grace=%s perGroup=%s\n",
+		o.Policy.MaxUnavailable.String(), h.ReadyFor, h.Deadline, h.MaxRestarts, h.Node, o.Policy.FailureBudget, o.Policy.HoldOnFailure, o.Policy.InstallAll, o.Policy.NewPodsCandidate, o.Policy.Surge, o.Policy.Grace, o.Policy.MaxUnavailablePerGroup.String())
 	if o.Policy.MaxSick != nil {
 		fmt.Fprintf(&b, "breaker maxSick=%s\n", o.Policy.MaxSick.String())
 	}
@@ -91,7 +91,7 @@ func (p *plan) set(subject string, fields []string) error {
 			"cacheLag": &o.CacheLag, "tolerateAll": &o.TolerateAll, "rollingUpdate": &o.RollingUpdate, "foreign": &o.Foreign},
 		"policy": {"maxUnavailable": &policy.MaxUnavailable, "readyFor": &policy.Health.ReadyFor, "deadline": &policy.Health.Deadline,
 			"maxRestarts": &policy.Health.MaxRestarts, "node": &policy.Health.Node, "failureBudget": &policy.FailureBudget,
-			"hold": &policy.HoldOnFailure, "installAll": &policy.InstallAll, "newPodsCandidate": &policy.NewPodsCandidate, "grace": &policy.Grace, "perGroup": &policy.MaxUnavailablePerGroup},
+			"hold": &policy.HoldOnFailure, "installAll": &policy.InstallAll, "newPodsCandidate": &policy.NewPodsCandidate, "surge": &policy.Surge, "grace": &policy.Grace, "perGroup": &policy.MaxUnavailablePerGroup},
 		"wave": {"name": &w.Name, "upTo": &w.UpTo, "soak": &w.Soak, "eachGroup": &w.EachGroup, "select": &w.Select, "allowEmpty": &w.AllowEmpty,
 			"oneGroupAtATime": &w.OneGroupAtATime, "approval": &w.Approval},
 		"breaker": {"maxSick": &sick},

@@ -12,7 +12,7 @@ import (
 // to, and none at all while too much of the fleet is sick.
 func (w *witness) seeOthers(in *rollout.Input, d rollout.Decision) {
 	pulse := slices.ContainsFunc(d.Steps, func(s rollout.Step) bool {
-		return s.Action == rollout.WriteTemplate && s.Gated && d.Next.Proven != nil
+		return s.Action == rollout.WriteTemplate && s.Gated && d.Next.Proven != nil && s.Digest != d.Next.Proven.Digest
 	})
 	if m := in.Policy.MaxSick; pulse && m != nil && in.Sick.Nodes > share(*m, in.Sick.Of) {
 		w.accuse("P1", "a pulse is opened while %d of %d nodes are sick, at most %s may be", in.Sick.Nodes, in.Sick.Of, m.String())

@@ -55,6 +55,8 @@ type witness struct {
 	// blocked is whether the last decision had a block, by which an earlier first
 	// version may stay.
 	blocked bool
+	// flipped is whether somebody else wrote the DaemonSet, and perhaps its strategy.
+	flipped bool
 	// unrest is for how many ticks the template has not been the rest one while a
 	// process was at work.
 	unrest int
@@ -144,6 +146,7 @@ func (w *witness) see(f sim.Fact) {
 		w.opened[f.Pod] = opening{f.NodeUID, w.reach[f.Digest]}
 	case sim.Wrote:
 		w.seeFirst(f)
+		w.flipped = w.flipped || f.By != sim.Rollcall
 	case sim.Died:
 	}
 }
@@ -197,6 +200,7 @@ func (w *witness) reached(r *reach, node types.UID, digest string) {
 
 // seeDeletion holds P2.
 func (w *witness) seeDeletion(f sim.Fact) {
+	w.seeSurge(f)
 	if f.By != sim.Rollcall {
 		delete(w.emptied, f.NodeUID)
 		delete(w.taken, f.NodeUID) // what it lacks now, somebody else took
@@ -300,6 +304,10 @@ func (w *witness) seeSteps(in *rollout.Input, d rollout.Decision) {
 			if in.Policy.InstallAll && in.State.Waves == nil && !mayNotBegin(in) && !in.Live.Gated && !rejects(d.Next, s.Digest) {
 				w.accuse("P4", "a first version for all nodes at once is gated")
 			}
+		case s.Surge && d.Next.Proven != nil && s.Digest == d.Next.Proven.Digest:
+			if len(d.Next.InFlight) == 0 {
+				w.accuse("P4", "a surge back is opened for nobody")
+			}
 		case s.Gated && in.Policy.Calendar.Closed(in.Now) != nil:
 			w.accuse("P9", "a pulse is opened in a freeze")
 		case s.Gated && (len(d.Next.InFlight) == 0 || d.Next.Candidate == nil || s.Digest != d.Next.Candidate.Digest):
@@ -326,7 +334,7 @@ func (w *witness) seeUnknown(in *rollout.Input, d rollout.Decision, s rollout.St
 		slices.ContainsFunc(d.Next.Records, func(r rollout.Record) bool { return r.Node == s.Node && r.Failed != "" })
 	serves := slices.ContainsFunc(in.Fleet, func(n health.Node) bool { return n.Name == s.Node && n.Present() })
 	switch {
-	case s.Action == rollout.WriteTemplate && s.Gated && d.Next.Proven != nil:
+	case s.Action == rollout.WriteTemplate && s.Gated && d.Next.Proven != nil && s.Digest != d.Next.Proven.Digest:
 		w.accuse("P3", "a pulse is opened though nobody knows what Git declares")
 	case s.Action == rollout.DeletePod && (s.Why == rollout.ForReturn || s.Why == rollout.ForStraggler) && serves && !against:
 		w.accuse("P3", "the agent on %s goes (%s) though nobody knows what Git declares", s.Node, s.Why)
@@ -442,7 +450,7 @@ const maxUnrest = 40
 func (w *witness) seeTick() {
 	s, live := w.cluster.State(), w.cluster.Live()
 	switch {
-	case resting(live, s), s.Proven == nil && w.blocked, w.foreign, w.inSpec && w.mayHold(live, s):
+	case resting(live, s), s.Proven == nil && w.blocked, w.foreign, w.inSpec && w.mayHold(live, s), live.Surging && len(s.InFlight) > 0: // a surge takes as long as its agents
 		w.unrest = 0
 	case w.cluster.Led():
 		w.unrest++

@@ -189,6 +189,12 @@ func validatePolicy(s v1alpha1.RolloutPolicySpec) field.ErrorList {
 	}
 	out = append(out, validateHealth(at.Child("health"), s.Health)...)
 	out = append(out, validateCalendar(at, s)...)
+	if s.Replace != "" && s.Replace != v1alpha1.ReplaceDelete && s.Replace != v1alpha1.ReplaceSurge {
+		out = append(out, field.NotSupported(at.Child("replace"), s.Replace, []v1alpha1.Replace{v1alpha1.ReplaceDelete, v1alpha1.ReplaceSurge}))
+	}
+	if s.Replace == v1alpha1.ReplaceSurge && s.NewPods == v1alpha1.NewPodsCandidate {
+		out = append(out, field.Invalid(at.Child("newPods"), s.NewPods, "replace: surge keeps new pods on the proven version: newPods must be proven"))
+	}
 	if s.NewPods != "" && s.NewPods != v1alpha1.NewPodsProven && s.NewPods != v1alpha1.NewPodsCandidate {
 		out = append(out, field.NotSupported(at.Child("newPods"), s.NewPods, []v1alpha1.NewPods{v1alpha1.NewPodsCandidate, v1alpha1.NewPodsProven}))
 	}

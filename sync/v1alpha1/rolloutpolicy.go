@@ -25,7 +25,18 @@ type RolloutPolicy struct {
 //
 // +kubebuilder:validation:XValidation:rule="(has(self.groupBy) && self.groupBy.size() > 0) || self.waves.all(w, !(has(w.eachGroup) && w.eachGroup) && !(has(w.oneGroupAtATime) && w.oneGroupAtATime))",message="eachGroup and oneGroupAtATime need the groups of groupBy"
 // +kubebuilder:validation:XValidation:rule="(has(self.groupBy) && self.groupBy.size() > 0) || !has(self.maxUnavailablePerGroup)",message="maxUnavailablePerGroup needs the groups of groupBy"
+// +kubebuilder:validation:XValidation:rule="!(has(self.replace) && self.replace == 'surge' && has(self.newPods) && self.newPods == 'candidate')",message="replace: surge keeps new pods on the proven version: newPods must be proven"
 type RolloutPolicySpec struct {
+	// Replace says how a node's agent is replaced: delete takes the old one and then
+	// starts the new one; surge starts the new one beside it, and Kubernetes takes the
+	// old one when the new one is Ready, for the DaemonSet's minReadySeconds. Then
+	// maxUnavailable is how many nodes may have two at once. While a wave is under way
+	// each node has one more pod, gated and not scheduled. Agents with a hostPort
+	// cannot surge. A DaemonSet whose own updateStrategy has maxUnavailable 0 and a
+	// maxSurge is replaced by surge whatever is said here, on maxSurge nodes at a time.
+	// +kubebuilder:default=delete
+	// +optional
+	Replace Replace `json:"replace,omitempty"`
 	// NewPods says what a pod gets that appears by itself in the middle of a rollout,
 	// since another one was evicted or a node joined: the proven version, or the
 	// candidate. With candidate the candidate is written to the DaemonSet when its first
@@ -268,6 +279,16 @@ type HealthSpec struct {
 	// +optional
 	Node *bool `json:"node,omitempty"`
 }
+
+// Replace is how one node's agent is replaced.
+// +kubebuilder:validation:Enum=delete;surge
+type Replace string
+
+// The values of Replace.
+const (
+	ReplaceDelete Replace = "delete"
+	ReplaceSurge  Replace = "surge"
+)
 
 // NewPods is which version pods are of that appear by themselves.
 // +kubebuilder:validation:Enum=proven;candidate

@@ -222,7 +222,7 @@ func (c *Cluster) Policy() rollout.Policy { return c.opts.Policy }
 // Live is the DaemonSet as it is.
 func (c *Cluster) Live() rollout.Live {
 	s := c.daemonSet.spec
-	return rollout.Live{Digest: s.template.digest, Gated: s.template.gated, OnDelete: s.onDelete, Observed: c.daemonSet.observed()}
+	return rollout.Live{Digest: s.template.digest, Gated: s.template.gated, OnDelete: s.onDelete, Surging: s.surge && !s.onDelete, Observed: c.daemonSet.observed()}
 }
 
 // Fleet is the fleet as it is, not as a cache shows it, and every agent has the

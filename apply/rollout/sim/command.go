@@ -264,7 +264,7 @@ func (c *Cluster) doFleet(verb, arg, group string) bool {
 		next.template = template{digest: arg}
 		c.write(next, Fact{By: Adversary})
 	case "rolling-update", "on-delete":
-		next.onDelete = verb == "on-delete"
+		next.onDelete, next.surge = verb == "on-delete", false
 		c.write(next, Fact{By: Adversary})
 	default:
 		return false

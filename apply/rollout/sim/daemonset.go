@@ -1,6 +1,9 @@
 package sim
 
 import (
+	"cmp"
+	"slices"
+
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -24,6 +27,9 @@ func (t template) revision() string {
 type spec struct {
 	template template
 	onDelete bool
+	// surge is whether the strategy, which is not OnDelete then, has maxSurge 100% and
+	// maxUnavailable 0; otherwise maxSurge 0 and maxUnavailable 1.
+	surge bool
 }
 
 // daemonSet is the object that the API server has.
@@ -87,7 +93,11 @@ func (c *Cluster) runController() {
 	for _, n := range c.nodes {
 		c.manage(n)
 	}
-	if !k.seen.onDelete {
+	switch {
+	case k.seen.onDelete:
+	case k.seen.surge:
+		c.surge()
+	default:
 		c.rollingUpdate()
 	}
 	if d.observedGeneration != k.seenGeneration {
@@ -114,25 +124,87 @@ func (c *Cluster) makeRevision(r string) bool {
 }
 
 // manage is what the controller does on one node before and regardless of the
-// update strategy (pkg/controller/daemon podsShouldBeOnNode).
+// update strategy (pkg/controller/daemon podsShouldBeOnNode). It may let the old pod
+// and the new one stand beside each other only while it surges.
 func (c *Cluster) manage(n *node) {
-	if len(n.pods) == 0 {
-		if c.schedulable(n) && !c.forbidden["pods"] {
-			c.create(n)
-		}
-		return
-	}
-	running := 0
+	var running []*pod
 	for _, p := range n.pods {
 		switch {
 		case p.terminating:
 		case p.failed:
 			c.remove(n, p, Fact{By: Controller})
 		default:
-			if running++; running > 1 {
-				c.remove(n, p, Fact{By: Controller})
+			running = append(running, p)
+		}
+	}
+	slices.SortStableFunc(running, func(a, b *pod) int { return cmp.Or(compareBool(a.gated, b.gated), cmp.Compare(a.created, b.created)) })
+	surging := c.controller.seen.surge && !c.controller.seen.onDelete
+	switch {
+	case len(n.pods) == 0, surging && len(running) == 0:
+		if c.schedulable(n) && !c.forbidden["pods"] {
+			c.create(n)
+		}
+	case surging:
+		c.manageSurge(n, running)
+	default:
+		for _, p := range running[min(1, len(running)):] {
+			c.remove(n, p, Fact{By: Controller})
+		}
+	}
+}
+
+// manageSurge keeps the oldest pod of the template and the oldest of another one, and
+// of the two the new one if the old one is not Ready or the new one is.
+func (c *Cluster) manageSurge(n *node, running []*pod) {
+	var updated, old *pod
+	for _, p := range running {
+		switch {
+		case c.updated(p) && updated == nil:
+			updated = p
+		case !c.updated(p) && old == nil:
+			old = p
+		default:
+			c.remove(n, p, Fact{By: Controller})
+		}
+	}
+	if updated != nil && old != nil && (!old.ready || !n.ready || updated.ready && n.ready) {
+		c.remove(n, old, Fact{By: Controller})
+	}
+}
+
+// surge makes a pod of the template beside each that is of another one (update.go
+// rollingUpdate with maxSurge).
+func (c *Cluster) surge() {
+	for _, n := range c.nodes {
+		var running []*pod
+		for _, p := range n.pods {
+			if !p.terminating {
+				running = append(running, p)
 			}
 		}
+		switch {
+		case len(running) != 1 || c.updated(running[0]) || c.forbidden["pods"]:
+		case c.schedulable(n):
+			c.create(n)
+		case !running[0].ready:
+			c.remove(n, running[0], Fact{By: Controller})
+		}
+	}
+}
+
+// updated is whether the pod is of the template, by its label.
+func (c *Cluster) updated(p *pod) bool {
+	return p.revision == c.controller.revisions[c.controller.seen.template.revision()]
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	default:
+		return 1
 	}
 }
 

@@ -15,7 +15,7 @@ func (l *leader) execute(p *pass, s rollout.Step) bool {
 	next := c.daemonSet.spec
 	switch s.Action {
 	case rollout.SetOnDelete:
-		next.onDelete = true
+		next.onDelete, next.surge = true, false
 		return l.writeDaemonSet(p, next, Fact{By: Rollcall})
 	case rollout.WriteTemplate:
 		return l.writeTemplate(p, s)
@@ -62,6 +62,7 @@ func (l *leader) writeTemplate(p *pass, s rollout.Step) bool {
 	}
 	next := l.c.daemonSet.spec
 	next.template = template{digest: s.Digest, gated: s.Gated}
+	next.onDelete, next.surge = !s.Surge, s.Surge
 	return l.writeDaemonSet(p, next, Fact{By: Rollcall})
 }
 

@@ -11,6 +11,7 @@ import (
 type store struct {
 	records []rollout.Record
 	owed    []rollout.Owed
+	bare    []rollout.Owed
 	waves   []rollout.Wave
 	// about is the candidate that the records are about.
 	about string
@@ -28,6 +29,7 @@ func (s *store) state() rollout.State {
 	out := s.status
 	out.Rejected, out.InFlight = slices.Clone(out.Rejected), slices.Clone(out.InFlight)
 	out.Owed, out.Records, out.About, out.Waves = slices.Clone(s.owed), slices.Clone(s.records), s.about, slices.Clone(s.waves)
+	out.Bare = slices.Clone(s.bare)
 	return out
 }
 
@@ -46,14 +48,14 @@ func (s *store) read() reading {
 // since it was read, and does not even ask when there is nothing to write.
 func (s *store) writeRecords(r reading, known map[string]bool, next rollout.State) bool {
 	kept := keptTemplates(known, r.state, next)
-	if r.state.About == next.About && slices.Equal(r.state.Records, next.Records) && slices.Equal(r.state.Owed, next.Owed) && slices.Equal(r.state.Waves, next.Waves) && slices.Equal(r.templates, kept) {
+	if r.state.About == next.About && slices.Equal(r.state.Records, next.Records) && slices.Equal(r.state.Owed, next.Owed) && slices.Equal(r.state.Bare, next.Bare) && slices.Equal(r.state.Waves, next.Waves) && slices.Equal(r.templates, kept) {
 		return true
 	}
 	if s.recordsRV != r.recordsRV {
 		return false
 	}
 	s.records, s.owed, s.about, s.templates = slices.Clone(next.Records), slices.Clone(next.Owed), next.About, kept
-	s.waves = slices.Clone(next.Waves)
+	s.waves, s.bare = slices.Clone(next.Waves), slices.Clone(next.Bare)
 	s.recordsRV++
 	return true
 }
@@ -91,7 +93,7 @@ func (s *store) writeStatus(r reading, next rollout.State) bool {
 		return false
 	}
 	s.status = next
-	s.status.Records, s.status.Owed, s.status.About, s.status.Waves = nil, nil, "", nil
+	s.status.Records, s.status.Owed, s.status.Bare, s.status.About, s.status.Waves = nil, nil, nil, "", nil
 	s.statusRV++
 	return true
 }

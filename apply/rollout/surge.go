@@ -1,0 +1,344 @@
+package rollout
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// A surge gives nodes their next agent before it takes the old one away. Nobody may
+// make a second pod for a node but the DaemonSet controller, which does so for all of
+// them at once:
+//
+//	intents recorded ......... the target is written, gated, with the strategy that
+//	                           surges: each node gets a gated pod beside its own
+//	the nodes in flight ...... have the gates of theirs opened; when the new pod is
+//	                           available, Kubernetes deletes the old one
+//	all of them have theirs .. OnDelete and the rest template: Kubernetes deletes the
+//	                           pods that are still gated, the others stay
+//
+// It can be ended at any moment: of two pods on a node the older one stays. What a
+// surge costs is one gated pod for each node while it is open, and that a node whose
+// only pod goes meanwhile has a gated one for the next. So it is closed at once when a
+// node that it is not for loses an available agent, or joins, and is opened only when
+// no agent is about to become Ready. Nodes without an available agent when it is opened
+// have none, or a gated one, until it is closed: they are known by State.Bare.
+
+// surges is whether nodes are given another agent by a surge.
+func (p *pass) surges() bool {
+	return p.in.Policy.Surge && !p.firstWaves() && !p.inSpec()
+}
+
+// surgesTo is the digest that an open surge gives the nodes in flight: the candidate
+// or, on the way back, the proven one; empty when none is open that may go on.
+func (p *pass) surgesTo() string {
+	live := p.in.Live
+	switch {
+	case !live.Surging || !live.Gated || live.Digest == "" || p.next.Proven == nil || p.inSpec():
+		return ""
+	case p.goal == goalForward && live.Digest == p.candidate():
+		return live.Digest
+	case (p.goal == goalForward || p.goal == goalBack || p.goal == goalRest) && live.Digest == p.next.Proven.Digest:
+		return live.Digest
+	default:
+		return ""
+	}
+}
+
+// openSurge writes the gated target for the nodes that have just been taken.
+func (p *pass) openSurge(target string) {
+	p.next.Bare = nil
+	for i := range p.in.Fleet {
+		if n := &p.in.Fleet[i]; n.Eligible && !n.Present() && p.inFlight(n) == nil {
+			p.next.Bare = append(p.next.Bare, Owed{Node: n.Name, UID: n.UID})
+		}
+	}
+	p.do(Step{Action: WriteTemplate, Digest: target, Gated: true, Surge: true})
+}
+
+// runSurge takes the next step of an open surge.
+func (p *pass) runSurge(target string) {
+	limit := p.surgeLimit()
+	switch {
+	case !p.in.Live.Observed && p.in.Now.Before(limit):
+		p.wakeAt(limit)
+	case !p.in.Live.Observed:
+		p.closeSurge()
+	case p.bares():
+		for i := range p.next.InFlight { // that they have to begin anew is not their doing
+			p.next.InFlight[i].At = p.in.Now
+		}
+		p.closeSurge()
+	case p.openSurged(target), p.awaitsSurged(target):
+	case p.fails(): // what failed beside an old agent goes with the surge, the others go back
+		p.keepOld()
+		p.closeSurge()
+	case p.surgesMore(target):
+	default:
+		p.closeSurge()
+	}
+}
+
+// fails is whether a node in flight has failed the candidate, or is left with a pod
+// that was not let start.
+func (p *pass) fails() bool {
+	return slices.ContainsFunc(p.next.InFlight, func(f InFlight) bool {
+		n := p.node(f.Node, f.NodeUID)
+		if n == nil {
+			return false
+		}
+		if a := n.Agent(); a != nil && a.Gated {
+			return true // its gate cannot be opened
+		}
+		r := p.record(n)
+		return r != nil && r.Failed != ""
+	})
+}
+
+// keepOld forgets the nodes in flight that failed the candidate and are served by the
+// agent that they had: they keep it.
+func (p *pass) keepOld() {
+	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool {
+		n := p.node(f.Node, f.NodeUID)
+		if n == nil || p.pending(f) == nil || !n.Present() {
+			return false
+		}
+		r := p.record(n)
+		return r != nil && r.Failed != ""
+	})
+}
+
+func (p *pass) closeSurge() {
+	p.next.Bare = nil
+	p.do(Step{Action: WriteTemplate, Digest: p.rest()})
+}
+
+// surgeCreates is how many gated pods the DaemonSet controller is given a second for.
+const surgeCreates = 100
+
+// surgeEnd is until when a node in flight waits for its second pod.
+func (p *pass) surgeEnd(f InFlight) time.Time {
+	return f.At.Add(pulseSlack + time.Duration(p.eligible/surgeCreates)*time.Second)
+}
+
+// surgeLimit is until when a surge waits for the second pods of all nodes in flight.
+func (p *pass) surgeLimit() (limit time.Time) {
+	for _, f := range p.next.InFlight {
+		if end := p.surgeEnd(f); end.After(limit) {
+			limit = end
+		}
+	}
+	return limit
+}
+
+// bares is whether a node that the surge is not for is left with a gated pod alone,
+// and was served or not there when it was opened, or is about to lose its agent.
+func (p *pass) bares() bool {
+	for i := range p.in.Fleet {
+		n := &p.in.Fleet[i]
+		if p.losesAgent(n) {
+			return true
+		}
+		a := n.Agent()
+		if n.Eligible && n.Ready && a != nil && a.Gated && p.inFlight(n) == nil && !p.isBare(n) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *pass) isBare(n *health.Node) bool {
+	_, found := slices.BinarySearchFunc(p.next.Bare, n, func(o Owed, n *health.Node) int {
+		return cmp.Or(cmp.Compare(o.Node, n.Name), cmp.Compare(o.UID, n.UID))
+	})
+	return found
+}
+
+// second is the pod of the target that the node in flight is given, or nil.
+func (p *pass) second(n *health.Node, f InFlight, target string) *health.Agent {
+	for i := range n.Agents {
+		if a := &n.Agents[i]; !a.Terminating && a.UID != f.PodUID && a.Digest == target {
+			return a
+		}
+	}
+	return nil
+}
+
+// openSurged opens the gates of the second pods of nodes in flight, and says whether
+// there were any.
+func (p *pass) openSurged(target string) bool {
+	for _, f := range p.next.InFlight {
+		n := p.node(f.Node, f.NodeUID)
+		if n == nil {
+			continue
+		}
+		a, r := p.second(n, f, target), p.record(n)
+		switch {
+		case a == nil || !a.Gated:
+		case target != p.candidate() && !p.openable(&f, a):
+		case target != p.candidate(): // the way back asks nobody
+			p.do(Step{Action: OpenGate, Node: n.Name, Pod: a.Name, PodUID: a.UID})
+		case p.mayOpen(n, a):
+			p.open(r, n, a)
+		}
+	}
+	return len(p.d.Steps) > 0
+}
+
+// awaitsSurged is whether a node in flight has not arrived yet and may still do so.
+func (p *pass) awaitsSurged(target string) bool {
+	awaits := false
+	for _, f := range p.next.InFlight {
+		n := p.node(f.Node, f.NodeUID)
+		if p.pending(f) == nil || !p.reachable(n) {
+			continue
+		}
+		end := p.surgeEnd(f)
+		if a := p.second(n, f, target); a != nil && !a.Gated {
+			end = p.judgedBy(n, f, target)
+		}
+		if p.in.Now.Before(end) {
+			p.wakeAt(end)
+			awaits = true
+		}
+	}
+	return awaits
+}
+
+// judgedBy is until when the second pod, which may start, may take: no longer when it
+// has failed.
+func (p *pass) judgedBy(n *health.Node, f InFlight, target string) time.Time {
+	if r := p.record(n); target == p.candidate() && r != nil && r.Failed != "" {
+		return time.Time{}
+	}
+	v := health.Judge(p.withoutOld(n), f.At, p.in.Policy.Health, p.in.Now)
+	if v.Status == health.Failed {
+		return time.Time{}
+	}
+	return p.in.Now.Add(p.in.Policy.Health.Deadline)
+}
+
+// surgesMore takes further nodes of the wave into a surge that is open, as the budget
+// becomes free: their second pods are there already. It says whether the surge stays
+// open for them, so that a wave costs one of all.
+func (p *pass) surgesMore(target string) bool {
+	if target != p.candidate() || p.hold() != nil || p.next.WaveStarted.IsZero() {
+		return false
+	}
+	p.queue = p.lineUp()
+	next := slices.DeleteFunc(p.batch(), func(r *Record) bool { return p.inFlight(p.node(r.Node, r.UID)) != nil })
+	waiting, flying := len(next) > 0, len(p.next.InFlight) > 0
+	var taken []*health.Node
+	for _, r := range p.affordable(next) {
+		taken = append(taken, p.touch(r))
+	}
+	p.take(taken)
+	return p.openSurged(target) || p.awaitsSurged(target) || waiting && flying
+}
+
+// withoutOld is the node as its new agent makes it, once that may start beside the
+// one that has to go.
+func (p *pass) withoutOld(n *health.Node) *health.Node {
+	f := p.inFlight(n)
+	if f == nil || len(n.Agents) < 2 || n.Pod(f.PodUID) == nil || !slices.ContainsFunc(n.Agents, func(a health.Agent) bool {
+		return a.UID != f.PodUID && !a.Gated && !a.Terminating
+	}) {
+		return n
+	}
+	out := *n
+	out.Agents = slices.DeleteFunc(slices.Clone(n.Agents), func(a health.Agent) bool { return a.UID == f.PodUID || a.Gated })
+	return &out
+}
+
+// besideOld counts the nodes in flight that a surge has not taken from what serves them.
+func (p *pass) besideOld() int {
+	if !p.surges() {
+		return 0
+	}
+	count := 0
+	for _, f := range p.next.InFlight {
+		if n := p.node(f.Node, f.NodeUID); n != nil && n.Present() {
+			count++
+		}
+	}
+	return count
+}
+
+// awaitsAgents is whether the next surge has to wait: for an agent that is about to
+// become Ready, or to be made, which Kubernetes would take away; or for a node that
+// gets no pod now, such as one that is about to go, whose agent it would take too.
+func (p *pass) awaitsAgents() bool {
+	if tainted := p.losers(); tainted > 0 {
+		p.say(Held, ReasonSurgeWaits, fmt.Sprintf("the next surge waits for %d nodes that a taint keeps new pods out of: it would take the agents that they have, and give them no other; it begins when their taints or they themselves are gone, or with replace: delete", tainted))
+		return true
+	}
+	awaits := false
+	for i := range p.in.Fleet {
+		n := &p.in.Fleet[i]
+		if n.Present() || !p.reachable(n) || p.inFlight(n) != nil && p.pending(*p.inFlight(n)) != nil {
+			continue
+		}
+		since := n.ReadySince
+		if a := n.Agent(); a != nil && a.Created.After(since) {
+			since = a.Created
+		}
+		if v := health.Judge(n, since, p.in.Policy.Health, p.in.Now); v.Status == health.Progressing {
+			p.wakeAt(v.Next)
+			awaits = true
+		}
+	}
+	return awaits
+}
+
+// losers counts the nodes that a surge would take the agent of.
+func (p *pass) losers() int {
+	count := 0
+	for i := range p.in.Fleet {
+		if p.losesAgent(&p.in.Fleet[i]) {
+			count++
+		}
+	}
+	return count
+}
+
+// losesAgent is whether the node is served, and a surge would leave it with nothing:
+// a taint keeps the second pod out.
+func (p *pass) losesAgent(n *health.Node) bool {
+	return n.Eligible && n.Present() && !n.Schedulable
+}
+
+// surgeBack gives the proven version to nodes that are served by another one, within
+// the budget and in the same way.
+func (p *pass) surgeBack(nodes []*health.Node) {
+	if len(p.d.Steps) > 0 {
+		return
+	}
+	room := p.beside(p.owed())
+	var taken []*health.Node
+	for _, n := range nodes {
+		f := p.inFlight(n)
+		recorded := f != nil && f.PodUID == n.Agent().UID
+		if !n.Present() || p.yields(n) || !recorded && !room.has(n) {
+			continue
+		}
+		if !recorded {
+			room.take(n)
+		}
+		taken = append(taken, n)
+	}
+	if len(taken) == 0 {
+		return
+	}
+	if _, until := p.late(); p.in.Now.Before(until) {
+		p.wakeAt(until)
+		return
+	}
+	if p.awaitsAgents() {
+		return
+	}
+	p.take(taken)
+	p.openSurge(p.rest())
+}
