@@ -150,6 +150,7 @@ func TestBringYourOwnGitOps(t *testing.T) {
 // wantStoppedByFlux applies what is bad, reverts it, applies it again and has it
 // tried again.
 func (w *world) wantStoppedByFlux(t *testing.T) {
+	t.Helper()
 	r := record(t, w.cluster.Client)
 	w.flux(onDelete("bad"))
 	n := w.waitAt(v1alpha1.PhaseRejected, "")
@@ -204,6 +205,7 @@ func (w *world) wantLeft() {
 // wantTakenOver lets a GitSync have a DaemonSet for which a person has made a
 // NodeRollout, before and while it has it.
 func (w *world) wantTakenOver(t *testing.T) {
+	t.Helper()
 	w.rollByPerson("flux")
 	w.waitPassed("v3")
 	before := w.uids()

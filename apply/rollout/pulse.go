@@ -23,20 +23,30 @@ const pulseSlack = 15 * time.Second
 //	                                 a first version wait for their waves, or until
 //	                                 it may begin on all nodes at once
 func (p *pass) finishStarted() bool {
-	live, rest := p.in.Live, p.holds()
-	waits := p.firstWaves() || p.installHeld
-	surging := p.surgesTo()
+	live, surging := p.in.Live, p.surgesTo()
 	switch {
 	case p.in.Foreign:
 		return !live.Observed
 	case surging != "":
 		p.runSurge(surging)
 		return true
-	case !live.OnDelete && !(live.Surging && rest != ""):
+	case !live.OnDelete && !(live.Surging && p.holds() != ""):
 		p.do(Step{Action: SetOnDelete})
 	case p.pulseOpen():
 		p.runPulse()
 		return true
+	default:
+		return p.settleTemplate()
+	}
+	return true
+}
+
+// settleTemplate has the DaemonSet hold what it is to hold outside a pulse, and no gate
+// closed that nobody will open. It says whether that takes a step, or time.
+func (p *pass) settleTemplate() bool {
+	live, rest := p.in.Live, p.holds()
+	waits := p.firstWaves() || p.installHeld
+	switch {
 	case p.keepsFirst():
 	case rest != "" && (!p.holdsEnough() || live.Surging):
 		p.do(Step{Action: WriteTemplate, Digest: rest, Gated: waits})

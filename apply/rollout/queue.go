@@ -52,27 +52,34 @@ func (p *pass) lineUp() queue {
 // candidate already: that may be true of several. Late nodes that nothing was begun
 // on count only when there is no other: they put nothing off.
 func (p *pass) groupInTurn(w Wave) uint32 {
-	begun, found, hurt, unfinished, late := map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}
+	t := standings{map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}}
 	for i := range p.next.Records {
-		r := &p.next.Records[i]
-		if r.Wave != p.next.Wave {
-			continue
-		}
-		turn, blocked := p.turnNow(r), p.standing(r) == standingBlocked
-		begun[r.Turn] = begun[r.Turn] || !r.Touched.IsZero() && !r.Found
-		found[r.Turn] = found[r.Turn] || r.Found
-		hurt[r.Turn] = hurt[r.Turn] || blocked && p.holdsBudget(r)
-		switch {
-		case blocked && r.tail():
-			late[turn] = true
-		case blocked, p.in.Now.Before(p.soaksUntil(r, w)):
-			unfinished[turn] = true
+		if r := &p.next.Records[i]; r.Wave == p.next.Wave {
+			t.add(p, r, w)
 		}
 	}
-	if len(unfinished) == 0 {
-		unfinished = late
+	if len(t.unfinished) == 0 {
+		t.unfinished = t.late
 	}
-	return firstOf(unfinished, begun, found, hurt)
+	return firstOf(t.unfinished, t.begun, t.found, t.hurt)
+}
+
+// standings are the turns of the groups of a wave, by what is known of their nodes.
+type standings struct {
+	begun, found, hurt, unfinished, late map[uint32]bool
+}
+
+func (t standings) add(p *pass, r *Record, w Wave) {
+	turn, blocked := p.turnNow(r), p.standing(r) == standingBlocked
+	t.begun[r.Turn] = t.begun[r.Turn] || !r.Touched.IsZero() && !r.Found
+	t.found[r.Turn] = t.found[r.Turn] || r.Found
+	t.hurt[r.Turn] = t.hurt[r.Turn] || blocked && p.holdsBudget(r)
+	switch {
+	case blocked && r.tail():
+		t.late[turn] = true
+	case blocked, p.in.Now.Before(p.soaksUntil(r, w)):
+		t.unfinished[turn] = true
+	}
 }
 
 // firstOf is the first of the turns that is in a set of preferred ones, or in the next

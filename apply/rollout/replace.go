@@ -212,12 +212,8 @@ func (p *pass) countBlocked() (b blocked) {
 func (b *blocked) add(p *pass, r *Record) {
 	n := p.node(r.Node, r.UID)
 	switch {
-	case p.waits(r) && p.givenUp(r):
-		b.tried++
-	case p.waits(r) && p.kept(n):
-		p.keep(&b.keeping, n)
 	case p.waits(r):
-		b.waiting++
+		b.addWaiting(p, r, n)
 	case !p.reachable(n) && !r.Down:
 		b.away++
 	case n.Agent() == nil && p.inFlight(n) != nil && len(n.Agents) > 0:
@@ -226,6 +222,17 @@ func (b *blocked) add(p *pass, r *Record) {
 		b.podless++
 	default:
 		b.moving++
+	}
+}
+
+func (b *blocked) addWaiting(p *pass, r *Record, n *health.Node) {
+	switch {
+	case p.givenUp(r):
+		b.tried++
+	case p.kept(n):
+		p.keep(&b.keeping, n)
+	default:
+		b.waiting++
 	}
 }
 

@@ -35,13 +35,13 @@ func (p *pass) surges() bool {
 // surgesTo is the digest that an open surge gives the nodes in flight: the candidate
 // or, on the way back, the proven one; empty when none is open that may go on.
 func (p *pass) surgesTo() string {
-	live := p.in.Live
+	live, back := p.in.Live, p.goal == goalBack || p.goal == goalRest
 	switch {
-	case !live.Surging || !live.Gated || live.Digest == "" || p.next.Proven == nil || p.inSpec():
+	case !live.Surging || !live.Gated || p.next.Proven == nil || p.inSpec():
 		return ""
 	case p.goal == goalForward && live.Digest == p.candidate():
 		return live.Digest
-	case (p.goal == goalForward || p.goal == goalBack || p.goal == goalRest) && live.Digest == p.next.Proven.Digest:
+	case (p.goal == goalForward || back) && live.Digest == p.rest():
 		return live.Digest
 	default:
 		return ""
@@ -316,6 +316,21 @@ func (p *pass) surgeBack(nodes []*health.Node) {
 	if len(p.d.Steps) > 0 {
 		return
 	}
+	taken := p.takeBack(nodes)
+	_, until := p.late()
+	switch {
+	case len(taken) == 0:
+	case p.in.Now.Before(until):
+		p.wakeAt(until)
+	case !p.awaitsAgents():
+		p.take(taken)
+		p.openSurge(p.rest())
+	}
+}
+
+// takeBack are the nodes that can go back now: those recorded for it already, and of
+// the others as many as the budget leaves.
+func (p *pass) takeBack(nodes []*health.Node) []*health.Node {
 	room := p.beside(p.owed())
 	var taken []*health.Node
 	for _, n := range nodes {
@@ -329,16 +344,5 @@ func (p *pass) surgeBack(nodes []*health.Node) {
 		}
 		taken = append(taken, n)
 	}
-	if len(taken) == 0 {
-		return
-	}
-	if _, until := p.late(); p.in.Now.Before(until) {
-		p.wakeAt(until)
-		return
-	}
-	if p.awaitsAgents() {
-		return
-	}
-	p.take(taken)
-	p.openSurge(p.rest())
+	return taken
 }

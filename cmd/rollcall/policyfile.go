@@ -189,19 +189,26 @@ func validatePolicy(s v1alpha1.RolloutPolicySpec) field.ErrorList {
 	}
 	out = append(out, validateHealth(at.Child("health"), s.Health)...)
 	out = append(out, validateCalendar(at, s)...)
-	if s.Replace != "" && s.Replace != v1alpha1.ReplaceDelete && s.Replace != v1alpha1.ReplaceSurge {
-		out = append(out, field.NotSupported(at.Child("replace"), s.Replace, []v1alpha1.Replace{v1alpha1.ReplaceDelete, v1alpha1.ReplaceSurge}))
-	}
+	return append(out, validateChoices(at, s)...)
+}
+
+// validateChoices checks the fields that have one of some words.
+func validateChoices(at *field.Path, s v1alpha1.RolloutPolicySpec) field.ErrorList {
+	out := oneOf(at.Child("replace"), s.Replace, v1alpha1.ReplaceDelete, v1alpha1.ReplaceSurge)
+	out = append(out, oneOf(at.Child("newPods"), s.NewPods, v1alpha1.NewPodsCandidate, v1alpha1.NewPodsProven)...)
+	out = append(out, oneOf(at.Child("onFailure"), s.OnFailure, v1alpha1.OnFailureReturn, v1alpha1.OnFailureHold)...)
 	if s.Replace == v1alpha1.ReplaceSurge && s.NewPods == v1alpha1.NewPodsCandidate {
 		out = append(out, field.Invalid(at.Child("newPods"), s.NewPods, "replace: surge keeps new pods on the proven version: newPods must be proven"))
 	}
-	if s.NewPods != "" && s.NewPods != v1alpha1.NewPodsProven && s.NewPods != v1alpha1.NewPodsCandidate {
-		out = append(out, field.NotSupported(at.Child("newPods"), s.NewPods, []v1alpha1.NewPods{v1alpha1.NewPodsCandidate, v1alpha1.NewPodsProven}))
-	}
-	if s.OnFailure != "" && s.OnFailure != v1alpha1.OnFailureReturn && s.OnFailure != v1alpha1.OnFailureHold {
-		out = append(out, field.NotSupported(at.Child("onFailure"), s.OnFailure, []v1alpha1.OnFailure{v1alpha1.OnFailureReturn, v1alpha1.OnFailureHold}))
-	}
 	return out
+}
+
+// oneOf wants one of the words, or none.
+func oneOf[T ~string](at *field.Path, word T, words ...T) field.ErrorList {
+	if word == "" || slices.Contains(words, word) {
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(at, word, words)}
 }
 
 func validateHealth(at *field.Path, h v1alpha1.HealthSpec) field.ErrorList {

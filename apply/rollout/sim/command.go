@@ -83,6 +83,15 @@ func (c *Cluster) doGit(verb, arg string) bool {
 		if p := c.store.status.Proven; p != nil {
 			c.asked.version, c.asked.unknown = &rollout.Version{Digest: p.Digest}, nil
 		}
+	default:
+		return c.doLoss(verb)
+	}
+	return true
+}
+
+// doLoss is what people do to what rollcall keeps.
+func (c *Cluster) doLoss(verb string) bool {
+	switch verb {
 	case "lose":
 		c.asked.unknown = &rollout.Block{Reason: "Lost", Message: "what Git declares is lost until it is declared again"}
 	case "declare":

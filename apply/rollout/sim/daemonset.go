@@ -90,22 +90,27 @@ func (c *Cluster) runController() {
 	if !c.makeRevision(k.seen.template.revision()) {
 		return // it does not get to the pods, or to its status
 	}
-	for _, n := range c.nodes {
-		c.manage(n)
-	}
-	switch {
-	case k.seen.onDelete:
-	case k.seen.surge:
-		c.surge()
-	default:
-		c.rollingUpdate()
-	}
+	c.roll()
 	if d.observedGeneration != k.seenGeneration {
 		d.observedGeneration = k.seenGeneration
 		d.resourceVersion++
 		c.changed()
 	}
 	k.synced = c.version
+}
+
+// roll manages each node, and then follows the update strategy.
+func (c *Cluster) roll() {
+	for _, n := range c.nodes {
+		c.manage(n)
+	}
+	switch seen := c.controller.seen; {
+	case seen.onDelete:
+	case seen.surge:
+		c.surge()
+	default:
+		c.rollingUpdate()
+	}
 }
 
 // makeRevision makes the ControllerRevision if it is not there, and says whether
@@ -167,7 +172,7 @@ func (c *Cluster) manageSurge(n *node, running []*pod) {
 			c.remove(n, p, Fact{By: Controller})
 		}
 	}
-	if updated != nil && old != nil && (!old.ready || !n.ready || updated.ready && n.ready) {
+	if updated != nil && old != nil && (updated.ready || !old.ready || !n.ready) {
 		c.remove(n, old, Fact{By: Controller})
 	}
 }
