@@ -64,7 +64,6 @@ func testUnserved(t *testing.T, c *cluster.Cluster) {
 		"publish":            unknown("publish", sync("publish: {ref: refs/rollcall/proven/staging}")),
 	})
 	judge(t, "RolloutPolicy", c.Dynamic.Resource(resource("rolloutpolicies")), map[string]refusal{
-		"replace":    unknown("replace", policy("replace: surge")),
 		"gates":      unknown("gates", policy("gates: [{name: smoke, webhook: {url: https://example.com}}]")),
 		"neighbours": unknown("health.neighbours", policy("health: {neighbours: true}")),
 	})
