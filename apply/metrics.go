@@ -41,8 +41,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		held:       gauge("rollcall_noderollout_held_seconds", "How long the rollout has been held, rejected, waiting or failing to take its steps, by reason.", "reason"),
 		unproven:   gauge("rollcall_noderollout_unproven_since_timestamp_seconds", "Since when Git has asked, without a break, for another version than the proven one; 0 when it asks for that."),
 		superseded: gauge("rollcall_noderollout_superseded", "Versions that Git has replaced by others since then before they were proven or rejected."),
-		replaced:   counter("rollcall_noderollout_replaced_total", "Agents deleted to give their node the candidate."),
-		returned:   counter("rollcall_noderollout_returned_total", "Agents deleted to give their node the proven version again."),
+		replaced:   counter("rollcall_noderollout_replaced_total", "Agents deleted, or given a second one in a surge, to give their node the candidate."),
+		returned:   counter("rollcall_noderollout_returned_total", "Agents deleted, or given a second one in a surge, to give their node the proven version again."),
 		rejected:   counter("rollcall_noderollout_rejected_total", "Versions rejected."),
 		restored:   counter("rollcall_noderollout_restored_total", "Times that what somebody else wrote to the DaemonSet was written over, by field.", "field"),
 		pulse:      prometheus.NewHistogram(prometheus.HistogramOpts{Name: "rollcall_noderollout_pulse_seconds", Help: "How long the DaemonSet held the gated candidate.", Buckets: []float64{0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120}}),
@@ -133,15 +133,15 @@ func newRejections(old, next v1alpha1.NodeRolloutStatus) int {
 
 func (m *Metrics) stepped(key types.NamespacedName, s rollout.Step) {
 	switch s.Action {
-	case rollout.DeletePod:
-		m.deleted(key, s.Why)
+	case rollout.DeletePod, rollout.OpenGate:
+		m.moved(key, s.Why)
 	case rollout.WriteTemplate:
 		m.wrote(key, s)
-	case rollout.SetOnDelete, rollout.OpenGate, rollout.NameRevision, rollout.Relabel:
+	case rollout.SetOnDelete, rollout.NameRevision, rollout.Relabel:
 	}
 }
 
-func (m *Metrics) deleted(key types.NamespacedName, why rollout.Why) {
+func (m *Metrics) moved(key types.NamespacedName, why rollout.Why) {
 	switch why {
 	case rollout.ForReplace:
 		m.replaced.WithLabelValues(key.Namespace, key.Name).Inc()

@@ -108,7 +108,8 @@ const (
 	Relabel Action = "Relabel"
 )
 
-// Why is what a pod is deleted for. The set is closed.
+// Why is what a pod is deleted for, or in a surge let start for, since nothing is
+// deleted then. The set is closed.
 type Why string
 
 // The causes.

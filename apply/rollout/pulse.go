@@ -200,7 +200,11 @@ func (p *pass) closeGate(n *health.Node, a *health.Agent) {
 // open lets the pod start. The node's time begins: until now it could not.
 func (p *pass) open(r *Record, n *health.Node, a *health.Agent) {
 	r.Touched, r.Ran = p.in.Now, true
-	p.do(Step{Action: OpenGate, Node: n.Name, Pod: a.Name, PodUID: a.UID})
+	s := Step{Action: OpenGate, Node: n.Name, Pod: a.Name, PodUID: a.UID}
+	if p.surges() {
+		s.Why = ForReplace
+	}
+	p.do(s)
 }
 
 // mayOpen is whether the gated pod may start: it is the candidate's, and its

@@ -117,13 +117,13 @@ func (r *rehearsal) over() bool {
 // hear learns what the census does not show.
 func (r *rehearsal) hear(f sim.Fact) {
 	switch f.Event {
-	case sim.Deleted:
+	case sim.Deleted, sim.Opened: // in a surge nothing is deleted
 		if f.By == sim.Rollcall && f.Why == rollout.ForReplace {
 			r.touched[f.NodeUID] = true
 		}
 	case sim.Recorded:
 		r.hearRecord(f.Tick, f.Decision.Next)
-	case sim.Ran, sim.BecameReady, sim.Opened, sim.Wrote, sim.Decided, sim.Asked, sim.Died, sim.NodeLeft:
+	case sim.Ran, sim.BecameReady, sim.Wrote, sim.Decided, sim.Asked, sim.Died, sim.NodeLeft:
 	}
 }
 

@@ -113,6 +113,15 @@ func TestACommitThatIsBadEverywhereReachesTheCanaryOnly(t *testing.T) {
 	}
 }
 
+func TestASurgeTakesNoAgentAway(t *testing.T) {
+	t.Parallel()
+	s := settingOf(100)
+	s.policy.Surge = true
+	if got := simulated(t, s); got.Verdict != simProven || got.Touched != 100 || got.MostUnavailable != 0 {
+		t.Errorf("%s, %d touched, %d unavailable at once; want a proof, 100 and 0", got.Verdict, got.Touched, got.MostUnavailable)
+	}
+}
+
 func TestAGoodCommitTakesAsLongAsThePolicySays(t *testing.T) {
 	t.Parallel()
 	got := simulated(t, settingOf(500))

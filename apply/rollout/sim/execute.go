@@ -92,7 +92,7 @@ func (l *leader) open(s rollout.Step) {
 	if n, p := c.pod(s.Node, s.PodUID); p != nil && p.gated {
 		p.gated, p.opened = false, c.tick
 		p.changed(c)
-		c.tell(Fact{Event: Opened, By: Rollcall, Node: n.name, NodeUID: n.uid, Pod: p.uid, Digest: p.made.digest})
+		c.tell(Fact{Event: Opened, By: Rollcall, Node: n.name, NodeUID: n.uid, Pod: p.uid, Digest: p.made.digest, Why: s.Why})
 	}
 	l.note(s.PodUID, func(did *change) { did.opened = true })
 }
