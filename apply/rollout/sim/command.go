@@ -160,7 +160,7 @@ func (c *Cluster) doPolicy(verb, arg string) bool {
 			w.AllowEmpty = w.AllowEmpty || w.Name == arg
 		}
 	case "new-pods":
-		c.opts.Policy.NewPodsCandidate = arg == "candidate"
+		c.opts.Policy.NewPodsCandidate = arg == "candidate" && !c.opts.Policy.Surge // which the API server refuses
 	case "install":
 		c.opts.Policy.InstallAll = arg == "all"
 	case "waves":
