@@ -230,7 +230,7 @@ func (p *pass) surgesMore(target string) bool {
 	}
 	p.queue = p.lineUp()
 	next := slices.DeleteFunc(p.batch(), func(r *Record) bool { return p.inFlight(p.node(r.Node, r.UID)) != nil })
-	waiting, flying := len(next) > 0, len(p.next.InFlight) > 0
+	waiting, flying := len(next) > 0, p.flying() > 0
 	var taken []*health.Node
 	for _, r := range p.affordable(next) {
 		taken = append(taken, p.touch(r))
