@@ -93,9 +93,14 @@ func (p *pass) fails() bool {
 		if a := n.Agent(); a != nil && a.Gated {
 			return true // its gate cannot be opened
 		}
-		r := p.record(n)
-		return r != nil && r.Failed != ""
+		return p.failedOn(n)
 	})
+}
+
+// failedOn is whether the candidate failed on the node.
+func (p *pass) failedOn(n *health.Node) bool {
+	r := p.record(n)
+	return r != nil && r.Failed != ""
 }
 
 // keepOld forgets the nodes in flight that failed the candidate and are served by the
@@ -103,11 +108,7 @@ func (p *pass) fails() bool {
 func (p *pass) keepOld() {
 	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool {
 		n := p.node(f.Node, f.NodeUID)
-		if n == nil || p.pending(f) == nil || !n.Present() {
-			return false
-		}
-		r := p.record(n)
-		return r != nil && r.Failed != ""
+		return n != nil && p.pending(f) != nil && n.Present() && p.failedOn(n)
 	})
 }
 
@@ -211,11 +212,8 @@ func (p *pass) awaitsSurged(target string) bool {
 // judgedBy is until when the second pod, which may start, may take: no longer when it
 // has failed.
 func (p *pass) judgedBy(n *health.Node, f InFlight, target string) time.Time {
-	if r := p.record(n); target == p.candidate() && r != nil && r.Failed != "" {
-		return time.Time{}
-	}
 	v := health.Judge(p.withoutOld(n), f.At, p.in.Policy.Health, p.in.Now)
-	if v.Status == health.Failed {
+	if v.Status == health.Failed || target == p.candidate() && p.failedOn(n) {
 		return time.Time{}
 	}
 	return p.in.Now.Add(p.in.Policy.Health.Deadline)
