@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 
@@ -263,84 +262,4 @@ func (p *pass) besideOld() int {
 		}
 	}
 	return count
-}
-
-// awaitsAgents is whether the next surge has to wait: for an agent that is about to
-// become Ready, or to be made, which Kubernetes would take away; or for a node that
-// gets no pod now, such as one that is about to go, whose agent it would take too.
-func (p *pass) awaitsAgents() bool {
-	if tainted := p.losers(); tainted > 0 {
-		p.say(Held, ReasonSurgeWaits, fmt.Sprintf("the next surge waits for %d nodes that a taint keeps new pods out of: it would take the agents that they have, and give them no other; it begins when their taints or they themselves are gone, or with replace: delete", tainted))
-		return true
-	}
-	awaits := false
-	for i := range p.in.Fleet {
-		n := &p.in.Fleet[i]
-		if n.Present() || !p.reachable(n) || p.inFlight(n) != nil && p.pending(*p.inFlight(n)) != nil {
-			continue
-		}
-		since := n.ReadySince
-		if a := n.Agent(); a != nil && a.Created.After(since) {
-			since = a.Created
-		}
-		if v := health.Judge(n, since, p.in.Policy.Health, p.in.Now); v.Status == health.Progressing {
-			p.wakeAt(v.Next)
-			awaits = true
-		}
-	}
-	return awaits
-}
-
-// losers counts the nodes that a surge would take the agent of.
-func (p *pass) losers() int {
-	count := 0
-	for i := range p.in.Fleet {
-		if p.losesAgent(&p.in.Fleet[i]) {
-			count++
-		}
-	}
-	return count
-}
-
-// losesAgent is whether the node is served, and a surge would leave it with nothing:
-// a taint keeps the second pod out.
-func (p *pass) losesAgent(n *health.Node) bool {
-	return n.Eligible && n.Present() && !n.Schedulable
-}
-
-// surgeBack gives the proven version to nodes that are served by another one, within
-// the budget and in the same way.
-func (p *pass) surgeBack(nodes []*health.Node) {
-	if len(p.d.Steps) > 0 {
-		return
-	}
-	taken := p.takeBack(nodes)
-	_, until := p.late()
-	switch {
-	case len(taken) == 0:
-	case p.in.Now.Before(until):
-		p.wakeAt(until)
-	case !p.awaitsAgents():
-		p.take(taken)
-		p.openSurge(p.rest())
-	}
-}
-
-// takeBack are the nodes that can go back now: those recorded for it already, and of
-// the others as many as the budget leaves.
-func (p *pass) takeBack(nodes []*health.Node) []*health.Node {
-	room := p.beside(p.owed())
-	var taken []*health.Node
-	for _, n := range nodes {
-		f := p.inFlight(n)
-		recorded := f != nil && f.PodUID == n.Agent().UID
-		if !n.Present() || p.yields(n) || !recorded && !room.has(n) {
-			continue
-		}
-		if !recorded {
-			room.take(n)
-		}
-		taken = append(taken, n)
-	}
-	return taken
 }
