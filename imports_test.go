@@ -86,8 +86,13 @@ func rules() map[string]rule {
 		},
 		"apply": {
 			why:    "it is the only writer; what it writes was rendered, planned and decided elsewhere",
-			own:    []string{"apply/kinds", "apply/rollout", "diff", "health", "health/watch", "sync/render", "sync/v1alpha1"},
+			own:    []string{"apply/kinds", "apply/owned", "apply/rollout", "diff", "health", "health/watch", "sync/render", "sync/v1alpha1"},
 			others: []string{apiTypes, apimachinery, clientGo, placement, k8sUtils, managed, cron, prometheus, errgroup},
+		},
+		"apply/owned": {
+			why:    "it tells whether an object was touched, and knows not what it should be",
+			own:    []string{"sync/v1alpha1"},
+			others: []string{apimachinery, clientGo},
 		},
 		"apply/kinds": {
 			why:    "clients of our kinds and nothing else, for whoever talks to the cluster",

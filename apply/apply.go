@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"github.com/rollcall-dev/rollcall/apply/owned"
 	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -54,11 +56,13 @@ func (a *Applier) executed(ctx context.Context, c diff.Change, o diff.Object, bl
 		case failed > 0:
 			return resultOf(c, Withheld, ReasonAwaitingStage, fmt.Sprintf("%d objects that come before it failed", failed))
 		}
-		done, problem := a.write(ctx, c, o)
+		written, problem := a.write(ctx, c, o)
 		if problem != nil {
 			return resultOf(c, Failed, problem.Reason, problem.Message)
 		}
-		return resultOf(c, done, "", "")
+		out := resultOf(c, written.done, "", "")
+		out.print = owned.PrintOf(c.Group, written.object)
+		return out
 	case diff.Keep:
 		return resultOf(c, Withheld, c.Reason, c.Message)
 	case diff.Delete:
@@ -68,36 +72,42 @@ func (a *Applier) executed(ctx context.Context, c diff.Change, o diff.Object, bl
 	}
 }
 
+// written is an object after an apply.
+type written struct {
+	object *unstructured.Unstructured
+	done   Done
+}
+
 // write applies one object. A write that overtakes it makes it try again.
-func (a *Applier) write(ctx context.Context, c diff.Change, o diff.Object) (Done, *diff.Problem) {
+func (a *Applier) write(ctx context.Context, c diff.Change, o diff.Object) (written, *diff.Problem) {
 	t := target{object: o.Declared, source: o.Source}
 	mapping, err := a.awaitKind(ctx, c, o)
 	if err != nil {
-		return Failed, a.problem("find kind", t, err)
+		return written{}, a.problem("find kind", t, err)
 	}
 	t.mapping = mapping
-	done, problem, err := a.writePatiently(ctx, t, o.Orphan, c.Reason == diff.ReasonPending)
+	out, problem, err := a.writePatiently(ctx, t, o.Orphan, c.Reason == diff.ReasonPending)
 	switch {
 	case problem != nil:
-		return Failed, problem
+		return out, problem
 	case overtaken(err):
-		return Failed, &diff.Problem{Reason: ReasonUnavailable, Message: "somebody else keeps writing it; the next pass tries again"}
+		return out, &diff.Problem{Reason: ReasonUnavailable, Message: "somebody else keeps writing it; the next pass tries again"}
 	case err != nil:
-		return Failed, a.problem("patch", t, err)
+		return out, a.problem("patch", t, err)
 	}
-	a.logger().Info("apply", "object", c.ID.String(), "done", string(done), "reason", c.Reason)
+	a.logger().Info("apply", "object", c.ID.String(), "done", string(out.done), "reason", c.Reason)
 	if isDefinition(t.object) {
 		problem = a.awaitDefinition(ctx, t)
 	}
-	return done, problem
+	return out, problem
 }
 
 // writePatiently tries again when another write overtakes it, and for a while when the kind of a pending object is not
 // served as its new CustomResourceDefinition says: the API server follows within a second.
-func (a *Applier) writePatiently(ctx context.Context, t target, orphan string, pending bool) (done Done, problem *diff.Problem, err error) {
+func (a *Applier) writePatiently(ctx context.Context, t target, orphan string, pending bool) (out written, problem *diff.Problem, err error) {
 	overtakenFor := 0
 	waitErr := wait.PollUntilContextTimeout(ctx, establishPoll, schemaTimeout, true, func(context.Context) (bool, error) {
-		done, problem, err = a.writeOnce(ctx, t, orphan)
+		out, problem, err = a.writeOnce(ctx, t, orphan)
 		switch {
 		case err == nil || problem != nil:
 			return true, nil
@@ -111,29 +121,30 @@ func (a *Applier) writePatiently(ctx context.Context, t target, orphan string, p
 	if err == nil {
 		err = waitErr
 	}
-	return done, problem, err
+	return out, problem, err
 }
 
 // writeOnce looks at the object again, for the plan may be old, and applies it. Of all owners it takes it from the orphan
 // alone, which the plan knows.
-func (a *Applier) writeOnce(ctx context.Context, t target, orphan string) (Done, *diff.Problem, error) {
+func (a *Applier) writeOnce(ctx context.Context, t target, orphan string) (written, *diff.Problem, error) {
 	live, err := a.get(ctx, t)
 	if err != nil {
-		return Failed, nil, err
+		return written{}, nil, err
 	}
 	if problem := diff.ForeignTo(t.object.GetLabels()[v1alpha1.LabelOwner], orphan, live); problem != nil {
-		return Failed, problem, nil
+		return written{}, problem, nil
 	}
 	live, err = a.takeOver(ctx, t, live)
 	if err != nil {
-		return Failed, nil, err
+		return written{}, nil, err
 	}
-	_, err = a.send(ctx, t, request{})
-	if found := conflicts(err); len(found) > 0 && live != nil && a.adoptable(found) {
-		_, err = a.send(ctx, t, request{force: true, resourceVersion: live.GetResourceVersion()})
-	}
+	out := written{done: Configured}
 	if live == nil {
-		return Created, nil, err
+		out.done = Created
 	}
-	return Configured, nil, err
+	out.object, err = a.send(ctx, t, request{})
+	if found := conflicts(err); len(found) > 0 && live != nil && a.adoptable(found) {
+		out.object, err = a.send(ctx, t, request{force: true, resourceVersion: live.GetResourceVersion()})
+	}
+	return out, nil, err
 }

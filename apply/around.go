@@ -118,21 +118,20 @@ func (r *Rollouts) differsAround(ctx context.Context, d Declaration, live *appsv
 // applyAround applies what Git declares beside the template and leaves the live
 // template as it is. The resourceVersion in the payload refuses a write that
 // would race with a pulse.
-func (r *Rollouts) applyAround(ctx context.Context, d Declaration, live *appsv1.DaemonSet) error {
+func (r *Rollouts) applyAround(ctx context.Context, d Declaration, live *appsv1.DaemonSet) (*appsv1.DaemonSet, error) {
 	live, err := r.unite(ctx, d, live)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	payload, err := d.payload(&live.Spec.Template)
 	if err == nil {
 		err = keepSurge(payload, live)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.Logger.Info("apply", "daemonset", d.key().String(), "commit", d.Commit)
-	_, err = r.applyPolitely(ctx, d, payload, live, false)
-	return err
+	return r.applyPolitely(ctx, d, payload, live, false)
 }
 
 // applyPolitely applies to the live DaemonSet, unless somebody writes it

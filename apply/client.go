@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 
+	"github.com/rollcall-dev/rollcall/apply/owned"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -49,6 +50,8 @@ type Applier struct {
 	// Owners lists the owner labels of the GitSyncs that exist; nil when that cannot be known, and then every label counts
 	// as that of one.
 	Owners func(context.Context) ([]string, error)
+	// Owned watches the objects that were applied; nil to ask about each object every time.
+	Owned *owned.Watch
 	// Logger gets a line for each write; nil for none.
 	Logger *slog.Logger
 	// EstablishTimeout is how long to wait for the API server to serve a CustomResourceDefinition that was just applied;

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/rollcall-dev/rollcall/health/watch"
 	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -51,31 +52,34 @@ func (d Declaration) key() types.NamespacedName {
 // It begins with the claim: a GitSync that does not get it touches nothing.
 // Every step is found done or not done by the next call, and by the next try
 // when another write overtakes one.
-func (r *Rollouts) Declare(ctx context.Context, d Declaration) error {
-	var err error
+//
+// It returns what watch.Around says of the DaemonSet then.
+func (r *Rollouts) Declare(ctx context.Context, d Declaration) (around string, err error) {
 	for range attempts {
-		if err = r.declareOnce(ctx, d); !lostRace(err) {
-			return err
+		live, err := r.declareOnce(ctx, d)
+		if !lostRace(err) {
+			return watch.Around(live), err
 		}
 	}
-	return &Error{Reason: ReasonUnavailable, Object: d.reference(), Message: "somebody else keeps writing it; the next pass tries again", Err: err}
+	return "", &Error{Reason: ReasonUnavailable, Object: d.reference(), Message: "somebody else keeps writing it; the next pass tries again", Err: err}
 }
 
-func (r *Rollouts) declareOnce(ctx context.Context, d Declaration) error {
+// declareOnce returns the DaemonSet as it leaves it.
+func (r *Rollouts) declareOnce(ctx context.Context, d Declaration) (*appsv1.DaemonSet, error) {
 	e, err := r.examine(ctx, d)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c, want := e.claimed, e.want
 	if c, err = r.claim(ctx, d, c); err != nil {
-		return err
+		return nil, err
 	}
 	// Before it begins: a rollout without a declaration has lost it.
 	if err := (store{r.Kube, d.key()}).writeDeclared(ctx, c.rollout, *want); err != nil {
-		return err
+		return nil, err
 	}
 	if c.live, err = r.begin(ctx, d, c, want); err != nil {
-		return err
+		return nil, err
 	}
 	defer r.loop.Enqueue(d.key())
 	switch {
@@ -84,7 +88,7 @@ func (r *Rollouts) declareOnce(ctx context.Context, d Declaration) error {
 	case e.differs:
 		return r.applyAround(ctx, d, c.live)
 	default:
-		return nil
+		return c.live, nil
 	}
 }
 
@@ -212,29 +216,28 @@ func (r *Rollouts) initialise(ctx context.Context, n *v1alpha1.NodeRollout, prov
 // createDaemonSet makes the DaemonSet with the version that belongs there: the
 // proven one if there is one, else the declared one. A create, unlike an apply,
 // writes over nothing that somebody else has made meanwhile.
-func (r *Rollouts) createDaemonSet(ctx context.Context, d Declaration, n *v1alpha1.NodeRollout, want *declared) error {
+func (r *Rollouts) createDaemonSet(ctx context.Context, d Declaration, n *v1alpha1.NodeRollout, want *declared) (*appsv1.DaemonSet, error) {
 	template, err := r.templateToMake(ctx, d, n, want)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	payload, err := d.payload(template)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var ds appsv1.DaemonSet
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(payload.Object, &ds); err != nil {
-		return fmt.Errorf("read daemonset %s: %w", d.key(), err)
+		return nil, fmt.Errorf("read daemonset %s: %w", d.key(), err)
 	}
 	r.Logger.Info("create", "daemonset", d.key().String(), "commit", d.Commit)
 	made, err := r.Kube.AppsV1().DaemonSets(d.key().Namespace).Create(ctx, &ds, metav1.CreateOptions{FieldManager: v1alpha1.FieldManager})
 	if apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("create daemonset %s: %w", d.key(), err) // another try looks whose it is
+		return nil, fmt.Errorf("create daemonset %s: %w", d.key(), err) // another try looks whose it is
 	}
 	if err != nil {
-		return classify("create", d.reference(), err)
+		return nil, classify("create", d.reference(), err)
 	}
-	_, err = r.unite(ctx, d, made)
-	return err
+	return r.unite(ctx, d, made)
 }
 
 // payload is the declared DaemonSet with another template, under OnDelete and

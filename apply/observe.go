@@ -23,13 +23,14 @@ const requests = 8
 func (a *Applier) Observe(ctx context.Context, set Set) Observation {
 	all := a.locate(set)
 	seen := make([]sight, len(all))
-	former := formerIDs(set)
+	former := a.locateFormer(set)
+	a.follow(set.Owner, all, former)
 	out := Observation{Former: make([]diff.Former, len(former))}
 	var group errgroup.Group
 	group.SetLimit(requests)
 	for i := range all {
 		group.Go(func() error {
-			seen[i] = a.look(ctx, all[i], set.Owner)
+			seen[i] = a.look(ctx, all[i], set)
 			return nil
 		})
 	}
@@ -40,7 +41,17 @@ func (a *Applier) Observe(ctx context.Context, set Set) Observation {
 		})
 	}
 	_ = group.Wait() // Nothing above returns an error: problems are part of the observation.
-	out.Objects = awaited(seen)
+	out.Objects, out.marks = awaited(seen), marks(seen)
+	return out
+}
+
+func marks(seen []sight) Settled {
+	out := Settled{}
+	for _, s := range seen {
+		if s.mark.declared != "" {
+			out[diff.IDOf(s.object)] = s.mark
+		}
+	}
 	return out
 }
 
@@ -49,16 +60,24 @@ type sight struct {
 	diff.Object
 	located
 	missing dependency
+	mark    mark
 }
 
 // look observes one object. A write that overtakes it makes it look again.
-func (a *Applier) look(ctx context.Context, l located, owner string) sight {
+func (a *Applier) look(ctx context.Context, l located, set Set) sight {
 	out := sight{located: l, Object: diff.Object{Declared: l.object, Source: l.source, Pending: l.pending, Problem: l.problem}}
 	if l.problem != nil || l.pending != "" {
 		return out
 	}
+	if live, mark := a.settled(l, set.Settled); live != nil {
+		out.Live, out.Merged, out.mark = live, live, mark
+		return out
+	}
 	for range attempts {
-		verb, err := a.lookOnce(ctx, &out, owner)
+		verb, err := a.lookOnce(ctx, &out, set.Owner)
+		if err == nil {
+			out.mark, err = markOf(l.target, out.Live)
+		}
 		if err == nil {
 			return out
 		}
@@ -154,16 +173,44 @@ func sameSpec(live, merged *unstructured.Unstructured) bool {
 	return live != nil && merged != nil && equality.Semantic.DeepEqual(live.Object["spec"], merged.Object["spec"])
 }
 
-// lookFormer observes an object that the inventory lists and the set does not. With its kind it is gone too.
-func (a *Applier) lookFormer(ctx context.Context, f formerID) diff.Former {
-	out := diff.Former{ID: f.ID}
-	t, err := a.targetOf(f.ID, f.version)
-	if err == nil {
-		out.Live, err = a.get(ctx, t)
-	}
-	unknown := meta.IsNoMatchError(err) || notServed(err)
-	if err != nil && !(unknown && a.extinct(t.object.GroupVersionKind())) {
-		out.Problem = a.problem("get", t, err)
+// locateFormer finds the objects that the inventory lists and the set does not.
+func (a *Applier) locateFormer(set Set) []formerTarget {
+	var out []formerTarget
+	for _, f := range formerIDs(set) {
+		t, err := a.targetOf(f.ID, f.version)
+		out = append(out, formerTarget{target: t, id: f.ID, err: err})
 	}
 	return out
+}
+
+// formerTarget is an object of the inventory with where the cluster keeps it, or with why that is not known.
+type formerTarget struct {
+	target
+	id  diff.ID
+	err error
+}
+
+// lookFormer observes an object that the inventory lists and the set does not. With its kind it is gone too.
+func (a *Applier) lookFormer(ctx context.Context, f formerTarget) diff.Former {
+	out := diff.Former{ID: f.id}
+	err := f.err
+	if err == nil {
+		out.Live, err = a.getFormer(ctx, f.target)
+	}
+	unknown := meta.IsNoMatchError(err) || notServed(err)
+	if err != nil && !(unknown && a.extinct(f.object.GroupVersionKind())) {
+		out.Problem = a.problem("get", f.target, err)
+	}
+	return out
+}
+
+// getFormer returns what is known of an object; of one that is watched that is its metadata, and enough. One that the
+// watch does not show may have lost its owner label only.
+func (a *Applier) getFormer(ctx context.Context, t target) (*unstructured.Unstructured, error) {
+	if a.Owned != nil {
+		if sight, known := a.Owned.See(t.place(), t.object.GetName()); known && sight.Meta != nil {
+			return outline(t.object, sight), nil
+		}
+	}
+	return a.get(ctx, t)
 }

@@ -56,7 +56,7 @@ func (r *Rollouts) remake(ctx context.Context, owner string, n *v1alpha1.NodeRol
 	d := Declaration{Commit: want.Commit, Policy: want.Policy, Owner: want.Owner, DaemonSet: render.DaemonSet{
 		Object: render.Object{Unstructured: around, Source: "as last declared"}, Digest: want.Digest,
 	}}
-	if err := r.createDaemonSet(ctx, d, n, want); !apierrors.IsAlreadyExists(err) {
+	if _, err := r.createDaemonSet(ctx, d, n, want); !apierrors.IsAlreadyExists(err) {
 		return err
 	}
 	return nil // somebody was faster

@@ -3,6 +3,7 @@ package apply
 import (
 	"fmt"
 
+	"github.com/rollcall-dev/rollcall/apply/owned"
 	"github.com/rollcall-dev/rollcall/diff"
 )
 
@@ -42,6 +43,8 @@ type Result struct {
 	Reason string
 	// Message says what is wrong and the way out. It holds no value of a Secret.
 	Message string
+	// print is what it was like when it was written; empty when it was not.
+	print owned.Print
 }
 
 // String is such as "Failed ConfigMap kube-system/settings: Conflict: ...".

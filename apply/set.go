@@ -24,6 +24,8 @@ type Set struct {
 	DaemonSets []diff.ID
 	// Previous is the inventory of the last pass; nil before the first one.
 	Previous *v1alpha1.Inventory
+	// Settled are the objects that were as declared when somebody last looked; nil to ask about each.
+	Settled Settled
 }
 
 // NewSet returns the Set of a GitSync. DaemonSets that are left to Kubernetes are objects like others; their
@@ -57,6 +59,8 @@ type Observation struct {
 	Objects []diff.Object
 	// Former are the objects that the inventory lists and the Set does not, in the order of the inventory.
 	Former []diff.Former
+	// marks are what was declared and seen of each object.
+	marks Settled
 }
 
 // Errors are all reasons why something cannot be applied, in the order of the objects; empty when everything can.

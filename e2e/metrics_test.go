@@ -21,7 +21,7 @@ import (
 )
 
 // metricsText scrapes the controller.
-func (w *world) metricsText(t *testing.T) string {
+func (w *world) metricsText(t testing.TB) string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+w.control.Address+"/metrics", nil)
 	if err != nil {
@@ -46,7 +46,7 @@ type sample struct {
 }
 
 // samples are those of rollcall, by the name of the metric.
-func (w *world) samples(t *testing.T) map[string][]sample {
+func (w *world) samples(t testing.TB) map[string][]sample {
 	t.Helper()
 	out := map[string][]sample{}
 	for _, line := range regexp.MustCompile(`(?m)^(rollcall_[a-z_]+)(?:\{(.*)\})? (\S+)$`).FindAllStringSubmatch(w.metricsText(t), -1) {

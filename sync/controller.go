@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -38,6 +39,8 @@ type Controller struct {
 	// memory is what this process knows of each GitSync beside the cluster; a
 	// new process polls and renders again.
 	memory map[types.NamespacedName]*memory
+	// syncs are the GitSyncs as they are known here.
+	syncs cache.Store
 }
 
 // fleetPatience is how long the first passes wait for the fleet to be listed. A
@@ -48,13 +51,21 @@ const fleetPatience = 10 * time.Second
 // Run watches GitSyncs and NodeRollouts until ctx is done.
 func (c *Controller) Run(ctx context.Context) error {
 	syncs, rollouts := c.Kinds.GitSyncInformer(), c.Kinds.NodeRolloutInformer()
+	c.syncs = syncs.GetStore()
 	loop := &apply.Loop{Name: "gitsync", Reconcile: c.Reconcile, Workers: 4, Settle: 50 * time.Millisecond, Logger: c.Logger}
 	loop.Init()
-	if err := errors.Join(onGitSync(syncs, loop), onRollout(rollouts, syncs, loop)); err != nil {
+	ofOwner := c.ofOwner(loop)
+	c.Objects.Owned.Changed = ofOwner
+	stirred := func(owner string) {
+		c.stir(owner)
+		ofOwner(owner)
+	}
+	if err := errors.Join(onGitSync(syncs, loop), onRollout(rollouts, stirred), c.Rollouts.Fleet.NotifyAround(ofOwner)); err != nil {
 		return fmt.Errorf("watch for gitsyncs: %w", err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { syncs.RunWithContext(ctx); return nil })
+	g.Go(func() error { return c.Objects.Owned.Run(ctx) })
 	g.Go(func() error { rollouts.RunWithContext(ctx); return nil })
 	g.Go(func() error {
 		if !cache.WaitForCacheSync(ctx.Done(), syncs.HasSynced, rollouts.HasSynced) {
@@ -93,36 +104,63 @@ func onGitSync(i cache.SharedIndexInformer, loop *apply.Loop) error {
 	return err
 }
 
-// onRollout runs a pass of the owning GitSync when a rollout changes its phase
-// or ends: the status speaks of it, and what was kept for it may be pruned.
-func onRollout(rollouts, syncs cache.SharedIndexInformer, loop *apply.Loop) error {
-	enqueue := func(n *v1alpha1.NodeRollout) {
-		for _, o := range syncs.GetStore().List() {
-			gs := o.(*v1alpha1.GitSync)
-			if apply.Owner(name(gs)) == n.Labels[v1alpha1.LabelOwner] {
+// ofOwner returns what runs a pass of the GitSync that an owner label names.
+func (c *Controller) ofOwner(loop *apply.Loop) func(owner string) {
+	return func(owner string) {
+		for _, o := range c.syncs.List() {
+			if gs := o.(*v1alpha1.GitSync); apply.Owner(name(gs)) == owner {
 				loop.Enqueue(name(gs))
 			}
 		}
 	}
+}
+
+// stir has the next pass of the owner look, whatever else is as it was.
+func (c *Controller) stir(owner string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, m := range c.memory {
+		if apply.Owner(key) == owner {
+			m.stirred.Store(true)
+		}
+	}
+}
+
+// onRollout calls changed for the owner of a rollout that changes its phase or its
+// counts at rest, or ends: the status speaks of it, and what was kept for it may
+// be pruned.
+func onRollout(rollouts cache.SharedIndexInformer, changed func(owner string)) error {
 	_, err := rollouts.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		UpdateFunc: func(old, new any) {
 			before, after := old.(*v1alpha1.NodeRollout), new.(*v1alpha1.NodeRollout)
-			if before.Status.Phase != after.Status.Phase || before.Status.Reason != after.Status.Reason {
-				enqueue(after)
+			if moved(before.Status, after.Status) {
+				changed(after.Labels[v1alpha1.LabelOwner])
 			}
 		},
 		DeleteFunc: func(o any) {
 			if n, ok := o.(*v1alpha1.NodeRollout); ok {
-				enqueue(n)
+				changed(n.Labels[v1alpha1.LabelOwner])
 			}
 		},
 	})
 	return err
 }
 
-// Reconcile runs one pass and writes the status. It returns when the next poll
-// is due.
+// moved is whether a GitSync says something else of a rollout now. While it is on
+// its way, its counts change with every node, and no GitSync speaks of them.
+func moved(before, after v1alpha1.NodeRolloutStatus) bool {
+	if before.Phase != after.Phase || before.Reason != after.Reason {
+		return true
+	}
+	return after.Phase == v1alpha1.PhaseProven && !equality.Semantic.DeepEqual(before.Nodes, after.Nodes)
+}
+
+// Reconcile runs one pass and writes the status, unless there is nothing to do.
+// It returns when the next poll is due.
 func (c *Controller) Reconcile(ctx context.Context, key types.NamespacedName) (time.Duration, error) {
+	if next, rests := c.rests(ctx, key); rests {
+		return next, nil
+	}
 	gs, err := c.Kinds.GitSyncs(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		c.forget(key)
@@ -142,6 +180,7 @@ func (c *Controller) Reconcile(ctx context.Context, key types.NamespacedName) (t
 	if err := c.writeStatus(ctx, gs, o); err != nil {
 		return 0, err
 	}
+	c.remember(gs).rested(o)
 	return c.nextPass(gs, o), nil
 }
 
@@ -183,6 +222,7 @@ func (c *Controller) forget(key types.NamespacedName) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.memory, key)
+	c.Objects.Forget(key)
 	c.Metrics.forget(key)
 	followed := make([]git.Source, 0, len(c.memory))
 	for _, m := range c.memory {

@@ -3,6 +3,7 @@ package sync
 import (
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/diff"
@@ -31,6 +32,10 @@ type memory struct {
 	conflicts []string
 	// late are the objects that a pass kept from their change on purpose.
 	late []diff.ID
+	// left is how the last pass left the cluster, and stirred whether something has happened since that it may have to
+	// answer.
+	left    left
+	stirred atomic.Bool
 
 	// declared is what from declares, and commit describes it; declared is nil
 	// before the first commit that could be rendered.

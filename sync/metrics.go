@@ -101,6 +101,12 @@ func (m *Metrics) passed(gs *v1alpha1.GitSync, o *outcome) {
 	}
 }
 
+// rested counts a pass that found nothing to do.
+func (m *Metrics) rested(gs *v1alpha1.GitSync) {
+	m.success.WithLabelValues(gs.Namespace, gs.Name).Set(float64(time.Now().Unix()))
+	m.passes.WithLabelValues(gs.Namespace, gs.Name, "ok").Inc()
+}
+
 func (m *Metrics) conflicted(gs *v1alpha1.GitSync, began int) {
 	m.conflicts.WithLabelValues(gs.Namespace, gs.Name).Add(float64(began))
 }

@@ -20,6 +20,7 @@ import (
 // rolled DaemonSets.
 type observed struct {
 	set   apply.Set
+	seen  apply.Observation
 	input diff.Input
 	plan  diff.Plan
 	// drift are the objects that are no more as Git declares them.
@@ -67,13 +68,15 @@ func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared
 		}
 		frozen = append(frozen, mounted...)
 	}
-	seen := c.Objects.Observe(ctx, out.set)
+	m := c.remember(gs)
+	out.set.Settled = m.left.settled
+	out.seen = c.Objects.Observe(ctx, out.set)
 	out.input = diff.Input{
-		Owner: out.set.Owner, Objects: seen.Objects, DaemonSets: out.set.DaemonSets, Frozen: frozen,
-		Previous: gs.Status.Inventory, Former: seen.Former, Prune: gs.Spec.Prune, Unproven: true,
+		Owner: out.set.Owner, Objects: out.seen.Objects, DaemonSets: out.set.DaemonSets, Frozen: frozen,
+		Previous: gs.Status.Inventory, Former: out.seen.Former, Prune: gs.Spec.Prune, Unproven: true,
 	}
 	out.plan = diff.Calculate(out.input)
-	m := c.remember(gs)
+	m.left = left{settled: out.seen.Settled(out.plan, nil)}
 	m.late = stillLate(m.late, out.plan)
 	out.drift = drifted(gs, commit, m.late, out.plan)
 	return out, nil
@@ -116,6 +119,7 @@ func covers(a, b *v1alpha1.Inventory) bool {
 // applyObjects applies everything but the rolled DaemonSets.
 func (c *Controller) applyObjects(ctx context.Context, gs *v1alpha1.GitSync, s observed, o *outcome) error {
 	results := c.Objects.Apply(ctx, s.plan, s.input.Objects)
+	c.remember(gs).left.settled = s.seen.Settled(s.plan, results)
 	if written := len(results.Of(apply.Created)) + len(results.Of(apply.Configured)); written > 0 {
 		c.Logger.Info("applied", "gitsync", gs.Namespace+"/"+gs.Name, "commit", o.declared, "created", len(results.Of(apply.Created)), "configured", len(results.Of(apply.Configured)))
 	}

@@ -41,6 +41,8 @@ type outcome struct {
 	// withheld are the objects that Git declares no more and that are kept; nil
 	// where this pass did not look.
 	withheld []diff.Change
+	// objects counts what the commit declares beside the rolled DaemonSets.
+	objects int
 }
 
 func newOutcome(gs *v1alpha1.GitSync) *outcome {

@@ -42,7 +42,7 @@ func (c *Controller) converge(ctx context.Context, gs *v1alpha1.GitSync, declare
 		return err
 	}
 	c.Metrics.drifted(gs, len(seen.drift), 0)
-	o.inventory, o.withheld = apply.Inventory(seen.set, seen.plan, nil), seen.kept()
+	o.inventory, o.withheld, o.objects = apply.Inventory(seen.set, seen.plan, nil), seen.kept(), len(seen.set.Objects)
 	err := c.Metrics.time(stageApply, func() error { return c.write(ctx, gs, declared, seen, o) })
 	rollouts, unread := c.readRollouts(ctx, declared)
 	if unread == nil {
@@ -113,7 +113,11 @@ func (c *Controller) declareDaemonSets(ctx context.Context, gs *v1alpha1.GitSync
 		if native(ds) {
 			return nil
 		}
-		return c.Rollouts.Declare(ctx, declaration(gs, ds, seen, o))
+		around, err := c.Rollouts.Declare(ctx, declaration(gs, ds, seen, o))
+		if err == nil {
+			c.remember(gs).left.declared(ds, around)
+		}
+		return err
 	})
 }
 

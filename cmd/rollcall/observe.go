@@ -167,7 +167,7 @@ func (o *observer) fleet(ctx context.Context, v *rolloutView, nodes []corev1.Nod
 	if err != nil {
 		return fmt.Errorf("list controllerrevisions in %s: %w", namespace, err)
 	}
-	digestOf, err := digestsOf(&v.rollout, owned[*appsv1.ControllerRevision](revisions.Items, ds.UID))
+	digestOf, err := digestsOf(&v.rollout, controlled[*appsv1.ControllerRevision](revisions.Items, ds.UID))
 	if err != nil {
 		return err
 	}
@@ -177,12 +177,12 @@ func (o *observer) fleet(ctx context.Context, v *rolloutView, nodes []corev1.Nod
 		all = append(all, &nodes[i])
 		v.zones[nodes[i].Name] = nodes[i].Labels[corev1.LabelTopologyZone]
 	}
-	v.fleet = watch.Join(all, owned[*corev1.Pod](pods.Items, ds.UID), watch.NewPlacement(&ds.Spec.Template), nil, digestOf)
+	v.fleet = watch.Join(all, controlled[*corev1.Pod](pods.Items, ds.UID), watch.NewPlacement(&ds.Spec.Template), nil, digestOf)
 	return nil
 }
 
-// owned are the objects that the owner controls.
-func owned[P interface {
+// controlled are the objects that the owner controls.
+func controlled[P interface {
 	*T
 	metav1.Object
 }, T any](all []T, owner types.UID) []P {

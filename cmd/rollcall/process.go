@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/kubernetes"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
@@ -28,6 +29,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/apply/kinds"
+	"github.com/rollcall-dev/rollcall/apply/owned"
 	"github.com/rollcall-dev/rollcall/health/watch"
 	"github.com/rollcall-dev/rollcall/sync"
 	"github.com/rollcall-dev/rollcall/sync/git"
@@ -64,6 +66,9 @@ func (p *process) build() error {
 		return err
 	}
 	objects.Owners = apply.Owners(own)
+	if objects.Owned, err = ownedWatch(p.config, p.logger); err != nil {
+		return err
+	}
 	fleet, err := watch.NewFleet(kube)
 	if err != nil {
 		return err
@@ -89,6 +94,15 @@ func (p *process) build() error {
 	p.registry.MustRegister(p.leader, build)
 	build.WithLabelValues(version, commit).Set(1)
 	return nil
+}
+
+// ownedWatch makes the watch of what was applied; nothing is watched yet.
+func ownedWatch(config *rest.Config, logger *slog.Logger) (*owned.Watch, error) {
+	client, err := metadata.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make client of metadata: %w", err)
+	}
+	return &owned.Watch{Client: client, Logger: logger}, nil
 }
 
 // compact asks for Kubernetes' own kinds in protobuf, which is smaller than JSON and

@@ -49,10 +49,13 @@ func trimRevision(o any) (any, error) {
 // DaemonSets live.
 func trimDaemonSet(o any) (any, error) {
 	ds, ok := o.(*appsv1.DaemonSet)
-	if !ok {
+	if !ok || ds.Spec.Selector == nil { // no whole one is without
 		return o, nil
 	}
-	out := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: ds.Name, Namespace: ds.Namespace, UID: ds.UID, ResourceVersion: ds.ResourceVersion}}
+	out := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{
+		Name: ds.Name, Namespace: ds.Namespace, UID: ds.UID, ResourceVersion: ds.ResourceVersion,
+		Labels: map[string]string{v1alpha1.LabelOwner: ds.Labels[v1alpha1.LabelOwner]}, Annotations: map[string]string{annotationAround: Around(ds)},
+	}}
 	out.Spec.Template.Spec.SchedulingGates = ds.Spec.Template.Spec.SchedulingGates
 	return out, nil
 }

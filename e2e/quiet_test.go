@@ -1,0 +1,169 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// TestNothingToDo counts what the API server is asked for when nothing has changed,
+// and edits what was applied when nobody asks Git.
+func TestNothingToDo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 4)
+	w.policy(hurried())
+	files := map[string]string{"daemonset.yaml": manifest("v1"), "others.yaml": beside}
+	for i := range 10 {
+		files[fmt.Sprintf("settings-%d.yaml", i)] = plainConfig(fmt.Sprintf("settings-%d", i), "1")
+	}
+	commit := w.push("an agent and what it needs", files)
+	w.follow()
+	w.waitProven(commit, time.Minute)
+	w.act(t, "no request while nothing changes", w.wantNoRequests)
+	w.act(t, "an edit is made undone though nobody polls", w.wantEditsUndone)
+	w.retime(5 * time.Second)
+	w.act(t, "no request after it either", w.wantNoRequests)
+}
+
+// beside is one object of each of some kinds.
+const beside = `apiVersion: v1
+kind: ServiceAccount
+metadata: {name: agent}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: token}
+stringData: {token: hunter2}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: agent}
+spec: {clusterIP: None, selector: {app: example}, ports: [{name: metrics, port: 9100}]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: agent}
+rules: [{apiGroups: [""], resources: [configmaps], verbs: [get]}]
+---
+apiVersion: scheduling.k8s.io/v1
+kind: PriorityClass
+metadata: {name: agent}
+value: 1000
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: agent}
+spec: {maxUnavailable: 1, selector: {matchLabels: {app: example}}}
+`
+
+// requests sums up what rollcall asked of the API server, and what for.
+func (w *world) requests() (sum float64, spelled string) {
+	w.t.Helper()
+	var lines []string
+	for _, s := range w.samples(w.t)["rollcall_api_requests_total"] {
+		sum += s.value
+		lines = append(lines, fmt.Sprintf("%s %s: %.0f", s.labels["verb"], s.labels["code"], s.value))
+	}
+	return sum, strings.Join(lines, ", ")
+}
+
+// waitNoRequests waits until the last event has been answered.
+func (w *world) waitNoRequests() (sum float64, spelled string) {
+	w.t.Helper()
+	w.eventually("there is nothing to do", 30*time.Second, func() (bool, error) {
+		before, _ := w.requests()
+		time.Sleep(2 * time.Second) // what comes after that is a poll
+		sum, spelled = w.requests()
+		return before == sum, nil
+	})
+	return sum, spelled
+}
+
+func (w *world) wantNoRequests(t *testing.T) {
+	sum, spelled := w.waitNoRequests()
+	polls := w.polls()
+	w.eventually("Git is polled three times", 30*time.Second, func() (bool, error) { return w.polls() >= polls+3, nil })
+	if after, now := w.requests(); after != sum {
+		t.Errorf("%.0f requests though nothing changed: before %s; after %s", after-sum, spelled, now)
+	}
+}
+
+func (w *world) polls() float64 {
+	w.t.Helper()
+	for _, s := range w.samples(w.t)["rollcall_git_requests_total"] {
+		if s.labels["op"] == "ls-remote" && s.labels["result"] == "ok" {
+			return s.value
+		}
+	}
+	return 0
+}
+
+// daemonSetLabel is the edit of what the DaemonSet's declaration puts right, which does not count as drift.
+const daemonSetLabel = "a label of the DaemonSet"
+
+func (w *world) wantEditsUndone(t *testing.T) {
+	w.retime(time.Hour)
+	client := w.cluster.Client
+	edits := map[string]func() error{
+		"data": func() error {
+			_, err := client.CoreV1().ConfigMaps("default").Patch(t.Context(), "settings-1", types.MergePatchType, []byte(`{"data":{"key":"edited"}}`), metav1.PatchOptions{FieldManager: "kubectl-edit"})
+			return err
+		},
+		"an object that is deleted": func() error {
+			return client.CoreV1().ServiceAccounts("default").Delete(t.Context(), "agent", metav1.DeleteOptions{})
+		},
+		daemonSetLabel: func() error {
+			_, err := client.AppsV1().DaemonSets("default").Patch(t.Context(), "example-daemonset", types.MergePatchType, []byte(`{"metadata":{"labels":{"app":"edited"}}}`), metav1.PatchOptions{FieldManager: "kubectl-edit"})
+			return err
+		},
+		"a spec with a status": func() error {
+			_, err := client.PolicyV1().PodDisruptionBudgets("default").Patch(t.Context(), "agent", types.MergePatchType, []byte(`{"spec":{"maxUnavailable":3}}`), metav1.PatchOptions{FieldManager: "kubectl-edit"})
+			return err
+		},
+	}
+	for what, edit := range edits {
+		w.waitNoRequests()
+		corrected := w.corrected()
+		w.must(edit(), "edit "+what)
+		w.eventually("the edit of "+what+" is undone", 5*time.Second, func() (bool, error) { return w.asDeclared(), nil })
+		w.eventually("it is counted", 5*time.Second, func() (bool, error) { return w.corrected() > corrected || what == daemonSetLabel, nil })
+	}
+}
+
+// retime changes the interval between two polls.
+func (w *world) retime(interval time.Duration) {
+	w.t.Helper()
+	patch := fmt.Appendf(nil, `{"spec":{"source":{"interval":%q}}}`, interval)
+	_, err := w.kinds.GitSyncs(metav1.NamespaceDefault).Patch(w.t.Context(), "fleet", types.MergePatchType, patch, metav1.PatchOptions{})
+	w.must(err, "patch GitSync")
+	w.waitSync("the interval is "+interval.String(), 10*time.Second, func(gs *v1alpha1.GitSync) bool { return gs.Status.ObservedGeneration == gs.Generation })
+}
+
+func (w *world) corrected() float64 {
+	w.t.Helper()
+	for _, s := range w.samples(w.t)["rollcall_drift_corrected_total"] {
+		return s.value
+	}
+	return 0
+}
+
+// asDeclared is whether everything that wantEditsUndone edits is as Git declares it.
+func (w *world) asDeclared() bool {
+	w.t.Helper()
+	ctx, client := w.t.Context(), w.cluster.Client
+	settings, err := client.CoreV1().ConfigMaps("default").Get(ctx, "settings-1", metav1.GetOptions{})
+	if err != nil || settings.Data["key"] != "1" {
+		return false
+	}
+	if _, err := client.CoreV1().ServiceAccounts("default").Get(ctx, "agent", metav1.GetOptions{}); err != nil {
+		return false
+	}
+	budget, err := client.PolicyV1().PodDisruptionBudgets("default").Get(ctx, "agent", metav1.GetOptions{})
+	return err == nil && budget.Spec.MaxUnavailable.IntValue() == 1 && w.daemonSet().Labels["app"] == "example"
+}

@@ -1,0 +1,82 @@
+package sync
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rollcall-dev/rollcall/apply"
+	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/sync/render"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// left is how a pass left the cluster: what tells the next one that it need not look.
+type left struct {
+	// settled are the objects, and around the DaemonSets, that are as the commit declares them.
+	settled apply.Settled
+	around  map[types.NamespacedName]string
+	// commit is the one that there is nothing more to do for; empty while there is.
+	commit string
+	// question is what that pass answered.
+	question question
+}
+
+// rested notes whether a pass came to an end that nothing but an event or another commit changes.
+func (m *memory) rested(o *outcome) {
+	m.left.commit = ""
+	if o.failure == nil && o.applied != "" && o.stragglers == "" && len(m.left.settled) == o.objects && !slices.ContainsFunc(o.withheld, passing) {
+		m.left.commit, m.left.question = o.applied, m.question
+	}
+}
+
+// passing is whether what keeps an object from being pruned can end without an event.
+func passing(c diff.Change) bool {
+	switch c.Reason {
+	case diff.ReasonPruneDisabled, diff.ReasonProtectedKind:
+		return false
+	default:
+		return true
+	}
+}
+
+// rests polls Git when it is time, and returns whether there is nothing else to do: Git has the same commit, and nobody
+// has touched what it declares. No request goes to the API server then, but for the credentials of a poll. It returns
+// when the next poll is due.
+func (c *Controller) rests(ctx context.Context, key types.NamespacedName) (time.Duration, bool) {
+	o, found, err := c.syncs.GetByKey(key.String())
+	if err != nil || !found {
+		return 0, false
+	}
+	gs := o.(*v1alpha1.GitSync)
+	m := c.remember(gs)
+	stirred := m.stirred.Swap(false)
+	if stirred || m.left.commit == "" || m.left.question != questionOf(gs) || gs.DeletionTimestamp != nil || !c.unchanged(m) {
+		return 0, false
+	}
+	if declared, err := c.read(ctx, gs, newOutcome(gs)); declared == nil || err != nil || m.commit.Commit != m.left.commit {
+		return 0, false
+	}
+	c.Metrics.rested(gs)
+	return m.ended(false, time.Now()), true
+}
+
+// unchanged is whether everything is as the last pass left it.
+func (c *Controller) unchanged(m *memory) bool {
+	for key, around := range m.left.around {
+		if c.Rollouts.Fleet.Around(key.Namespace, key.Name) != around {
+			return false
+		}
+	}
+	return c.Objects.Untouched(m.left.settled)
+}
+
+// declared notes how a DaemonSet was left.
+func (l *left) declared(ds render.DaemonSet, around string) {
+	if l.around == nil {
+		l.around = map[types.NamespacedName]string{}
+	}
+	l.around[keyOf(ds)] = around
+}
