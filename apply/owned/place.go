@@ -32,7 +32,7 @@ func (w *Watch) newPlace(at Place) *place {
 	if at.Namespace != "" {
 		client = w.Client.Resource(at.Resource).Namespace(at.Namespace)
 	}
-	p.informer = cache.NewSharedIndexInformer(&cache.ListWatch{
+	source := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.LabelSelector = v1alpha1.LabelOwner
 			list, err := client.List(ctx, o)
@@ -45,7 +45,8 @@ func (w *Watch) newPlace(at Place) *place {
 			p.open.Store(err == nil)
 			return events, err
 		},
-	}, &metav1.PartialObjectMetadata{}, 0, cache.Indexers{})
+	}
+	p.informer = cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(source, w.Client), &metav1.PartialObjectMetadata{}, 0, cache.Indexers{})
 	told := false
 	// Neither fails for an informer that does not run yet.
 	_ = p.informer.SetTransform(trim(at.Resource.Group))
