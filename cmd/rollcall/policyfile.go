@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -77,10 +78,27 @@ func readPolicyFile(name string, raw []byte) (*v1alpha1.RolloutPolicy, error) {
 	if found == nil {
 		return nil, noPolicy(name, others)
 	}
-	if err := validatePolicy(found.Spec).ToAggregate(); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+	var wrong []error
+	for _, err := range validatePolicy(found.Spec) {
+		wrong = append(wrong, err)
+	}
+	if len(wrong) > 0 {
+		return nil, fmt.Errorf("%s: %w", name, listErrors(wrong))
 	}
 	return found, nil
+}
+
+// listErrors is the one error, or all of them, each on its own line as kubectl
+// lists them.
+func listErrors(all []error) error {
+	if len(all) == 1 {
+		return all[0]
+	}
+	var lines strings.Builder
+	for _, err := range all {
+		fmt.Fprintf(&lines, "\n* %v", err)
+	}
+	return errors.New(lines.String())
 }
 
 func noPolicy(name string, others []string) error {
@@ -114,7 +132,10 @@ func decodePolicy(document []byte) (*v1alpha1.RolloutPolicy, []string, error) {
 	if err != nil {
 		return nil, nil, locate(raw, err)
 	}
-	return p, nil, errors.Join(unknown...)
+	if len(unknown) > 0 {
+		return nil, nil, listErrors(unknown)
+	}
+	return p, nil, nil
 }
 
 // locate names the field that an error of decoding is about, which what decodes
@@ -132,9 +153,42 @@ func locate(raw []byte, wrong error) error {
 		return err == nil || err.Error() != wrong.Error()
 	}
 	if at := culprit(object, nil, helps); at != nil {
-		return fmt.Errorf("%s: %w", at, wrong)
+		return fmt.Errorf("%s: %w", at, inWords(wrong))
 	}
 	return wrong
+}
+
+// inWords is an error of decoding a value in the terms of the file, where it is in
+// those of Go.
+func inWords(err error) error {
+	var other *json.UnmarshalTypeError
+	var date *time.ParseError
+	switch {
+	case errors.As(err, &other):
+		return fmt.Errorf("it must be %s, not %s", wanted(other.Type.Kind()), other.Value)
+	case errors.As(err, &date):
+		return fmt.Errorf("%s is no time: write it as in RFC 3339, such as 2026-03-02T09:00:00Z", date.Value)
+	case strings.HasPrefix(err.Error(), "time: "):
+		return fmt.Errorf("%w: write hours, minutes and seconds, such as 1h30m", err)
+	default:
+		return err
+	}
+}
+
+// wanted names the values that are decoded into a kind of Go's.
+func wanted(k reflect.Kind) string {
+	switch k { //nolint:exhaustive // the others are numbers
+	case reflect.Slice:
+		return "a list"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	default:
+		return "a whole number"
+	}
 }
 
 // culprit is the path of the innermost value that it helps to leave out; nil if
