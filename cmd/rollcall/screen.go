@@ -212,7 +212,7 @@ func (p *page) rollout(v *rolloutView) {
 }
 
 func rolloutMark(n *v1alpha1.NodeRollout) mark {
-	if n.Status.Reason == apply.ReasonStepFailed {
+	if s := n.Status; s.Reason == apply.ReasonStepFailed || s.Phase == "" && s.Reason != "" { // or it cannot begin
 		return mark{"!", yellow}
 	}
 	switch n.Status.Phase {
@@ -232,9 +232,6 @@ func rolloutMark(n *v1alpha1.NodeRollout) mark {
 	case v1alpha1.PhaseWaiting:
 		return mark{"…", yellow}
 	default:
-		if n.Status.Reason != "" { // it cannot begin
-			return mark{"!", yellow}
-		}
 		return mark{"…", dim}
 	}
 }
