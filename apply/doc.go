@@ -5,11 +5,14 @@
 //
 //	set, prepare, order ..... what is declared, checked and in its order
 //	observe, answer ......... get and dry-run, and what the API server answers
-//	conflict, takeover ...... fields that somebody else manages
+//	conflict, takeover,
+//	tryout, without ......... fields that somebody else manages, and a dry-run of what is left without them
 //	apply, establish ........ the writes
 //	prune, inuse, pods,
+//	workload, spare,
 //	config, secrets ......... what may go, and who still needs it
 //	inventory, owner ........ what is rollcall's, and whose GitSync's
+//	client, result, error ... what an Applier is made of, and what it says of each object
 //
 // DaemonSets, for Rollouts:
 //
@@ -26,7 +29,9 @@
 //	share, ledger, after .... what the rollouts of several DaemonSets know of each other
 //	template, learned,
 //	carried ................. which template is which version
-//	store, status ........... what is recorded, and what is shown
+//	store, pack ............. what is recorded, and how it fits into a ConfigMap
+//	status, pace, metrics,
+//	stragglers .............. what is shown, how often, and what runs on after the end
 //	confirm, execute,
 //	written ................. before a wave passes; the steps; what the cache lags behind
 //	surge ................... a second agent before the first one goes

@@ -82,7 +82,7 @@ func withheld(in Input, id ID, blocked []Change) (reason, message string) {
 	case len(in.Objects) == 0 && len(in.DaemonSets) == 0:
 		return ReasonEmptyRender, "Git declares no object at all, and that prunes nothing: delete the GitSync and its objects by hand if that is wanted"
 	case len(blocked) > 0:
-		return ReasonAwaitingApply, fmt.Sprintf("%d declared objects cannot be applied", len(blocked))
+		return ReasonAwaitingApply, fmt.Sprintf("%d of the declared objects cannot be applied", len(blocked))
 	case in.Unproven:
 		return ReasonAwaitingProof, "a DaemonSet of this commit is not proven yet on every eligible node"
 	case len(in.Behind) > 0:

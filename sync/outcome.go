@@ -103,7 +103,11 @@ func (o *outcome) condition() apply.Condition {
 	}
 	proven := "declares no DaemonSet"
 	if len(o.rollouts) > 0 {
-		proven = fmt.Sprintf("is proven on every eligible node of %d DaemonSets%s", len(o.rollouts), o.exceptions())
+		s := "s"
+		if len(o.rollouts) == 1 {
+			s = ""
+		}
+		proven = fmt.Sprintf("is proven on every eligible node of %d DaemonSet%s%s", len(o.rollouts), s, o.exceptions())
 	}
 	return apply.Condition{Ready: metav1.ConditionTrue, Reason: ReasonProven,
 		Message: fmt.Sprintf("commit %s is applied and %s%s", short(o.commit()), proven, o.kept())}

@@ -51,7 +51,7 @@ either the owner is left open.
 
 Exit codes: 0 nothing changes, 2 something does, 1 an error, or something that
 cannot be applied.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMostOne("DIRECTORY"),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveFilterDirs
 		},

@@ -177,7 +177,7 @@ func (f *Fleet) CompareEligible(before, after Placement) (lost, won []string) {
 	for _, o := range f.nodes.GetStore().List() {
 		n := o.(*corev1.Node)
 		switch was, is := before.Eligible(n), after.Eligible(n); {
-		case was && (!is || after.Evicts(n) && !before.Evicts(n)):
+		case was && (!is || after.evicts(n) && !before.evicts(n)):
 			lost = append(lost, n.Name)
 		case is && !was:
 			won = append(won, n.Name)

@@ -59,9 +59,9 @@ func (p Placement) Eligible(n *corev1.Node) bool {
 	return true
 }
 
-// Evicts is whether Kubernetes would end a pod of this placement on the node, by a
+// evicts is whether Kubernetes would end a pod of this placement on the node, by a
 // taint that lasts or by one that passes.
-func (p Placement) Evicts(n *corev1.Node) bool {
+func (p Placement) evicts(n *corev1.Node) bool {
 	return slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Effect == corev1.TaintEffectNoExecute && p.repels(&t) })
 }
 
