@@ -90,6 +90,21 @@ func (p *pass) startUngated(r *Record, n *health.Node) {
 	r.Touched, r.Ran, r.Well, r.Breaks = p.in.Now, true, false, 0
 }
 
+// takenInSpec is whether the agent of the node went for a candidate in the spec, or may
+// have gone though it is still seen: the next one is of the candidate.
+func (p *pass) takenInSpec(r *Record, n *health.Node) bool {
+	if !p.inSpec() || r.Touched.IsZero() {
+		return false
+	}
+	seen := r.Touched.Add(cacheLag)
+	a := n.Agent()
+	if a == nil || a.Digest == p.candidate() || p.in.Now.Before(seen) {
+		p.wakeAt(seen)
+		return true
+	}
+	return false
+}
+
 // judgeUnasked judges the candidate where it came by itself. That is no evidence for
 // it, since no wave has the node, but a failure is evidence against it: the node is
 // recorded, and in no wave either.

@@ -57,7 +57,8 @@ func (p *pass) forgetWaves() {
 
 // over is whether a record says nothing any more: its node left as announced, or
 // is to have no agent, or the candidate never ran on it and it cannot be reached
-// now, so that it goes to the tail.
+// now, so that it goes to the tail. Whose agent was taken gets the candidate without
+// a gate when that is in the spec, whatever is seen of it yet.
 func (p *pass) over(r Record) bool {
 	n := p.node(r.Node, r.UID)
 	switch {
@@ -68,7 +69,7 @@ func (p *pass) over(r Record) bool {
 	case !n.Eligible && r.Failed == "" && !p.runsCandidate(n):
 		return true
 	default:
-		return !r.Ran && r.Failed == "" && !p.reachable(n)
+		return !r.Ran && r.Failed == "" && !p.reachable(n) && !p.takenInSpec(&r, n)
 	}
 }
 
