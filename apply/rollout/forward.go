@@ -44,7 +44,7 @@ func (p *pass) forward() {
 	}
 	room := p.beside(p.downNodes())
 	p.withdraw(func(n *health.Node, _ *health.Agent) bool {
-		return !p.stillNext(n) || p.kept(n) || room.over(n) && n.Present()
+		return !p.stillNext(n) || p.keepsSame(n) || p.kept(n) || room.over(n) && n.Present()
 	})
 	for started && p.passWave() {
 		started = p.startWave()
@@ -123,7 +123,7 @@ func (p *pass) returnHurt() bool {
 	hurt := slices.DeleteFunc(p.strangers(), func(n *health.Node) bool {
 		r := p.record(n)
 		if p.runsCandidate(n) {
-			return r == nil || r.Failed == ""
+			return r == nil || r.Failed == "" && !p.surgesInVain(r, n)
 		}
 		return n.Present() || r != nil && !p.firstWaves() && p.isNext(r)
 	})

@@ -227,13 +227,20 @@ func (p *pass) surgesMore(target string) bool {
 	}
 	p.queue = p.lineUp()
 	next := slices.DeleteFunc(p.batch(), func(r *Record) bool { return p.inFlight(p.node(r.Node, r.UID)) != nil })
-	waiting, flying := len(next) > 0, p.flying() > 0
+	waiting, landing := len(next) > 0, slices.ContainsFunc(p.next.InFlight, p.landing)
 	var taken []*health.Node
 	for _, r := range p.affordable(next) {
 		taken = append(taken, p.touch(r))
 	}
 	p.take(taken)
-	return p.openSurged(target) || p.awaitsSurged(target) || waiting && flying
+	return p.openSurged(target) || p.awaitsSurged(target) || waiting && landing
+}
+
+// landing is whether the node in flight has its second pod alone by now, which is about
+// to be available.
+func (p *pass) landing(f InFlight) bool {
+	n := p.node(f.Node, f.NodeUID)
+	return n != nil && n.Ready && n.Schedulable && p.pending(f) == nil && p.arrives(n, f.At)
 }
 
 // withoutOld is the node as its new agent makes it, once that may start beside the

@@ -34,6 +34,19 @@ func (p *pass) awaitsAgents() bool {
 	return awaits
 }
 
+// keepsSame is whether the agent of the candidate, which was about to be taken on the
+// way back, may stay after all: no surge would give the node another one of it.
+func (p *pass) keepsSame(n *health.Node) bool {
+	r := p.record(n)
+	return p.surges() && n.Present() && p.runsCandidate(n) && r != nil && !r.Touched.IsZero()
+}
+
+// surgesInVain is whether the agent of the candidate has to go for another one of it:
+// the node is given the proven version in between.
+func (p *pass) surgesInVain(r *Record, n *health.Node) bool {
+	return p.surges() && p.runsCandidate(n) && p.waits(r) && !p.keepsSame(n)
+}
+
 // losers counts the nodes that a surge would take the agent of.
 func (p *pass) losers() int {
 	count := 0
