@@ -35,7 +35,7 @@ func (p *pass) goBack() {
 // budget allows beside those that the candidate broke.
 func (p *pass) giveProven(nodes []*health.Node) {
 	p.giveUnserved(nodes)
-	if p.surges() && p.losers() == 0 { // a way back waits for no taint
+	if served, _ := p.losers(); p.surges() && served == 0 { // a way back waits for no taint
 		p.surgeBack(nodes)
 		return
 	}

@@ -35,7 +35,8 @@ type State struct {
 	// they are so because of rollcall.
 	Owed []Owed
 	// Bare are the nodes without an available agent when the surge that is open was
-	// opened, sorted by node name: that they have none is not its doing.
+	// opened, or about to lose theirs, sorted by node name: that they have none does not
+	// end it.
 	Bare []Owed
 	// InFlight are the nodes whose agent was, or is about to be, taken away,
 	// sorted by node name.
@@ -118,6 +119,9 @@ func (r *Record) tail() bool { return r.Late && r.Touched.IsZero() }
 type Owed struct {
 	Node string    `json:"n"`
 	UID  types.UID `json:"u"`
+	// Served is whether the node of a surge had an available agent, which a taint would
+	// have it lose.
+	Served bool `json:"s,omitempty"`
 }
 
 // InFlight is one node whose agent is being replaced.

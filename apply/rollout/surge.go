@@ -51,8 +51,8 @@ func (p *pass) surgesTo() string {
 func (p *pass) openSurge(target string) {
 	p.next.Bare = nil
 	for i := range p.in.Fleet {
-		if n := &p.in.Fleet[i]; n.Eligible && !n.Present() && p.inFlight(n) == nil {
-			p.next.Bare = append(p.next.Bare, Owed{Node: n.Name, UID: n.UID})
+		if n := &p.in.Fleet[i]; n.Eligible && (!n.Present() || !n.Schedulable) && p.inFlight(n) == nil {
+			p.next.Bare = append(p.next.Bare, Owed{Node: n.Name, UID: n.UID, Served: n.Present()})
 		}
 	}
 	p.do(Step{Action: WriteTemplate, Digest: target, Gated: true, Surge: true})
@@ -67,9 +67,7 @@ func (p *pass) runSurge(target string) {
 	case !p.in.Live.Observed:
 		p.closeSurge()
 	case p.bares():
-		for i := range p.next.InFlight { // that they have to begin anew is not their doing
-			p.next.InFlight[i].At = p.in.Now
-		}
+		p.putOff()
 		p.closeSurge()
 	case p.openSurged(target), p.awaitsSurged(target):
 	case p.fails(): // what failed beside an old agent goes with the surge, the others go back
@@ -79,6 +77,21 @@ func (p *pass) runSurge(target string) {
 	default:
 		p.closeSurge()
 	}
+}
+
+// putOff forgets the nodes in flight that still have the agent that had to go: that they
+// begin anew is not their doing.
+func (p *pass) putOff() {
+	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool {
+		n := p.node(f.Node, f.NodeUID)
+		if n == nil || p.pending(f) == nil || !n.Present() {
+			return false
+		}
+		if r := p.record(n); r != nil {
+			r.Tries = max(r.Tries-1, 0)
+		}
+		return true
+	})
 }
 
 // fails is whether a node in flight has failed the candidate, or is left with a pod
@@ -135,26 +148,33 @@ func (p *pass) surgeLimit() (limit time.Time) {
 }
 
 // bares is whether a node that the surge is not for is left with a gated pod alone,
-// and was served or not there when it was opened, or is about to lose its agent.
+// and was served or not there when it was opened, or is about to lose its agent, and
+// was not when it was opened.
 func (p *pass) bares() bool {
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
-		if p.losesAgent(n) {
+		b := p.bare(n)
+		if p.losesAgent(n) && (b == nil || !b.Served) {
 			return true
 		}
 		a := n.Agent()
-		if n.Eligible && n.Ready && a != nil && a.Gated && p.inFlight(n) == nil && !p.isBare(n) {
+		if n.Eligible && n.Ready && a != nil && a.Gated && p.inFlight(n) == nil && (b == nil || b.Served) {
 			return true
 		}
 	}
 	return false
 }
 
-func (p *pass) isBare(n *health.Node) bool {
-	_, found := slices.BinarySearchFunc(p.next.Bare, n, func(o Owed, n *health.Node) int {
+// bare is what is recorded of the node if no agent was to be lost on it when the surge
+// was opened, or nil.
+func (p *pass) bare(n *health.Node) *Owed {
+	i, found := slices.BinarySearchFunc(p.next.Bare, n, func(o Owed, n *health.Node) int {
 		return cmp.Or(cmp.Compare(o.Node, n.Name), cmp.Compare(o.UID, n.UID))
 	})
-	return found
+	if !found {
+		return nil
+	}
+	return &p.next.Bare[i]
 }
 
 // second is the pod of the target that the node in flight is given, or nil.

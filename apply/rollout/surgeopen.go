@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/rollcall-dev/rollcall/health"
 )
@@ -11,9 +12,9 @@ import (
 // awaitsAgents is whether the next surge has to wait: for an agent that is about to
 // become Ready, or to be made, which Kubernetes would take away; or for a node that
 // gets no pod now, such as one that is about to go, whose agent it would take too.
+// Such a node is waited for no longer than an agent is that does not become healthy.
 func (p *pass) awaitsAgents() bool {
-	if tainted := p.losers(); tainted > 0 {
-		p.say(Held, ReasonSurgeWaits, fmt.Sprintf("the next surge waits for %d nodes that a taint keeps new pods out of: it would take the agents that they have, and give them no other; it begins when their taints or they themselves are gone, or with replace: delete", tainted))
+	if p.awaitsTainted() {
 		return true
 	}
 	awaits := false
@@ -34,6 +35,38 @@ func (p *pass) awaitsAgents() bool {
 	return awaits
 }
 
+// awaitsTainted is whether the next surge waits for nodes that it would take the agent
+// of: each for the deadline since the rollout last got on, and then no more of them
+// than maxUnavailable may be without one.
+func (p *pass) awaitsTainted() bool {
+	served, bare := p.losers()
+	until := p.lastStep().Add(p.in.Policy.Health.Deadline)
+	why := fmt.Sprintf("the next surge waits for %d nodes that a taint keeps new pods out of: it would take the agents that they have, and give them no other; it begins when their taints or they themselves are gone, with replace: delete,", served)
+	switch {
+	case served == 0:
+		return false
+	case p.in.Now.Before(until):
+		p.say(Waiting, ReasonSurgeWaits, fmt.Sprintf("%s or without them at %s", why, timeOfDay(until)))
+		p.wakeAt(until)
+	case served+bare > p.budget():
+		p.say(Held, ReasonSurgeWaits, fmt.Sprintf("%s or when no more than maxUnavailable (%d) are tainted; beside them %d have lost theirs", why, p.budget(), bare))
+	default:
+		return false
+	}
+	return true
+}
+
+// lastStep is when the rollout last began a wave or let an agent start.
+func (p *pass) lastStep() time.Time {
+	last := p.next.WaveStarted
+	for i := range p.next.Records {
+		if t := p.next.Records[i].Touched; t.After(last) {
+			last = t
+		}
+	}
+	return last
+}
+
 // keepsSame is whether the agent of the candidate, which was about to be taken on the
 // way back, may stay after all: no surge would give the node another one of it.
 func (p *pass) keepsSame(n *health.Node) bool {
@@ -47,15 +80,19 @@ func (p *pass) surgesInVain(r *Record, n *health.Node) bool {
 	return p.surges() && p.runsCandidate(n) && p.waits(r) && !p.keepsSame(n)
 }
 
-// losers counts the nodes that a surge would take the agent of.
-func (p *pass) losers() int {
-	count := 0
+// losers counts the nodes that a surge would take the agent of, and those like them
+// that have none.
+func (p *pass) losers() (served, bare int) {
 	for i := range p.in.Fleet {
-		if p.losesAgent(&p.in.Fleet[i]) {
-			count++
+		n := &p.in.Fleet[i]
+		switch {
+		case p.losesAgent(n):
+			served++
+		case n.Eligible && n.Ready && !n.Schedulable && n.Agent() == nil:
+			bare++
 		}
 	}
-	return count
+	return served, bare
 }
 
 // losesAgent is whether the node is served, and a surge would leave it with nothing:
