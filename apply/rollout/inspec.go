@@ -93,16 +93,15 @@ func (p *pass) startUngated(r *Record, n *health.Node) {
 // takenInSpec is whether the agent of the node went for a candidate in the spec, or may
 // have gone though it is still seen: the next one is of the candidate.
 func (p *pass) takenInSpec(r *Record, n *health.Node) bool {
-	if !p.inSpec() || r.Touched.IsZero() {
+	if !p.inSpec() || p.next.Candidate == nil || r.Touched.IsZero() {
 		return false
 	}
-	seen := r.Touched.Add(cacheLag)
-	a := n.Agent()
-	if a == nil || a.Digest == p.candidate() || p.in.Now.Before(seen) {
+	if seen := r.Touched.Add(cacheLag); p.in.Now.Before(seen) {
 		p.wakeAt(seen)
 		return true
 	}
-	return false
+	a := n.Agent()
+	return a == nil || a.Digest == p.candidate()
 }
 
 // judgeUnasked judges the candidate where it came by itself. That is no evidence for
