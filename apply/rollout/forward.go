@@ -44,7 +44,7 @@ func (p *pass) forward() {
 	}
 	room := p.beside(p.downNodes())
 	p.withdraw(func(n *health.Node, _ *health.Agent) bool {
-		return !p.stillNext(n) || p.keepsSame(n) || p.kept(n) || room.over(n) && n.Present()
+		return !p.stillNext(n) || p.kept(n) || room.over(n) && n.Present()
 	})
 	for started && p.passWave() {
 		started = p.startWave()

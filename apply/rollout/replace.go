@@ -174,7 +174,7 @@ func (p *pass) waits(r *Record) bool {
 		return true
 	}
 	f := p.inFlight(n)
-	return f != nil && f.PodUID == a.UID
+	return f != nil && f.PodUID == a.UID && !p.keepsSame(n)
 }
 
 // urgency is the node's place in a batch: 0, 1 or 2.

@@ -160,7 +160,7 @@ func (o outdated) String() string {
 		count int
 		why   string
 	}{
-		{o.held, "held out by label"}, {o.failed, "failed within the budget"}, {o.away, "not to be reached (NotReady or tainted)"}, {o.other, "about to be given the proven one"},
+		{o.held, "held out by label"}, {o.failed, "failed it and are not tried again"}, {o.away, "not to be reached (NotReady or tainted)"}, {o.other, "about to be given the proven one"},
 	} {
 		if p.count > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.count, p.why))

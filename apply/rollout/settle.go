@@ -66,7 +66,7 @@ func (p *pass) over(r Record) bool {
 		return true
 	case n == nil:
 		return !r.Ran || r.Leaving
-	case !n.Eligible && r.Failed == "" && !p.runsCandidate(n):
+	case !n.Eligible && r.Failed == "" && !p.runsCandidate(n), r.Self && r.KeptOut && n.Present() && n.Agent().Digest == p.rest():
 		return true
 	default:
 		return !r.Ran && r.Failed == "" && !p.reachable(n) && !p.takenInSpec(&r, n)

@@ -106,7 +106,8 @@ type Record struct {
 	// most of them because they joined then: they do not put off the proof.
 	Late bool `json:"a,omitempty"`
 	// KeptOut nodes failed the version that is proven now, within the failure
-	// budget: they are not tried again by themselves.
+	// budget or in a surge beside an agent that serves: they are not tried again by
+	// themselves.
 	KeptOut bool `json:"k,omitempty"`
 	// Self nodes are in no wave: the candidate came to them by itself, and failed.
 	Self bool `json:"o,omitempty"`

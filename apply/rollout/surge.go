@@ -75,23 +75,9 @@ func (p *pass) runSurge(target string) {
 		p.closeSurge()
 	case p.surgesMore(target):
 	default:
+		p.staysServed(target)
 		p.closeSurge()
 	}
-}
-
-// putOff forgets the nodes in flight that still have the agent that had to go: that they
-// begin anew is not their doing.
-func (p *pass) putOff() {
-	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool {
-		n := p.node(f.Node, f.NodeUID)
-		if n == nil || p.pending(f) == nil || !n.Present() {
-			return false
-		}
-		if r := p.record(n); r != nil {
-			r.Tries = max(r.Tries-1, 0)
-		}
-		return true
-	})
 }
 
 // fails is whether a node in flight has failed the candidate, or is left with a pod
@@ -113,15 +99,6 @@ func (p *pass) fails() bool {
 func (p *pass) failedOn(n *health.Node) bool {
 	r := p.record(n)
 	return r != nil && r.Failed != ""
-}
-
-// keepOld forgets the nodes in flight that failed the candidate and are served by the
-// agent that they had: they keep it.
-func (p *pass) keepOld() {
-	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool {
-		n := p.node(f.Node, f.NodeUID)
-		return n != nil && p.pending(f) != nil && n.Present() && p.failedOn(n)
-	})
 }
 
 func (p *pass) closeSurge() {

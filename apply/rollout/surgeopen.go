@@ -77,7 +77,7 @@ func (p *pass) keepsSame(n *health.Node) bool {
 // surgesInVain is whether the agent of the candidate has to go for another one of it:
 // the node is given the proven version in between.
 func (p *pass) surgesInVain(r *Record, n *health.Node) bool {
-	return p.surges() && p.runsCandidate(n) && p.waits(r) && !p.keepsSame(n)
+	return p.surges() && p.runsCandidate(n) && p.waits(r)
 }
 
 // losers counts the nodes that a surge would take the agent of, and those like them
@@ -99,41 +99,4 @@ func (p *pass) losers() (served, bare int) {
 // a taint keeps the second pod out.
 func (p *pass) losesAgent(n *health.Node) bool {
 	return n.Eligible && n.Present() && !n.Schedulable
-}
-
-// surgeBack gives the proven version to nodes that are served by another one, within
-// the budget and in the same way.
-func (p *pass) surgeBack(nodes []*health.Node) {
-	if len(p.d.Steps) > 0 {
-		return
-	}
-	taken := p.takeBack(nodes)
-	_, until := p.late()
-	switch {
-	case len(taken) == 0:
-	case p.in.Now.Before(until):
-		p.wakeAt(until)
-	case !p.awaitsAgents():
-		p.take(taken)
-		p.openSurge(p.rest())
-	}
-}
-
-// takeBack are the nodes that can go back now: those recorded for it already, and of
-// the others as many as the budget leaves.
-func (p *pass) takeBack(nodes []*health.Node) []*health.Node {
-	room := p.beside(p.owed())
-	var taken []*health.Node
-	for _, n := range nodes {
-		f := p.inFlight(n)
-		recorded := f != nil && f.PodUID == n.Agent().UID
-		if !n.Present() || p.yields(n) || !recorded && !room.has(n) {
-			continue
-		}
-		if !recorded {
-			room.take(n)
-		}
-		taken = append(taken, n)
-	}
-	return taken
 }
