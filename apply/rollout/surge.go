@@ -128,9 +128,13 @@ func (p *pass) surgeLimit() (limit time.Time) {
 // and was served or not there when it was opened, or is about to lose its agent, and
 // was not when it was opened.
 func (p *pass) bares() bool {
+	since, hurries := p.hurries()
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
 		b := p.bare(n)
+		if hurries && n.Created.After(since) {
+			continue
+		}
 		if p.losesAgent(n) && (b == nil || !b.Served) {
 			return true
 		}

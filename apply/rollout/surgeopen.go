@@ -12,15 +12,16 @@ import (
 // awaitsAgents is whether the next surge has to wait: for an agent that is about to
 // become Ready, or to be made, which Kubernetes would take away; or for a node that
 // gets no pod now, such as one that is about to go, whose agent it would take too.
-// Such a node is waited for no longer than an agent is that does not become healthy.
+// None of these is waited for longer than an agent is that does not become healthy.
 func (p *pass) awaitsAgents() bool {
 	if p.awaitsTainted() {
 		return true
 	}
 	awaits := false
+	_, hurries := p.hurries()
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
-		if n.Present() || !p.reachable(n) || p.inFlight(n) != nil && p.pending(*p.inFlight(n)) != nil {
+		if hurries || n.Present() || !p.reachable(n) || p.inFlight(n) != nil && p.pending(*p.inFlight(n)) != nil {
 			continue
 		}
 		since := n.ReadySince
@@ -56,15 +57,28 @@ func (p *pass) awaitsTainted() bool {
 	return true
 }
 
-// lastStep is when the rollout last began a wave or let an agent start.
+// lastStep is when the rollout last began a wave, or a node of it became healthy.
 func (p *pass) lastStep() time.Time {
 	last := p.next.WaveStarted
 	for i := range p.next.Records {
-		if t := p.next.Records[i].Touched; t.After(last) {
-			last = t
+		is, place := p.standingAt(&p.next.Records[i])
+		if is == standingDone && p.verdicts[place].Since.After(last) {
+			last = p.verdicts[place].Since
 		}
 	}
 	return last
+}
+
+// hurries is whether the way forward has got on by nothing for the deadline: then new
+// nodes, which have no agent yet, wait for a surge, and no surge for them. Otherwise
+// none would ever come to its end in a fleet that nodes keep joining. Which are new is
+// since when.
+func (p *pass) hurries() (since time.Time, hurries bool) {
+	if p.goal != goalForward {
+		return time.Time{}, false
+	}
+	since = p.lastStep()
+	return since, !p.in.Now.Before(since.Add(p.in.Policy.Health.Deadline))
 }
 
 // keepsSame is whether the agent of the candidate, which was about to be taken on the
