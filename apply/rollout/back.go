@@ -80,7 +80,8 @@ func (p *pass) giveUnserved(nodes []*health.Node) {
 
 // strangers are the nodes whose agent is not of the proven version and can be
 // replaced. A NotReady node is left alone unless it was touched: then the agent
-// may be what keeps it down.
+// may be what keeps it down. One that a taint keeps the next agent out of keeps the one
+// that serves it.
 func (p *pass) strangers() []*health.Node {
 	var out []*health.Node
 	for i := range p.in.Fleet {
@@ -97,7 +98,7 @@ func (p *pass) reversible(n *health.Node) bool {
 	if r == nil {
 		return p.reachable(n)
 	}
-	return !r.KeptOut && (p.reachable(n) || !r.Touched.IsZero() && !p.available(n))
+	return !r.KeptOut && (p.reachable(n) || !r.Touched.IsZero() && !n.Present())
 }
 
 // record returns the node's record, or nil.

@@ -88,14 +88,22 @@ func (p *pass) rankUntouched(n *health.Node, canaries bool) int {
 }
 
 // pickable are the nodes that are in no wave yet and have a running agent, or one
-// that waits for the first wave of all.
+// that waits for the first wave of all. They can be reached, or run the candidate since
+// a time of which nothing is recorded.
 func (p *pass) pickable() []*health.Node {
 	var out []*health.Node
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
-		if a := n.Agent(); a != nil && (!a.Gated || p.firstWaves() && p.waitsForFirst(n)) && p.record(n) == nil && p.reachable(n) {
+		if a := n.Agent(); a != nil && (!a.Gated || p.firstWaves() && p.waitsForFirst(n)) && p.record(n) == nil && (p.reachable(n) || p.isCutOff(n)) {
 			out = append(out, n)
 		}
 	}
 	return out
+}
+
+// isCutOff is whether the candidate ran on the node before what was recorded of that was
+// forgotten, and the node cannot be reached now: the candidate may be why.
+func (p *pass) isCutOff(n *health.Node) bool {
+	o := p.owing(n)
+	return o != nil && o.Lost && n.Eligible && !n.Held && !n.Ready && p.runsCandidate(n)
 }

@@ -32,7 +32,8 @@ func (p *pass) settle() {
 }
 
 // oweStrangers takes nodes that run another version than the proven one for such on
-// which an earlier candidate ran, when nothing is recorded of any: that was lost.
+// which an earlier candidate ran, when nothing is recorded of any: that was lost. One
+// that runs this candidate is such a node even if it cannot be reached.
 func (p *pass) oweStrangers() {
 	if p.next.About != "" || p.next.Proven == nil {
 		return
@@ -41,8 +42,8 @@ func (p *pass) oweStrangers() {
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
 		a := n.Agent()
-		if a != nil && !a.Gated && a.Digest != p.rest() && p.reachable(n) && p.record(n) == nil && !p.isOwed(n) {
-			lost = append(lost, Owed{Node: n.Name, UID: n.UID})
+		if a != nil && !a.Gated && a.Digest != p.rest() && (p.reachable(n) || p.runsCandidate(n)) && p.record(n) == nil && !p.isOwed(n) {
+			lost = append(lost, Owed{Node: n.Name, UID: n.UID, Lost: p.runsCandidate(n)})
 		}
 	}
 	p.next.Owed = merge(p.next.Owed, lost, func(o Owed) string { return o.Node })

@@ -123,6 +123,8 @@ type Owed struct {
 	// Served is whether the node of a surge had an available agent, which a taint would
 	// have it lose.
 	Served bool `json:"s,omitempty"`
+	// Lost is whether the candidate ran on the node when what was recorded of it was lost.
+	Lost bool `json:"l,omitempty"`
 }
 
 // InFlight is one node whose agent is being replaced.

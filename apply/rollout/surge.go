@@ -124,26 +124,25 @@ func (p *pass) surgeLimit() (limit time.Time) {
 	return limit
 }
 
-// bares is whether a node that the surge is not for is left with a gated pod alone,
-// and was served or not there when it was opened, or is about to lose its agent, and
-// was not when it was opened.
+// bares is whether more nodes than can be borne are left with a gated pod alone that the
+// surge is not for, and were served or not there when it was opened, or are about to
+// lose their agent, and were not when it was opened.
 func (p *pass) bares() bool {
-	since, hurries := p.hurries()
+	count := 0
+	most, since := p.bearable()
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
 		b := p.bare(n)
-		if hurries && n.Created.After(since) {
+		if n.Created.After(since) {
 			continue
 		}
-		if p.losesAgent(n) && (b == nil || !b.Served) {
-			return true
-		}
 		a := n.Agent()
-		if n.Eligible && n.Ready && a != nil && a.Gated && p.inFlight(n) == nil && (b == nil || b.Served) {
-			return true
+		alone := n.Eligible && n.Ready && a != nil && a.Gated && p.inFlight(n) == nil
+		if alone && (b == nil || b.Served) || p.losesAgent(n) && (b == nil || !b.Served) {
+			count++
 		}
 	}
-	return false
+	return count > most
 }
 
 // bare is what is recorded of the node if no agent was to be lost on it when the surge

@@ -18,7 +18,7 @@ func (p *pass) awaitsAgents() bool {
 		return true
 	}
 	awaits := false
-	_, hurries := p.hurries()
+	hurries := p.hurries()
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
 		if hurries || n.Present() || !p.reachable(n) || p.inFlight(n) != nil && p.pending(*p.inFlight(n)) != nil {
@@ -69,16 +69,34 @@ func (p *pass) lastStep() time.Time {
 	return last
 }
 
-// hurries is whether the way forward has got on by nothing for the deadline: then new
-// nodes, which have no agent yet, wait for a surge, and no surge for them. Otherwise
-// none would ever come to its end in a fleet that nodes keep joining. Which are new is
-// since when.
-func (p *pass) hurries() (since time.Time, hurries bool) {
-	if p.goal != goalForward {
-		return time.Time{}, false
+// hurries is whether a way has got on by nothing for the deadline: then nodes wait for a
+// surge, and no surge for them. Otherwise none would ever come to its end in a fleet
+// that nodes keep joining, or in which an agent that is not Ready for long keeps failing.
+func (p *pass) hurries() bool {
+	since := p.lastStep()
+	if r := p.next.rejection(p.candidate()); r != nil && p.goal != goalForward {
+		since = r.At
 	}
-	since = p.lastStep()
-	return since, !p.in.Now.Before(since.Add(p.in.Policy.Health.Deadline))
+	return !p.in.Now.Before(since.Add(p.in.Policy.Health.Deadline))
+}
+
+// bearable is how many nodes may be left with nothing by the surge that is open until it
+// has come to its end, and since when a node is a new one, which has had no agent yet
+// and is not counted. The way back is not put off for one.
+func (p *pass) bearable() (most int, since time.Time) {
+	if p.goal == goalForward {
+		if p.hurries() {
+			return p.budget(), p.lastStep()
+		}
+		return 0, p.in.Now
+	}
+	since = p.in.Now
+	for _, f := range p.next.InFlight {
+		if f.At.Before(since) {
+			since = f.At
+		}
+	}
+	return p.budget(), since
 }
 
 // keepsSame is whether the agent of the candidate, which was about to be taken on the

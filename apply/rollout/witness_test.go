@@ -135,6 +135,9 @@ func (w *witness) see(f sim.Fact) {
 		w.seeRecord(f.Input, f.Decision)
 	case sim.Asked:
 		w.moved = w.moved || strings.HasPrefix(f.Command, "move ")
+		if f.Command == "forget" {
+			w.seeForgotten()
+		}
 		if name, excluded := strings.CutPrefix(f.Command, "exclude "); excluded {
 			delete(w.down, w.uid(name)) // it shall have none
 			delete(w.taken, w.uid(name))
