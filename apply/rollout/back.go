@@ -155,9 +155,10 @@ func (p *pass) flying() int {
 }
 
 // arrives is whether the node's next agent may still become available. A first
-// version that failed waits for a gate that is not opened again.
+// version that failed waits for a gate that is not opened again, and one on a node that is
+// in no wave for a wave that takes it.
 func (p *pass) arrives(n *health.Node, since time.Time) bool {
-	if r := p.record(n); r != nil && r.Failed != "" && p.firstWaves() && p.waitsForFirst(n) {
+	if r := p.record(n); (r == nil || r.Failed != "") && p.firstWaves() && p.waitsForFirst(n) {
 		return false
 	}
 	v := health.Judge(n, since, p.in.Policy.Health, p.in.Now)

@@ -53,9 +53,11 @@ const (
 	rankNever
 )
 
-// touchedBefore is whether the node runs what is not proven already.
+// touchedBefore is whether the node runs what is not proven already, or did so before
+// that was forgotten.
 func (p *pass) touchedBefore(n *health.Node) bool {
-	return n.Agent().Digest != p.rest() || p.firstWaves() && p.runsCandidate(n)
+	o := p.owing(n)
+	return o != nil && o.Lost || n.Agent().Digest != p.rest() || p.firstWaves() && p.runsCandidate(n)
 }
 
 func (p *pass) rank(n *health.Node, canaries bool) int {
@@ -105,5 +107,5 @@ func (p *pass) pickable() []*health.Node {
 // forgotten, and the node cannot be reached now: the candidate may be why.
 func (p *pass) isCutOff(n *health.Node) bool {
 	o := p.owing(n)
-	return o != nil && o.Lost && n.Eligible && !n.Held && !n.Ready && p.runsCandidate(n)
+	return o != nil && o.Lost && n.Eligible && !p.reachable(n) && p.runsCandidate(n)
 }

@@ -35,14 +35,17 @@ func (p *pass) settle() {
 // which an earlier candidate ran, when nothing is recorded of any: that was lost. One
 // that runs this candidate is such a node even if it cannot be reached.
 func (p *pass) oweStrangers() {
-	if p.next.About != "" || p.next.Proven == nil {
+	if p.next.About != "" || p.next.Proven == nil && !p.firstWaves() {
 		return
 	}
 	var lost []Owed
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
 		a := n.Agent()
-		if a != nil && !a.Gated && a.Digest != p.rest() && (p.reachable(n) || p.runsCandidate(n)) && p.record(n) == nil && !p.isOwed(n) {
+		if a == nil || a.Gated || p.record(n) != nil || p.isOwed(n) {
+			continue
+		}
+		if a.Digest != p.rest() && p.reachable(n) && p.next.Proven != nil || p.runsCandidate(n) {
 			lost = append(lost, Owed{Node: n.Name, UID: n.UID, Lost: p.runsCandidate(n)})
 		}
 	}
@@ -84,6 +87,9 @@ func (p *pass) paid(o Owed) bool {
 	r, a := p.record(n), n.Agent()
 	if r != nil && r.KeptOut {
 		return true
+	}
+	if o.Lost && p.next.Candidate != nil && !slices.ContainsFunc(p.next.Records, p.exists) {
+		return false // it is the first to be taken again
 	}
 	arrived := a != nil && !a.Gated && a.Digest == p.rest() && p.inFlight(n) == nil
 	return arrived && (n.Present() || !p.firstWaves()) // what is not proven has to serve

@@ -202,18 +202,3 @@ func (w *witness) asks(in *rollout.Input, s rollout.State, wave rollout.Wave, in
 	})
 	return open && (left || wave.Select != "")
 }
-
-// seeForgotten bounds P1 when what is recorded of the nodes is lost: those that run a
-// version still are known to have been reached by it, and the waves are those of the
-// policy from now on.
-func (w *witness) seeForgotten() {
-	for digest, r := range w.reach {
-		r.waves = nil
-		for uid := range r.nodes {
-			n := find(w.cluster.Fleet(), uid)
-			if n == nil || !slices.ContainsFunc(n.Agents, func(a health.Agent) bool { return a.Digest == digest && !a.Terminating }) {
-				delete(r.nodes, uid)
-			}
-		}
-	}
-}
