@@ -53,17 +53,21 @@ const (
 	rankNever
 )
 
-// touchedBefore is whether the node runs what is not proven already, or did so before
-// that was forgotten.
-func (p *pass) touchedBefore(n *health.Node) bool {
+// lost is whether the candidate ran on the node when what was recorded of it was lost.
+func (p *pass) lost(n *health.Node) bool {
 	o := p.owing(n)
-	return o != nil && o.Lost || n.Agent().Digest != p.rest() || p.firstWaves() && p.runsCandidate(n)
+	return o != nil && o.Lost
+}
+
+// touchedBefore is whether the node runs what is not proven already.
+func (p *pass) touchedBefore(n *health.Node) bool {
+	return n.Agent().Digest != p.rest() || p.firstWaves() && p.runsCandidate(n)
 }
 
 func (p *pass) rank(n *health.Node, canaries bool) int {
 	earlier := p.servesEarlier(n)
 	switch {
-	case p.hurt(n):
+	case p.hurt(n), p.lost(n):
 		return rankHurt
 	case p.touchedBefore(n) && !earlier:
 		return rankTouched
@@ -106,6 +110,5 @@ func (p *pass) pickable() []*health.Node {
 // isCutOff is whether the candidate ran on the node before what was recorded of that was
 // forgotten, and the node cannot be reached now: the candidate may be why.
 func (p *pass) isCutOff(n *health.Node) bool {
-	o := p.owing(n)
-	return o != nil && o.Lost && n.Eligible && !p.reachable(n) && p.runsCandidate(n)
+	return p.lost(n) && n.Eligible && !p.reachable(n) && p.runsCandidate(n)
 }

@@ -128,6 +128,13 @@ func (c *Cluster) makeRevision(r string) bool {
 	return true
 }
 
+// hasRevision is whether a revision of the version is there, with the gate or without.
+func (c *Cluster) hasRevision(digest string) bool {
+	_, open := c.controller.revisions[digest]
+	_, gated := c.controller.revisions[template{digest, true}.revision()]
+	return open || gated
+}
+
 // manage is what the controller does on one node before and regardless of the
 // update strategy (pkg/controller/daemon podsShouldBeOnNode). It may let the old pod
 // and the new one stand beside each other only while it surges.
