@@ -104,6 +104,22 @@ func (p *pass) takenInSpec(r *Record, n *health.Node) bool {
 	return a == nil || a.Digest == p.candidate()
 }
 
+// keptInSpec says of nodes that failed within the failure budget that they are given
+// nothing else while the candidate is in the spec; empty when there are none.
+func (p *pass) keptInSpec() string {
+	failed := 0
+	for i := range p.next.Records {
+		r := &p.next.Records[i]
+		if n := p.node(r.Node, r.UID); n != nil && r.Failed != "" && p.down(n) {
+			failed++
+		}
+	}
+	if failed == 0 || !p.inSpec() || p.awaitsSpec() {
+		return ""
+	}
+	return fmt.Sprintf(", or maxUnavailable has to be larger: %d of them failed within the failureBudget and get the candidate again, which is in the DaemonSet", failed)
+}
+
 // judgeUnasked judges the candidate where it came by itself. That is no evidence for
 // it, since no wave has the node, but a failure is evidence against it: the node is
 // recorded, and in no wave either.
