@@ -35,7 +35,7 @@ func (p *pass) goBack() {
 // budget allows beside those that the candidate broke.
 func (p *pass) giveProven(nodes []*health.Node) {
 	p.giveUnserved(nodes)
-	if p.surges() && p.losers() == 0 { // a way back waits for no taint
+	if served, _ := p.losers(); p.surges() && served == 0 { // a way back waits for no taint
 		p.surgeBack(nodes)
 		return
 	}
@@ -80,7 +80,8 @@ func (p *pass) giveUnserved(nodes []*health.Node) {
 
 // strangers are the nodes whose agent is not of the proven version and can be
 // replaced. A NotReady node is left alone unless it was touched: then the agent
-// may be what keeps it down.
+// may be what keeps it down. One that a taint keeps the next agent out of keeps the one
+// that serves it.
 func (p *pass) strangers() []*health.Node {
 	var out []*health.Node
 	for i := range p.in.Fleet {
@@ -97,7 +98,7 @@ func (p *pass) reversible(n *health.Node) bool {
 	if r == nil {
 		return p.reachable(n)
 	}
-	return !r.KeptOut && (p.reachable(n) || !r.Touched.IsZero() && !p.available(n))
+	return !r.KeptOut && (p.reachable(n) || !r.Touched.IsZero() && !n.Present())
 }
 
 // record returns the node's record, or nil.
@@ -154,9 +155,10 @@ func (p *pass) flying() int {
 }
 
 // arrives is whether the node's next agent may still become available. A first
-// version that failed waits for a gate that is not opened again.
+// version that failed waits for a gate that is not opened again, and one on a node that is
+// in no wave for a wave that takes it.
 func (p *pass) arrives(n *health.Node, since time.Time) bool {
-	if r := p.record(n); r != nil && r.Failed != "" && p.firstWaves() && p.waitsForFirst(n) {
+	if r := p.record(n); (r == nil || r.Failed != "") && p.firstWaves() && p.waitsForFirst(n) {
 		return false
 	}
 	v := health.Judge(n, since, p.in.Policy.Health, p.in.Now)

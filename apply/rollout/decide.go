@@ -107,6 +107,7 @@ func (p *pass) takeWanted() {
 	case p.next.Candidate == nil || p.next.Candidate.Digest != want.Digest:
 		p.next.Candidate = &Version{Digest: want.Digest, Commit: want.Commit}
 		p.restart()
+		p.oweStrangers()
 	}
 }
 
@@ -179,11 +180,12 @@ func (p *pass) restart() {
 }
 
 // owe remembers of waves that are about to be forgotten on which nodes their
-// candidate ran.
+// candidate ran, or will when it was in the spec as their agents went.
 func (p *pass) owe() {
 	for _, r := range p.next.Records {
 		o := Owed{Node: r.Node, UID: r.UID}
-		if r.Ran && !r.First && !r.SickBefore && !r.KeptOut && !p.paid(o) {
+		ran := r.Ran || p.inSpec() && !r.Touched.IsZero()
+		if ran && !r.First && !r.SickBefore && !r.KeptOut && !p.paid(o) {
 			p.next.Owed = append(p.next.Owed, o)
 		}
 	}

@@ -123,7 +123,7 @@ func (p *pass) returnHurt() bool {
 	hurt := slices.DeleteFunc(p.strangers(), func(n *health.Node) bool {
 		r := p.record(n)
 		if p.runsCandidate(n) {
-			return r == nil || r.Failed == ""
+			return r == nil || r.Failed == "" && !p.surgesInVain(r, n)
 		}
 		return n.Present() || r != nil && !p.firstWaves() && p.isNext(r)
 	})

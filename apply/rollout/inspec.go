@@ -90,6 +90,36 @@ func (p *pass) startUngated(r *Record, n *health.Node) {
 	r.Touched, r.Ran, r.Well, r.Breaks = p.in.Now, true, false, 0
 }
 
+// takenInSpec is whether the agent of the node went for a candidate in the spec, or may
+// have gone though it is still seen: the next one is of the candidate.
+func (p *pass) takenInSpec(r *Record, n *health.Node) bool {
+	if !p.inSpec() || p.next.Candidate == nil || r.Touched.IsZero() {
+		return false
+	}
+	if seen := r.Touched.Add(cacheLag); p.in.Now.Before(seen) {
+		p.wakeAt(seen)
+		return true
+	}
+	a := n.Agent()
+	return a == nil || a.Digest == p.candidate()
+}
+
+// keptInSpec says of nodes that failed within the failure budget that they are given
+// nothing else while the candidate is in the spec; empty when there are none.
+func (p *pass) keptInSpec() string {
+	failed := 0
+	for i := range p.next.Records {
+		r := &p.next.Records[i]
+		if n := p.node(r.Node, r.UID); n != nil && r.Failed != "" && p.down(n) {
+			failed++
+		}
+	}
+	if failed == 0 || !p.inSpec() || p.awaitsSpec() {
+		return ""
+	}
+	return fmt.Sprintf(", or maxUnavailable has to be larger: %d of them failed within the failureBudget and get the candidate again, which is in the DaemonSet", failed)
+}
+
 // judgeUnasked judges the candidate where it came by itself. That is no evidence for
 // it, since no wave has the node, but a failure is evidence against it: the node is
 // recorded, and in no wave either.

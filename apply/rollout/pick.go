@@ -53,6 +53,12 @@ const (
 	rankNever
 )
 
+// lost is whether the candidate ran on the node when what was recorded of it was lost.
+func (p *pass) lost(n *health.Node) bool {
+	o := p.owing(n)
+	return o != nil && o.Lost
+}
+
 // touchedBefore is whether the node runs what is not proven already.
 func (p *pass) touchedBefore(n *health.Node) bool {
 	return n.Agent().Digest != p.rest() || p.firstWaves() && p.runsCandidate(n)
@@ -61,7 +67,7 @@ func (p *pass) touchedBefore(n *health.Node) bool {
 func (p *pass) rank(n *health.Node, canaries bool) int {
 	earlier := p.servesEarlier(n)
 	switch {
-	case p.hurt(n):
+	case p.hurt(n), p.lost(n):
 		return rankHurt
 	case p.touchedBefore(n) && !earlier:
 		return rankTouched
@@ -88,14 +94,21 @@ func (p *pass) rankUntouched(n *health.Node, canaries bool) int {
 }
 
 // pickable are the nodes that are in no wave yet and have a running agent, or one
-// that waits for the first wave of all.
+// that waits for the first wave of all. They can be reached, or run the candidate since
+// a time of which nothing is recorded.
 func (p *pass) pickable() []*health.Node {
 	var out []*health.Node
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
-		if a := n.Agent(); a != nil && (!a.Gated || p.firstWaves() && p.waitsForFirst(n)) && p.record(n) == nil && p.reachable(n) {
+		if a := n.Agent(); a != nil && (!a.Gated || p.firstWaves() && p.waitsForFirst(n)) && p.record(n) == nil && (p.reachable(n) || p.isCutOff(n)) {
 			out = append(out, n)
 		}
 	}
 	return out
+}
+
+// isCutOff is whether the candidate ran on the node before what was recorded of that was
+// forgotten, and the node cannot be reached now: the candidate may be why.
+func (p *pass) isCutOff(n *health.Node) bool {
+	return p.lost(n) && n.Eligible && !p.reachable(n) && p.runsCandidate(n)
 }

@@ -62,6 +62,12 @@ func calm(c *sim.Cluster, w *witness) error {
 	if err := c.Do("calm"); err != nil {
 		return err
 	}
+	if w.everForgotten && c.State().Proven == nil {
+		// A first version is kept nowhere but in what was lost: Git has to tell it again.
+		if err := c.Do("declare"); err != nil {
+			return err
+		}
+	}
 	settled := c.Settle(60, 6000)
 	d, live := c.Last(), c.Live()
 	switch {

@@ -174,7 +174,7 @@ func (p *pass) waits(r *Record) bool {
 		return true
 	}
 	f := p.inFlight(n)
-	return f != nil && f.PodUID == a.UID
+	return f != nil && f.PodUID == a.UID && !p.keepsSame(n)
 }
 
 // urgency is the node's place in a batch: 0, 1 or 2.
@@ -255,7 +255,7 @@ func (p *pass) sayBlocked() {
 	case b.waiting == 0 && b.keeping.kept():
 		p.sayKept(b.keeping, wave)
 	case b.waiting > 0:
-		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("%s: %d nodes wait because %s is used up by touched nodes without an available agent; they have to recover or leave", wave, b.waiting, p.budgetWords()))
+		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("%s: %d nodes wait because %s is used up by touched nodes without an available agent; they have to recover or leave%s", wave, b.waiting, p.budgetWords(), p.keptInSpec()))
 	default:
 		p.say(Held, ReasonUnreachable, fmt.Sprintf("%s: %d nodes cannot be reached (NotReady or tainted); they have to come back or leave", wave, b.away))
 	}

@@ -140,8 +140,24 @@ func (p *pass) sayForward() {
 	if p.firstWaves() {
 		reason, wave = ReasonInstalling, "first install, "+wave
 	}
-	p.say(Replacing, reason, fmt.Sprintf("%s: %d of %d eligible nodes run the candidate, %d healthy, %d unavailable of at most %d",
-		wave, c.Candidate, c.Eligible, c.Healthy, c.Unavailable, p.budget()))
+	p.say(Replacing, reason, fmt.Sprintf("%s: %d of %d eligible nodes run the candidate, %d healthy, %d unavailable of at most %d%s",
+		wave, c.Candidate, c.Eligible, c.Healthy, c.Unavailable, p.budget(), p.sayLost()))
+}
+
+// sayLost says of nodes that had the candidate and lost it that they put off the others:
+// for ever, if that happens often enough. Empty when there are none.
+func (p *pass) sayLost() string {
+	lost := 0
+	for i := range p.next.Records {
+		r := &p.next.Records[i]
+		if n := p.node(r.Node, r.UID); n != nil && r.Ran && r.Touched.Before(p.in.Now) && r.Failed == "" && !p.runsCandidate(n) {
+			lost++
+		}
+	}
+	if lost == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d nodes had it and lost it, and are given it again before others: see what deletes their agents if that goes on, or raise maxUnavailable", lost)
 }
 
 // outdated counts eligible nodes with an agent that is not of the rest version, by
@@ -160,7 +176,7 @@ func (o outdated) String() string {
 		count int
 		why   string
 	}{
-		{o.held, "held out by label"}, {o.failed, "failed within the budget"}, {o.away, "not to be reached (NotReady or tainted)"}, {o.other, "about to be given the proven one"},
+		{o.held, "held out by label"}, {o.failed, "failed it and are not tried again"}, {o.away, "not to be reached (NotReady or tainted)"}, {o.other, "about to be given the proven one"},
 	} {
 		if p.count > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.count, p.why))

@@ -32,17 +32,21 @@ func (p *pass) settle() {
 }
 
 // oweStrangers takes nodes that run another version than the proven one for such on
-// which an earlier candidate ran, when nothing is recorded of any: that was lost.
+// which an earlier candidate ran, when nothing is recorded of any: that was lost. One
+// that runs this candidate is such a node even if it cannot be reached.
 func (p *pass) oweStrangers() {
-	if p.next.About != "" || p.next.Proven == nil {
+	if p.next.About != "" || p.next.Proven == nil && !p.firstWaves() {
 		return
 	}
 	var lost []Owed
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
 		a := n.Agent()
-		if a != nil && !a.Gated && a.Digest != p.rest() && p.reachable(n) && p.record(n) == nil && !p.isOwed(n) {
-			lost = append(lost, Owed{Node: n.Name, UID: n.UID})
+		if a == nil || a.Gated || p.record(n) != nil || p.isOwed(n) {
+			continue
+		}
+		if a.Digest != p.rest() && p.reachable(n) && p.next.Proven != nil || p.runsCandidate(n) {
+			lost = append(lost, Owed{Node: n.Name, UID: n.UID, Lost: p.runsCandidate(n)})
 		}
 	}
 	p.next.Owed = merge(p.next.Owed, lost, func(o Owed) string { return o.Node })
@@ -57,7 +61,8 @@ func (p *pass) forgetWaves() {
 
 // over is whether a record says nothing any more: its node left as announced, or
 // is to have no agent, or the candidate never ran on it and it cannot be reached
-// now, so that it goes to the tail.
+// now, so that it goes to the tail. Whose agent was taken gets the candidate without
+// a gate when that is in the spec, whatever is seen of it yet.
 func (p *pass) over(r Record) bool {
 	n := p.node(r.Node, r.UID)
 	switch {
@@ -65,10 +70,10 @@ func (p *pass) over(r Record) bool {
 		return true
 	case n == nil:
 		return !r.Ran || r.Leaving
-	case !n.Eligible && r.Failed == "" && !p.runsCandidate(n):
+	case !n.Eligible && r.Failed == "" && !p.runsCandidate(n), r.Self && r.KeptOut && n.Present() && n.Agent().Digest == p.rest():
 		return true
 	default:
-		return !r.Ran && r.Failed == "" && !p.reachable(n)
+		return !r.Ran && r.Failed == "" && !p.reachable(n) && !p.takenInSpec(&r, n)
 	}
 }
 
@@ -82,6 +87,9 @@ func (p *pass) paid(o Owed) bool {
 	r, a := p.record(n), n.Agent()
 	if r != nil && r.KeptOut {
 		return true
+	}
+	if o.Lost && p.next.Candidate != nil && !slices.ContainsFunc(p.next.Records, p.exists) {
+		return false // it is the first to be taken again
 	}
 	arrived := a != nil && !a.Gated && a.Digest == p.rest() && p.inFlight(n) == nil
 	return arrived && (n.Present() || !p.firstWaves()) // what is not proven has to serve

@@ -35,7 +35,8 @@ type State struct {
 	// they are so because of rollcall.
 	Owed []Owed
 	// Bare are the nodes without an available agent when the surge that is open was
-	// opened, sorted by node name: that they have none is not its doing.
+	// opened, or about to lose theirs, sorted by node name: that they have none does not
+	// end it.
 	Bare []Owed
 	// InFlight are the nodes whose agent was, or is about to be, taken away,
 	// sorted by node name.
@@ -105,7 +106,8 @@ type Record struct {
 	// most of them because they joined then: they do not put off the proof.
 	Late bool `json:"a,omitempty"`
 	// KeptOut nodes failed the version that is proven now, within the failure
-	// budget: they are not tried again by themselves.
+	// budget or in a surge beside an agent that serves: they are not tried again by
+	// themselves.
 	KeptOut bool `json:"k,omitempty"`
 	// Self nodes are in no wave: the candidate came to them by itself, and failed.
 	Self bool `json:"o,omitempty"`
@@ -118,6 +120,11 @@ func (r *Record) tail() bool { return r.Late && r.Touched.IsZero() }
 type Owed struct {
 	Node string    `json:"n"`
 	UID  types.UID `json:"u"`
+	// Served is whether the node of a surge had an available agent, which a taint would
+	// have it lose.
+	Served bool `json:"s,omitempty"`
+	// Lost is whether the candidate ran on the node when what was recorded of it was lost.
+	Lost bool `json:"l,omitempty"`
 }
 
 // InFlight is one node whose agent is being replaced.

@@ -133,7 +133,7 @@ func (p *pass) addRecords(nodes []*health.Node, late bool) {
 // was half recorded.
 func (p *pass) accept(r *Record, n *health.Node) {
 	v := health.Judge(n, p.in.Now, p.in.Policy.Health, p.in.Now)
-	if v.Status == health.Failed {
+	if v.Status == health.Failed && !p.isCutOff(n) {
 		return
 	}
 	r.Touched, r.Ran, r.Found = p.in.Now, true, true

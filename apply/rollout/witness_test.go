@@ -57,6 +57,9 @@ type witness struct {
 	blocked bool
 	// flipped is whether somebody else wrote the DaemonSet, and perhaps its strategy.
 	flipped bool
+	// forgotten is whether what is recorded of the nodes was lost, until nodes of a wave
+	// are recorded again, and everForgotten whether it ever was.
+	forgotten, everForgotten bool
 	// unrest is for how many ticks the template has not been the rest one while a
 	// process was at work.
 	unrest int
@@ -128,6 +131,7 @@ func (w *witness) see(f sim.Fact) {
 		delete(w.taken, f.NodeUID)
 		delete(w.emptied, f.NodeUID)
 	case sim.Deleted:
+		w.seeUntold(f)
 		w.seeDeletion(f)
 	case sim.Decided:
 		w.seeDecision(f.Input, f.Decision)
@@ -135,6 +139,9 @@ func (w *witness) see(f sim.Fact) {
 		w.seeRecord(f.Input, f.Decision)
 	case sim.Asked:
 		w.moved = w.moved || strings.HasPrefix(f.Command, "move ")
+		if f.Command == "forget" {
+			w.seeForgotten()
+		}
 		if name, excluded := strings.CutPrefix(f.Command, "exclude "); excluded {
 			delete(w.down, w.uid(name)) // it shall have none
 			delete(w.taken, w.uid(name))
@@ -404,9 +411,12 @@ func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 	w.inSpec = w.inSpec || in.Policy.NewPodsCandidate
 	s.Records = slices.DeleteFunc(slices.Clone(s.Records), func(r rollout.Record) bool { return r.Self })
 	if !s.WaveStarted.IsZero() {
-		if r.waves == nil {
+		w.forgotten = w.forgotten && len(s.Records) == 0
+		if r.waves == nil && len(s.Waves) > 0 {
 			r.waves = in.Policy.Waves
 		}
+	}
+	if r.waves != nil && !s.WaveStarted.IsZero() {
 		r.limit = max(r.limit, limitOf(r.waves, s.Wave, in.Fleet))
 		w.seeWaves(in, s, w.wavesOf(digest, in))
 	}

@@ -128,6 +128,13 @@ func (c *Cluster) makeRevision(r string) bool {
 	return true
 }
 
+// hasRevision is whether a revision of the version is there, with the gate or without.
+func (c *Cluster) hasRevision(digest string) bool {
+	_, open := c.controller.revisions[digest]
+	_, gated := c.controller.revisions[template{digest, true}.revision()]
+	return open || gated
+}
+
 // manage is what the controller does on one node before and regardless of the
 // update strategy (pkg/controller/daemon podsShouldBeOnNode). It may let the old pod
 // and the new one stand beside each other only while it surges.
@@ -178,8 +185,13 @@ func (c *Cluster) manageSurge(n *node, running []*pod) {
 }
 
 // surge makes a pod of the template beside each that is of another one (update.go
-// rollingUpdate with maxSurge).
+// rollingUpdate with maxSurge). Of the nodes that get none it takes what they have: at
+// once if that is not available, and otherwise as many as more nodes are served than
+// shall be.
 func (c *Cluster) surge() {
+	var spared []*pod
+	var of []*node
+	spare := 0
 	for _, n := range c.nodes {
 		var running []*pod
 		for _, p := range n.pods {
@@ -187,14 +199,38 @@ func (c *Cluster) surge() {
 				running = append(running, p)
 			}
 		}
+		if c.schedulable(n) {
+			spare--
+		}
+		if c.countsAvailable(running) {
+			spare++
+		}
 		switch {
-		case len(running) != 1 || c.updated(running[0]) || c.forbidden["pods"]:
+		case len(running) != 1 || c.updated(running[0]):
 		case c.schedulable(n):
-			c.create(n)
+			if !c.forbidden["pods"] {
+				c.create(n)
+			}
 		case !running[0].ready:
 			c.remove(n, running[0], Fact{By: Controller})
+		default:
+			spared, of = append(spared, running[0]), append(of, n)
 		}
 	}
+	for i := range min(max(spare, 0), len(spared)) {
+		c.remove(of[i], spared[i], Fact{By: Controller})
+	}
+}
+
+// countsAvailable is whether the pod of another template is Ready or, where there is
+// none, that of the template.
+func (c *Cluster) countsAvailable(running []*pod) bool {
+	for _, p := range running {
+		if !c.updated(p) {
+			return p.ready
+		}
+	}
+	return len(running) > 0 && running[0].ready
 }
 
 // updated is whether the pod is of the template, by its label.

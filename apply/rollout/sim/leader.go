@@ -200,14 +200,17 @@ func (l *leader) decide(p *pass) {
 	c.tell(Fact{Event: Decided, By: Rollcall, Decision: p.decision, Input: &p.input})
 }
 
-// known are the digests whose templates the executor has: those kept and the
-// declared one.
+// known are the digests whose templates the executor has: those kept, the declared
+// one, and the proven one if it is among the revisions.
 func (l *leader) known(p *pass) map[string]bool {
 	out := map[string]bool{}
 	for _, digest := range p.read.templates {
 		out[digest] = true
 	}
 	if v := p.asked.known(); v != nil {
+		out[v.Digest] = true
+	}
+	if v := p.read.state.Proven; v != nil && l.c.hasRevision(v.Digest) {
 		out[v.Digest] = true
 	}
 	return out
