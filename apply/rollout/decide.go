@@ -35,6 +35,8 @@ type pass struct {
 	// waving is whether a first version has begun in waves, and installHeld whether
 	// one for all nodes at once has not begun, and may not.
 	waving, installHeld bool
+	// moving is whether nodes are lost or won by the version on its way.
+	moving bool
 	// tailWaits is whether nothing is begun on late nodes.
 	tailWaits bool
 	queue     queue
@@ -64,10 +66,11 @@ func Decide(in Input) Decision {
 }
 
 func newPass(in Input) *pass {
-	p := &pass{in: in, next: in.State.clone(), verdicts: make([]health.Verdict, len(in.Fleet)), atBehind: make([]finger, len(in.After))}
+	p := &pass{in: in, next: in.State.clone(), verdicts: make([]health.Verdict, len(in.Fleet)), atBehind: make([]finger, len(in.After)), moving: isMoving(&in)}
+	p.placeNodes()
 	runs := false
 	for i := range in.Fleet {
-		if in.Fleet[i].Eligible {
+		if p.in.Fleet[i].Eligible {
 			p.eligible++
 		}
 		a := in.Fleet[i].Agent()

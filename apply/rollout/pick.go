@@ -49,6 +49,7 @@ const (
 	rankYoung
 	rankServed
 	rankSick
+	rankLost
 	ranks
 	rankNever
 )
@@ -61,6 +62,12 @@ func (p *pass) touchedBefore(n *health.Node) bool {
 func (p *pass) rank(n *health.Node, canaries bool) int {
 	earlier := p.servesEarlier(n)
 	switch {
+	case n.Lost && canaries && p.moving:
+		return rankNever
+	case n.Lost && p.moving:
+		return rankLost
+	case n.Won && p.moving && n.Agent() == nil:
+		return p.rankWon(n, canaries)
 	case p.hurt(n):
 		return rankHurt
 	case p.touchedBefore(n) && !earlier:
@@ -71,6 +78,18 @@ func (p *pass) rank(n *health.Node, canaries bool) int {
 		return rankServed
 	default:
 		return p.rankUntouched(n, canaries)
+	}
+}
+
+// rankWon is that of a node that is to be taken in.
+func (p *pass) rankWon(n *health.Node, canaries bool) int {
+	switch {
+	case canaries && (n.Cordoned || n.Leaving):
+		return rankNever
+	case canaries && p.in.Now.Before(n.Created.Add(canaryAge)):
+		return rankYoung
+	default:
+		return rankWell
 	}
 }
 
@@ -93,7 +112,9 @@ func (p *pass) pickable() []*health.Node {
 	var out []*health.Node
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
-		if a := n.Agent(); a != nil && (!a.Gated || p.firstWaves() && p.waitsForFirst(n)) && p.record(n) == nil && p.reachable(n) {
+		if p.enterable(n) {
+			out = append(out, n)
+		} else if a := n.Agent(); a != nil && (!a.Gated || p.firstWaves() && p.waitsForFirst(n)) && p.record(n) == nil && p.reachable(n) {
 			out = append(out, n)
 		}
 	}
