@@ -186,7 +186,8 @@ func (p *pass) restart() {
 func (p *pass) owe() {
 	for _, r := range p.next.Records {
 		o := Owed{Node: r.Node, UID: r.UID}
-		if r.Ran && !r.First && !r.SickBefore && !r.KeptOut && !p.paid(o) {
+		o.Left = r.Left
+		if (r.Ran && !r.First && !r.SickBefore || r.Left) && !r.KeptOut && !p.paid(o) {
 			p.next.Owed = append(p.next.Owed, o)
 		}
 	}

@@ -55,7 +55,7 @@ func (p *pass) placeNodes() {
 			r := p.record(n)
 			n.Eligible = r != nil && r.Failed == ""
 		case n.Lost && p.hasLeft(n):
-			n.Eligible = false
+			n.Eligible, p.record(n).Left = false, true
 		}
 	}
 }
@@ -314,4 +314,25 @@ func (p *pass) explained(n *health.Node) bool {
 func (p *pass) mayComeYet(n *health.Node) bool {
 	r := p.record(n)
 	return r == nil || !r.Ran && r.Failed == ""
+}
+
+// comesBack is whether the gated pod, a stray, stands in the place of an agent that was
+// taken for good: what comes in its stead is awaited like any other on the way back.
+func (p *pass) comesBack(n *health.Node) bool {
+	if r := p.record(n); r != nil {
+		return r.Left
+	}
+	return slices.Contains(p.next.Owed, Owed{Node: n.Name, UID: n.UID, Left: true})
+}
+
+// awaitBack records that the nodes are to have an agent again. What stands there served
+// nobody, and what it stands for did.
+func (p *pass) awaitBack(nodes []*health.Node) {
+	p.take(nodes)
+	for _, n := range nodes {
+		p.inFlight(n).Idle = false
+		if r := p.record(n); r != nil {
+			r.Left = false
+		}
+	}
 }

@@ -181,28 +181,32 @@ func (p *pass) deletePending() bool {
 // closeGates opens the gates of pods that a pulse made on nodes in flight. Any
 // other gated pod is a stray: deleted, it comes back proven.
 func (p *pass) closeGates() {
+	var back []*health.Node
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
-		if a := n.Agent(); a != nil && a.Gated { // one beside another is Kubernetes' to remove
-			p.closeGate(n, a)
+		if a := n.Agent(); a != nil && a.Gated && p.closeGate(n, a) && p.comesBack(n) { // one beside another is Kubernetes' to remove
+			back = append(back, n)
 		}
 	}
+	p.awaitBack(back)
 }
 
-func (p *pass) closeGate(n *health.Node, a *health.Agent) {
+// closeGate says whether the pod is a stray.
+func (p *pass) closeGate(n *health.Node, a *health.Agent) (stray bool) {
 	r := p.record(n)
 	switch {
 	case p.mayOpen(n, a), p.mayEnter(n, a):
 		p.open(r, n, a)
-		return
+		return false
 	case p.leaves(n, a):
-		return
+		return false
 	case (p.firstWaves() || p.installHeld) && p.waitsForFirst(n):
-		return
+		return false
 	case r != nil && a.Digest == p.candidate() && r.Tries <= 1:
 		r.Ran = false // its gate was to be opened, and never was
 	}
 	p.do(deletion(n, a, ForStray))
+	return true
 }
 
 // open lets the pod start. The node's time begins: until now it could not.

@@ -65,6 +65,8 @@ func (p *pass) over(r Record) bool {
 		return true
 	case n == nil:
 		return !r.Ran || r.Leaving
+	case n.Lost && p.hasLeft(n):
+		return false
 	case !n.Eligible && r.Failed == "" && !p.runsCandidate(n):
 		return true
 	default:

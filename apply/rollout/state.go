@@ -107,6 +107,8 @@ type Record struct {
 	// KeptOut nodes failed the version that is proven now, within the failure
 	// budget: they are not tried again by themselves.
 	KeptOut bool `json:"k,omitempty"`
+	// Left nodes lost their agent for good, and a gated pod stands in its place.
+	Left bool `json:"q,omitempty"`
 	// Self nodes are in no wave: the candidate came to them by itself, and failed.
 	Self bool `json:"o,omitempty"`
 }
@@ -118,6 +120,8 @@ func (r *Record) tail() bool { return r.Late && r.Touched.IsZero() }
 type Owed struct {
 	Node string    `json:"n"`
 	UID  types.UID `json:"u"`
+	// Left is whether a gated pod stands in the place of the agent that was taken.
+	Left bool `json:"q,omitempty"`
 }
 
 // InFlight is one node whose agent is being replaced.

@@ -214,6 +214,9 @@ func (p *pass) waveProgress() progress {
 		r := &p.next.Records[i]
 		switch is, place := p.standingAt(r); is {
 		case standingOut:
+			if end := r.Touched.Add(waves[r.Wave].Soak); r.Left && r.Wave == p.next.Wave && end.After(g.until) {
+				g.until = end // the others soak without it
+			}
 		case standingBlocked:
 			g.block(r)
 		case standingDone:
