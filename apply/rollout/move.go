@@ -46,7 +46,8 @@ func (p *pass) placeNodes() {
 		return
 	}
 	p.in.Fleet = slices.Clone(p.in.Fleet)
-	if p.in.State.About != p.candidate() || !p.moves() {
+	another := p.in.Want != nil && p.in.Want.Digest != p.candidate() // by which nodes are lost and won now
+	if p.in.State.About != p.candidate() || another || !p.moves() {
 		return
 	}
 	for i := range p.in.Fleet {
@@ -143,7 +144,7 @@ func (p *pass) writeRest(digest string, gated bool) Step {
 
 // cannotMove holds a placement change that no wave can bound.
 func (p *pass) cannotMove() *Block {
-	if !p.moving || !p.in.Policy.Surge || p.next.Waves != nil || p.goal != goalForward {
+	if !p.moving || !p.in.Policy.Surge || p.goal != goalForward {
 		return nil
 	}
 	return p.move(p.waves()[0]).Hold()
@@ -335,4 +336,12 @@ func (p *pass) awaitBack(nodes []*health.Node) {
 			r.Left = false
 		}
 	}
+}
+
+// anyStays is whether a node of the waves so far is not lost.
+func (p *pass) anyStays() bool {
+	return slices.ContainsFunc(p.next.Records, func(r Record) bool {
+		n := p.node(r.Node, r.UID)
+		return n != nil && !n.Lost && !r.Self
+	})
 }

@@ -31,6 +31,9 @@ func (p *pass) pick(i int) []*health.Node {
 			ranked[r] = append(ranked[r], n)
 		}
 	}
+	if p.moving && len(slices.Concat(ranked[:rankLost]...)) == 0 && !p.anyStays() {
+		return nil // nobody could tell anything of the candidate
+	}
 	if last {
 		return slices.Concat(ranked[:]...) // all of them, in whatever order
 	}

@@ -28,7 +28,7 @@ import (
 
 // surges is whether nodes are given another agent by a surge.
 func (p *pass) surges() bool {
-	return p.in.Policy.Surge && !p.firstWaves() && !p.inSpec() && !p.moving
+	return p.in.Policy.Surge && !p.firstWaves() && !p.inSpec()
 }
 
 // surgesTo is the digest that an open surge gives the nodes in flight: the candidate
@@ -36,9 +36,9 @@ func (p *pass) surges() bool {
 func (p *pass) surgesTo() string {
 	live, back := p.in.Live, p.goal == goalBack || p.goal == goalRest
 	switch {
-	case !live.Surging || !live.Gated || p.next.Proven == nil || p.inSpec() || p.moving:
+	case !live.Surging || !live.Gated || p.next.Proven == nil || p.inSpec():
 		return ""
-	case p.goal == goalForward && live.Digest == p.candidate():
+	case p.goal == goalForward && live.Digest == p.candidate() && !p.moving:
 		return live.Digest
 	case (p.goal == goalForward || back) && live.Digest == p.rest():
 		return live.Digest

@@ -28,6 +28,12 @@ func (w *witness) seeMoved(f sim.Fact) {
 
 // seeMove wants a person's word before more nodes are lost or won than the budget has.
 func (w *witness) seeMove(in *rollout.Input, d rollout.Decision) {
+	for _, n := range in.Fleet {
+		if !n.Eligible && in.Live.Won == "" {
+			delete(w.down, n.UID) // it shall have none
+			delete(w.taken, n.UID)
+		}
+	}
 	c := d.Next.Candidate
 	if c == nil || in.State.Proven == nil || in.Foreign || in.State.Waves != nil && in.State.About == c.Digest {
 		return
