@@ -345,3 +345,9 @@ func (p *pass) anyStays() bool {
 		return n != nil && !n.Lost && !r.Self
 	})
 }
+
+// isOutside is whether the node is won and not taken in yet: what it waits for, others
+// say.
+func (p *pass) isOutside(r *Record, n *health.Node) bool {
+	return n.Won && r.Touched.IsZero() && n.Agent() == nil && p.reachable(n)
+}

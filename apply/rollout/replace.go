@@ -223,6 +223,10 @@ func (b *blocked) add(p *pass, r *Record) {
 	switch {
 	case p.waits(r):
 		b.addWaiting(p, r, n)
+	case p.isOutside(r, n):
+		if p.isNext(r) && p.kept(n) {
+			p.keep(&b.keeping, n)
+		}
 	case !p.reachable(n) && !r.Down:
 		b.away++
 	case n.Agent() == nil && p.inFlight(n) != nil && len(n.Agents) > 0:
