@@ -44,11 +44,12 @@ func (v *view) undeclared() *rollout.Block {
 // placementBlock holds a first version that another one is to follow before any is
 // proven, on other nodes: nothing bounds what the DaemonSet controller would do.
 func (r *Rollouts) placementBlock(v *view, p watch.Placement) *rollout.Block {
-	if v.want == nil || v.foreign || v.rollout.Status.Proven != nil {
+	next := v.next()
+	if next == nil || v.rollout.Status.Proven != nil {
 		return nil
 	}
 	var lost, won []string
-	for _, n := range r.Fleet.Nodes(v.live.UID, p.Towards(watch.NewPlacement(&v.want.Template)), nil, v.digest) {
+	for _, n := range r.Fleet.Nodes(v.live.UID, p.Towards(watch.NewPlacement(next)), nil, v.digest) {
 		switch {
 		case n.Lost:
 			lost = append(lost, n.Name)

@@ -206,7 +206,7 @@ func (v *view) next() *corev1.PodTemplateSpec {
 		digest = c.Digest
 	}
 	t, known := v.book.templates[digest]
-	if p := v.rollout.Status.Proven; !known || p == nil || p.Digest == digest {
+	if p := v.rollout.Status.Proven; !known || p != nil && p.Digest == digest {
 		return nil
 	}
 	return &t

@@ -245,7 +245,7 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 		rest = v.book.templates[proven.Digest]
 	}
 	placement := watch.NewPlacement(&rest)
-	if next := v.next(); next != nil {
+	if next := v.next(); next != nil && v.rollout.Status.Proven != nil {
 		placement = placement.Towards(watch.NewPlacement(next))
 	}
 	block := cmp.Or(gone, invalid, surgeBlock(p, v.want), v.newPodsBlock())

@@ -62,3 +62,33 @@ func hasLeft(n *health.Node) bool {
 	a := n.Agent()
 	return n.Lost && a != nil && a.Gated
 }
+
+// losesAtOnce writes the candidate with its own placement.
+func losesAtOnce(in rollout.Input) rollout.Decision {
+	d := rollout.Decide(in)
+	for i := range d.Steps {
+		if d.Steps[i].Gated {
+			d.Steps[i].Moved, d.Steps[i].Won = false, ""
+		}
+	}
+	return d
+}
+
+// movesUnasked has nobody approve a change of placement.
+func movesUnasked(in rollout.Input) rollout.Decision {
+	if in.Want != nil && in.State.Waves == nil && slices.ContainsFunc(in.Fleet, func(n health.Node) bool { return n.Lost || n.Won }) {
+		in.Approved = &rollout.Approval{Digest: in.Want.Digest}
+	}
+	return rollout.Decide(in)
+}
+
+// winsUngated lets the nodes that are won have the candidate before their wave.
+func winsUngated(in rollout.Input) rollout.Decision {
+	d := rollout.Decide(in)
+	for i := range d.Steps {
+		if d.Steps[i].Won != "" {
+			d.Steps[i].Gated = false
+		}
+	}
+	return d
+}

@@ -75,6 +75,9 @@ func (c *Cluster) placed(n *health.Node) {
 // unplaced holds a first version that another one is to follow elsewhere before any is
 // proven; nil if nothing does.
 func (c *Cluster) unplaced(s rollout.State, want *rollout.Version) *rollout.Block {
+	if want == nil {
+		want = s.Candidate
+	}
 	if s.Proven != nil || want == nil || c.opts.Foreign {
 		return nil
 	}
