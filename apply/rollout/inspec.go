@@ -40,7 +40,7 @@ func (p *pass) holds() string {
 // it is the one to be held, or the proven one before the candidate is written.
 func (p *pass) holdsEnough() bool {
 	live := p.in.Live
-	return live.Gated == (p.firstWaves() || p.installHeld) && live.Won == p.won() && (live.Digest == p.holds() || p.inSpec() && live.Digest == p.rest())
+	return live.Gated == (p.firstWaves() || p.installHeld) && live.Won == p.won(false) && (live.Digest == p.holds() || p.inSpec() && live.Digest == p.rest())
 }
 
 // replaceInSpec deletes the pods of the next nodes, once the DaemonSet makes new

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rollcall-dev/rollcall/health"
 )
@@ -94,7 +95,7 @@ func (p *pass) entering() []*Record {
 		if n == nil || !n.Won || !n.Eligible || !r.Touched.IsZero() || r.Failed != "" || len(n.Agents) > 0 || !p.reachable(n) {
 			continue
 		}
-		if p.isNext(r) && !(p.tailWaits && r.tail()) && !p.waitsForOthers(n) {
+		if r.Tries < maxTries && p.isNext(r) && !(p.tailWaits && r.tail()) && !p.waitsForOthers(n) {
 			out = append(out, r)
 		}
 	}
@@ -121,24 +122,51 @@ func (p *pass) awaitedEntries() (waiting []*Record) {
 	return waiting
 }
 
-// won are the names of the nodes that the templates take in, joined by commas.
-func (p *pass) won() string {
+// won are the names of the nodes that the templates take in, joined by commas: in a
+// pulse all that are recorded, and at rest those that have got a pod in one, or the
+// proven version would come to them.
+func (p *pass) won(pulse bool) string {
 	if !p.moves() {
 		return ""
 	}
 	var names []string
+	held := p.heldWon()
 	for i := range p.next.Records {
 		r := &p.next.Records[i]
-		if n := p.node(r.Node, r.UID); n != nil && n.Won && !r.Touched.IsZero() && r.Failed == "" {
+		n := p.node(r.Node, r.UID)
+		if n == nil || !n.Won || r.Touched.IsZero() || r.Failed != "" {
+			continue
+		}
+		if _, in := slices.BinarySearch(held, n.Name); pulse || in || len(n.Agents) > 0 {
 			names = append(names, n.Name)
 		}
 	}
 	return strings.Join(names, ",")
 }
 
+// heldWon are the nodes that the template at rest takes in.
+func (p *pass) heldWon() []string {
+	if p.in.Live.Gated || p.in.Live.Won == "" {
+		return nil
+	}
+	return strings.Split(p.in.Live.Won, ",")
+}
+
 // writeRest is the step that has the DaemonSet hold what it is to hold outside a pulse.
+// A node that got no pod in it is taken in by another one.
 func (p *pass) writeRest(digest string, gated bool) Step {
-	won := p.won()
+	won := p.won(false)
+	names := strings.Split(won, ",")
+	for i := 0; i < len(p.next.Records) && p.moves(); i++ {
+		r := &p.next.Records[i]
+		n := p.node(r.Node, r.UID)
+		if n == nil || !n.Won || r.Touched.IsZero() || r.Ran {
+			continue
+		}
+		if _, in := slices.BinarySearch(names, n.Name); !in {
+			r.Touched, r.First = time.Time{}, false
+		}
+	}
 	return Step{Action: WriteTemplate, Digest: digest, Gated: gated, Moved: won != "", Won: won}
 }
 
@@ -259,7 +287,7 @@ func (p *pass) sayMoved() {
 // alone would take them all.
 func (p *pass) losing() (out []*health.Node) {
 	for i := 0; i < len(p.in.Fleet) && p.moving; i++ {
-		if n := &p.in.Fleet[i]; n.Lost && n.Eligible && n.Present() {
+		if n := &p.in.Fleet[i]; n.Lost && n.Eligible && n.Ready && n.Agent() != nil && !n.Agent().Gated {
 			out = append(out, n)
 		}
 	}
@@ -350,4 +378,13 @@ func (p *pass) anyStays() bool {
 // say.
 func (p *pass) isOutside(r *Record, n *health.Node) bool {
 	return n.Won && r.Touched.IsZero() && n.Agent() == nil && p.reachable(n)
+}
+
+func (b *blocked) addOutside(p *pass, r *Record, n *health.Node) {
+	switch {
+	case r.Tries >= maxTries:
+		b.tried++
+	case p.isNext(r) && p.kept(n):
+		p.keep(&b.keeping, n)
+	}
 }

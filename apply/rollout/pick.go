@@ -27,7 +27,7 @@ func (p *pass) pick(i int) []*health.Node {
 		nodes = p.withoutOwn(nodes)
 	}
 	for _, n := range matching(nodes, w.selector()) {
-		if r := p.rank(n, canaries); r != rankNever {
+		if r := p.rank(n, canaries && !(last && n.Lost)); r != rankNever {
 			ranked[r] = append(ranked[r], n)
 		}
 	}

@@ -50,7 +50,7 @@ func (p *pass) replace() bool {
 		return true
 	}
 	p.enter(entering)
-	s := Step{Action: WriteTemplate, Digest: p.candidate(), Gated: true, Moved: p.moving, Won: p.won()}
+	s := Step{Action: WriteTemplate, Digest: p.candidate(), Gated: true, Moved: p.moving, Won: p.won(true)}
 	if len(batch) > 0 {
 		first := p.node(batch[0].Node, batch[0].UID).Agent()
 		s.Pod, s.PodUID = first.Name, first.UID
@@ -224,9 +224,7 @@ func (b *blocked) add(p *pass, r *Record) {
 	case p.waits(r):
 		b.addWaiting(p, r, n)
 	case p.isOutside(r, n):
-		if p.isNext(r) && p.kept(n) {
-			p.keep(&b.keeping, n)
-		}
+		b.addOutside(p, r, n)
 	case !p.reachable(n) && !r.Down:
 		b.away++
 	case n.Agent() == nil && p.inFlight(n) != nil && len(n.Agents) > 0:

@@ -2,6 +2,7 @@ package rollout_test
 
 import (
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -16,6 +17,11 @@ import (
 func (w *witness) seeMoved(f sim.Fact) {
 	if f.Why != sim.ForPlacement || !f.Served || !w.proven[f.Digest] || w.moved || w.flipped || w.foreign {
 		return
+	}
+	for _, n := range w.cluster.Fleet() {
+		if n.UID == f.NodeUID && !wants(f.Digest, n.Groups[0]) {
+			return // it came there on the way to another version
+		}
 	}
 	if w.sweep != f.Tick {
 		w.sweep, w.swept = f.Tick, map[types.UID]bool{}
@@ -91,4 +97,26 @@ func winsUngated(in rollout.Input) rollout.Decision {
 		}
 	}
 	return d
+}
+
+// seeRelabelled learns that a node is of another group from now on: a version for some
+// groups only may run on another one in its stead.
+func (w *witness) seeRelabelled(command string) {
+	words := strings.Fields(command)
+	if words[0] != "move" {
+		return
+	}
+	w.moved = true
+	for digest, r := range w.reach {
+		if strings.Contains(digest, "/") {
+			delete(r.nodes, w.uid(words[1]))
+		}
+	}
+}
+
+// wants is whether a version wants to run on the nodes of a group.
+func wants(digest, group string) bool {
+	version, _, _ := strings.Cut(digest, ":")
+	_, groups, limited := strings.Cut(version, "/")
+	return !limited || strings.Contains(groups, group)
 }

@@ -137,7 +137,7 @@ func (w *witness) see(f sim.Fact) {
 	case sim.Recorded:
 		w.seeRecord(f.Input, f.Decision)
 	case sim.Asked:
-		w.moved = w.moved || strings.HasPrefix(f.Command, "move ")
+		w.seeRelabelled(f.Command)
 		if name, excluded := strings.CutPrefix(f.Command, "exclude "); excluded {
 			delete(w.down, w.uid(name)) // it shall have none
 			delete(w.taken, w.uid(name))
