@@ -219,3 +219,9 @@ func (v *view) liveWon() string {
 	}
 	return wonIn(&v.live.Spec.Template)
 }
+
+// placedLike is the template of the version where another moved one runs.
+func placedLike(t *corev1.PodTemplateSpec, digest string, moved *corev1.PodTemplateSpec) corev1.PodTemplateSpec {
+	m := &move{digest: digest, from: moved, to: moved}
+	return *m.template(t)
+}

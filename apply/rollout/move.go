@@ -51,11 +51,14 @@ func (p *pass) placeNodes() {
 	if p.in.State.About != p.candidate() || another || !p.moves() {
 		return
 	}
+	held := p.heldWon()
 	for i := range p.in.Fleet {
 		switch n := &p.in.Fleet[i]; {
 		case n.Won:
 			r := p.record(n)
-			n.Eligible = r != nil && r.Failed == ""
+			if n.Eligible = r != nil && r.Failed == ""; n.Eligible {
+				p.turnAway(r, n, held)
+			}
 		case n.Lost && p.hasLeft(n):
 			n.Eligible, p.record(n).Left = false, true
 		}
@@ -153,21 +156,21 @@ func (p *pass) heldWon() []string {
 }
 
 // writeRest is the step that has the DaemonSet hold what it is to hold outside a pulse.
-// A node that got no pod in it is taken in by another one.
 func (p *pass) writeRest(digest string, gated bool) Step {
 	won := p.won(false)
-	names := strings.Split(won, ",")
-	for i := 0; i < len(p.next.Records) && p.moves(); i++ {
-		r := &p.next.Records[i]
-		n := p.node(r.Node, r.UID)
-		if n == nil || !n.Won || r.Touched.IsZero() || r.Ran {
-			continue
-		}
-		if _, in := slices.BinarySearch(names, n.Name); !in {
-			r.Touched, r.First = time.Time{}, false
-		}
-	}
 	return Step{Action: WriteTemplate, Digest: digest, Gated: gated, Moved: won != "", Won: won}
+}
+
+// turnAway has a node taken in by another pulse that got no pod in its own, or that
+// another template has put out.
+func (p *pass) turnAway(r *Record, n *health.Node, held []string) {
+	if _, in := slices.BinarySearch(held, n.Name); in || p.in.Live.Gated || len(n.Agents) > 0 || r.Touched.IsZero() {
+		return
+	}
+	if p.in.Now.Before(r.Touched.Add(pulseSlack)) {
+		r.Tries = max(r.Tries-1, 0) // it was none
+	}
+	r.Touched, r.First, r.Ran, r.Well, r.Breaks = time.Time{}, false, false, false, 0
 }
 
 // cannotMove holds a placement change that no wave can bound.
