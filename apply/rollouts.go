@@ -247,9 +247,12 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 		rest = v.book.templates[proven.Digest]
 	}
 	placement := watch.NewPlacement(&rest)
+	if next := v.next(); next != nil && v.rollout.Status.Proven != nil {
+		placement = placement.Towards(watch.NewPlacement(next))
+	}
 	block := cmp.Or(gone, invalid, surgeBlock(p, v.want), v.newPodsBlock())
-	if block == nil && v.want != nil && !v.foreign {
-		block = r.placementBlock(placement, v.want)
+	if block == nil {
+		block = r.placementBlock(v, placement)
 	}
 	want := wanted(v.want)
 	if v.handedOver {
@@ -268,6 +271,7 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 		Live: rollout.Live{
 			Digest:   v.digestOf(&v.live.Spec.Template),
 			Gated:    hasGate(&v.live.Spec.Template),
+			Won:      v.liveWon(),
 			OnDelete: v.live.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType,
 			Surging:  surging(v.live),
 			Observed: v.live.Status.ObservedGeneration >= v.live.Generation,

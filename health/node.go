@@ -32,6 +32,9 @@ type Node struct {
 	// Eligible nodes should have an agent: selector and affinity match, and no
 	// lasting taint keeps it out.
 	Eligible bool
+	// Lost nodes are eligible by the version that is proven and not by the one on its
+	// way, and Won nodes the other way round: whoever takes one in makes it eligible.
+	Lost, Won bool
 	// Schedulable nodes would get a new pod from the DaemonSet controller now.
 	// Deleting the agent of a node that is not leaves it with none.
 	Schedulable bool

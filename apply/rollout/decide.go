@@ -35,6 +35,8 @@ type pass struct {
 	// waving is whether a first version has begun in waves, and installHeld whether
 	// one for all nodes at once has not begun, and may not.
 	waving, installHeld bool
+	// moving is whether nodes are lost or won by the version on its way.
+	moving bool
 	// tailWaits is whether nothing is begun on late nodes.
 	tailWaits bool
 	queue     queue
@@ -64,10 +66,11 @@ func Decide(in Input) Decision {
 }
 
 func newPass(in Input) *pass {
-	p := &pass{in: in, next: in.State.clone(), verdicts: make([]health.Verdict, len(in.Fleet)), atBehind: make([]finger, len(in.After))}
+	p := &pass{in: in, next: in.State.clone(), verdicts: make([]health.Verdict, len(in.Fleet)), atBehind: make([]finger, len(in.After)), moving: isMoving(&in)}
+	p.placeNodes()
 	runs := false
 	for i := range in.Fleet {
-		if in.Fleet[i].Eligible {
+		if p.in.Fleet[i].Eligible {
 			p.eligible++
 		}
 		a := in.Fleet[i].Agent()
@@ -184,8 +187,9 @@ func (p *pass) restart() {
 func (p *pass) owe() {
 	for _, r := range p.next.Records {
 		o := Owed{Node: r.Node, UID: r.UID}
+		o.Left = r.Left
 		ran := r.Ran || p.inSpec() && !r.Touched.IsZero()
-		if ran && !r.First && !r.SickBefore && !r.KeptOut && !p.paid(o) {
+		if (ran && !r.First && !r.SickBefore || r.Left) && !r.KeptOut && !p.paid(o) {
 			p.next.Owed = append(p.next.Owed, o)
 		}
 	}

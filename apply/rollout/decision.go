@@ -131,6 +131,10 @@ type Step struct {
 	Digest string
 	Gated  bool
 	Surge  bool
+	// Moved is whether the template is to run where the proven version does and on the
+	// nodes named in Won, sorted and joined by commas, instead of where it declares.
+	Moved  bool
+	Won    string
 	Node   string
 	Pod    string
 	PodUID types.UID

@@ -54,7 +54,7 @@ func (p *pass) forward() {
 
 // hold is why nothing new may begin; nil when it may.
 func (p *pass) hold() *Block {
-	return cmp.Or(p.tripped(), p.in.Unknown, p.in.Block, p.in.Policy.Calendar.Closed(p.in.Now))
+	return cmp.Or(p.tripped(), p.in.Unknown, p.in.Block, p.cannotMove(), p.in.Policy.Calendar.Closed(p.in.Now))
 }
 
 // stillNext is whether the node, recorded to be replaced, is so still.
@@ -77,20 +77,22 @@ func (p *pass) sayBlock(b *Block) {
 // may begin.
 func (p *pass) passWave() bool {
 	g := p.waveProgress()
-	p.tailWaits = g.tailWaits()
+	p.tailWaits = g.tailWaits() && !p.losesTooMany()
 	if p.replace() {
 		return false
 	}
 	switch {
 	case g.unfinished > 0, g.tail > 0 && !p.tailWaits:
 		p.sayUnfinished()
-	case g.evidence == 0 && (!p.lastWave() || g.any == 0):
+	case g.evidence == 0 && (!p.lastWave() && !p.onlyLoses() || g.any == 0):
 		p.say(Held, ReasonNoEvidence, fmt.Sprintf("wave %s has no healthy node to prove the candidate: its nodes were sick before, failed within the budget, or are held out by label", p.waveName()))
 	case g.evidence == 0 && p.unreached() > 0:
 		p.say(Held, ReasonUnreachable, fmt.Sprintf("wave %s: none of its %d nodes can be reached (NotReady, tainted or without a pod); one has to come back, or all have to leave or be held out by label", p.waveName(), p.unreached()))
 	case p.in.Now.Before(g.until):
 		p.say(Soaking, ReasonSoaking, fmt.Sprintf("wave %s: %d nodes healthy, soaking until %s%s", p.waveName(), g.evidence, timeOfDay(g.until), g.followers()))
 		p.wakeAt(g.until)
+	case p.lastWave() && p.losesTooMany():
+		p.sayLosing()
 	case p.lastWave():
 		p.promote()
 	default:
@@ -103,7 +105,7 @@ func (p *pass) passWave() bool {
 func (p *pass) unreached() int {
 	count := 0
 	for i := range p.in.Fleet {
-		if n := &p.in.Fleet[i]; n.Eligible && !n.Held && p.record(n) == nil {
+		if n := &p.in.Fleet[i]; (n.Eligible || n.Won) && !n.Held && p.record(n) == nil {
 			count++
 		}
 	}

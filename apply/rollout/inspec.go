@@ -21,9 +21,10 @@ import (
 // touches no further node until the template is the proven one again.
 
 // inSpec is whether the candidate goes over the nodes from the DaemonSet's own
-// spec. A first version has its gate to wait behind.
+// spec. A first version has its gate to wait behind, and so has one that moves: from
+// the spec it would move at once.
 func (p *pass) inSpec() bool {
-	return p.next.Proven != nil && (p.in.Foreign || p.in.Policy.NewPodsCandidate)
+	return p.next.Proven != nil && (p.in.Foreign || p.in.Policy.NewPodsCandidate && !p.moving)
 }
 
 // holds is the digest that the DaemonSet is to hold now, outside a pulse. A
@@ -39,7 +40,7 @@ func (p *pass) holds() string {
 // it is the one to be held, or the proven one before the candidate is written.
 func (p *pass) holdsEnough() bool {
 	live := p.in.Live
-	return live.Gated == (p.firstWaves() || p.installHeld) && (live.Digest == p.holds() || p.inSpec() && live.Digest == p.rest())
+	return live.Gated == (p.firstWaves() || p.installHeld) && live.Won == p.won(false) && (live.Digest == p.holds() || p.inSpec() && live.Digest == p.rest())
 }
 
 // replaceInSpec deletes the pods of the next nodes, once the DaemonSet makes new

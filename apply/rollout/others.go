@@ -53,12 +53,12 @@ func Claims(s State) []Claim {
 	for _, f := range s.InFlight {
 		out = append(out, Claim{f.Node, f.NodeUID, f.PodUID})
 	}
-	if s.Proven != nil {
-		return out
-	}
 	var first []Claim
 	for _, r := range s.Records {
-		if r.Ran && !r.Well && r.Failed == "" && !r.Excused {
+		if s.Proven != nil && !r.First {
+			continue
+		}
+		if (r.Ran || r.First && s.Proven != nil) && !r.Well && r.Failed == "" && !r.Excused {
 			first = append(first, Claim{Node: r.Node, UID: r.UID})
 		}
 	}
@@ -226,7 +226,7 @@ func (p *pass) sayBehind(k keeping, wave string) {
 func Behind(in Input, d Decision) []string {
 	var out []string
 	for i := range in.Fleet {
-		if n := &in.Fleet[i]; n.Eligible && !caughtUp(n, in, &d.Next) {
+		if n := &in.Fleet[i]; n.Eligible && !(n.Lost && n.Agent() != nil && n.Agent().Gated) && !caughtUp(n, in, &d.Next) {
 			out = append(out, n.Name)
 		}
 	}

@@ -27,9 +27,12 @@ func (p *pass) pick(i int) []*health.Node {
 		nodes = p.withoutOwn(nodes)
 	}
 	for _, n := range matching(nodes, w.selector()) {
-		if r := p.rank(n, canaries); r != rankNever {
+		if r := p.rank(n, canaries && !(last && n.Lost)); r != rankNever {
 			ranked[r] = append(ranked[r], n)
 		}
+	}
+	if p.moving && len(slices.Concat(ranked[:rankLost]...)) == 0 && !p.anyStays() {
+		return nil // nobody could tell anything of the candidate
 	}
 	if last {
 		return slices.Concat(ranked[:]...) // all of them, in whatever order
@@ -49,6 +52,7 @@ const (
 	rankYoung
 	rankServed
 	rankSick
+	rankLost
 	ranks
 	rankNever
 )
@@ -67,6 +71,12 @@ func (p *pass) touchedBefore(n *health.Node) bool {
 func (p *pass) rank(n *health.Node, canaries bool) int {
 	earlier := p.servesEarlier(n)
 	switch {
+	case n.Lost && canaries && p.moving:
+		return rankNever
+	case n.Lost && p.moving:
+		return rankLost
+	case n.Won && p.moving && n.Agent() == nil:
+		return p.rankWon(n, canaries)
 	case p.hurt(n), p.lost(n):
 		return rankHurt
 	case p.touchedBefore(n) && !earlier:
@@ -77,6 +87,18 @@ func (p *pass) rank(n *health.Node, canaries bool) int {
 		return rankServed
 	default:
 		return p.rankUntouched(n, canaries)
+	}
+}
+
+// rankWon is that of a node that is to be taken in.
+func (p *pass) rankWon(n *health.Node, canaries bool) int {
+	switch {
+	case canaries && (n.Cordoned || n.Leaving):
+		return rankNever
+	case canaries && p.in.Now.Before(n.Created.Add(canaryAge)):
+		return rankYoung
+	default:
+		return rankWell
 	}
 }
 
@@ -100,7 +122,9 @@ func (p *pass) pickable() []*health.Node {
 	var out []*health.Node
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
-		if a := n.Agent(); a != nil && (!a.Gated || p.firstWaves() && p.waitsForFirst(n)) && p.record(n) == nil && (p.reachable(n) || p.isCutOff(n)) {
+		if p.enterable(n) {
+			out = append(out, n)
+		} else if a := n.Agent(); a != nil && (!a.Gated || p.firstWaves() && p.waitsForFirst(n)) && p.record(n) == nil && (p.reachable(n) || p.isCutOff(n)) {
 			out = append(out, n)
 		}
 	}

@@ -2,6 +2,7 @@ package rollout_test
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -16,12 +17,21 @@ import (
 func stories() *rapid.Generator[plan] {
 	return rapid.Custom(func(t *rapid.T) plan {
 		p := plan{options: drawOptions(t), abandoned: rapid.IntRange(0, 5).Draw(t, "abandoned") == 5}
-		p.script = append(p.script, line{0, "commit " + drawDigest(t)})
+		p.tell(t, 0, "commit "+drawDigest(t))
 		for range rapid.IntRange(0, 14).Draw(t, "lines") {
-			p.script = append(p.script, line{rapid.IntRange(0, 40).Draw(t, "after"), drawCommand(t, p.options)})
+			p.tell(t, rapid.IntRange(0, 40).Draw(t, "after"), drawCommand(t, p.options))
 		}
 		return p
 	})
+}
+
+// tell adds a line. Most changes of placement are approved after a while, or nothing
+// would be seen of them.
+func (p *plan) tell(t *rapid.T, after int, command string) {
+	p.script = append(p.script, line{after, command})
+	if verb, digest, _ := strings.Cut(command, " "); verb == "commit" && (strings.Contains(digest, "/") || strings.Contains(p.options.Proven, "/")) && rapid.IntRange(0, 3).Draw(t, "approved") > 0 {
+		p.script = append(p.script, line{rapid.IntRange(0, 20).Draw(t, "approvedAfter"), "approve"})
+	}
 }
 
 func drawOptions(t *rapid.T) sim.Options {
@@ -31,7 +41,10 @@ func drawOptions(t *rapid.T) sim.Options {
 		ReadyAfter: pick("readyAfter", 1, 4), ControllerLag: pick("controllerLag", 0, 2), CacheLag: pick("cacheLag", 0, 4),
 		TolerateAll: rapid.Bool().Draw(t, "tolerateAll"), RollingUpdate: pick("rollingUpdate", 0, 4) == 4,
 	}
-	if pick("install", 0, 3) == 3 {
+	switch pick("install", 0, 7) {
+	case 5:
+		o.Proven = rapid.SampledFrom([]string{"v1/a", "v1/ab", "v1/b"}).Draw(t, "provenOn")
+	case 6, 7:
 		o.Proven = ""
 	}
 	switch pick("newPods", 0, 9) {
@@ -91,7 +104,7 @@ func drawChoice(t *rapid.T, w *rollout.Wave) {
 }
 
 func drawDigest(t *rapid.T) string {
-	return rapid.SampledFrom([]string{"v2", "v3", "v2:bad", "v3:stuck", "v4:flaky", "v5:late", "v6:killer", "v7:slow", "v8:bad@a", "v9:killer@b"}).Draw(t, "digest")
+	return rapid.SampledFrom([]string{"v2", "v3", "v2:bad", "v3:stuck", "v4:flaky", "v5:late", "v6:killer", "v7:slow", "v8:bad@a", "v9:killer@b", "v2/a", "v3/b", "v4/ab:bad@b", "v5/bc:late@b"}).Draw(t, "digest")
 }
 
 // drawCommand draws one thing that people, machines or clouds do.

@@ -95,7 +95,7 @@ func atRest(c *sim.Cluster, d rollout.Decision, foreign bool) error {
 	for _, n := range c.Fleet() {
 		a := n.Agent()
 		switch {
-		case a == nil:
+		case a == nil, hasLeft(&n) && d.Phase == rollout.Held:
 		case a.Gated && s.Proven != nil:
 			return fmt.Errorf("P4: at rest the pod on %s is gated", n.Name)
 		case foreign && d.Phase == rollout.Rejected: // the way back is the other tool's

@@ -25,7 +25,8 @@ func (p *pass) replace() bool {
 	}
 	batch := p.batch()
 	waiting, most := len(batch), p.atOnce(batch)
-	if batch = p.affordable(batch); len(batch) == 0 {
+	entering := p.entering()
+	if batch = p.affordable(batch); len(batch)+len(entering) == 0 {
 		return false
 	}
 	if _, until := p.late(); p.in.Now.Before(until) {
@@ -48,8 +49,13 @@ func (p *pass) replace() bool {
 		p.openSurge(p.candidate())
 		return true
 	}
-	first := p.node(batch[0].Node, batch[0].UID).Agent()
-	p.do(Step{Action: WriteTemplate, Digest: p.candidate(), Gated: true, Pod: first.Name, PodUID: first.UID})
+	p.enter(entering)
+	s := Step{Action: WriteTemplate, Digest: p.candidate(), Gated: true, Moved: p.moving, Won: p.won(true)}
+	if len(batch) > 0 {
+		first := p.node(batch[0].Node, batch[0].UID).Agent()
+		s.Pod, s.PodUID = first.Name, first.UID
+	}
+	p.do(s)
 	return true
 }
 
@@ -170,6 +176,9 @@ func (p *pass) waits(r *Record) bool {
 	if a == nil || a.Gated {
 		return p.firstWaves() && p.waitsForFirst(n)
 	}
+	if n.Lost && p.moving {
+		return true
+	}
 	if a.Digest != p.candidate() || r.Touched.IsZero() {
 		return true
 	}
@@ -214,11 +223,13 @@ func (b *blocked) add(p *pass, r *Record) {
 	switch {
 	case p.waits(r):
 		b.addWaiting(p, r, n)
+	case p.isOutside(r, n):
+		b.addOutside(p, r, n)
 	case !p.reachable(n) && !r.Down:
 		b.away++
 	case n.Agent() == nil && p.inFlight(n) != nil && len(n.Agents) > 0:
 		b.ending++
-	case n.Agent() == nil && p.inFlight(n) != nil:
+	case n.Agent() == nil && (p.inFlight(n) != nil || n.Won && !r.Touched.IsZero()):
 		b.podless++
 	default:
 		b.moving++

@@ -23,6 +23,7 @@ func (p *pass) report() {
 	if p.d.Phase == "" {
 		p.sayDefault()
 	}
+	p.sayMoved()
 }
 
 func (p *pass) count() {
@@ -80,7 +81,7 @@ func (p *pass) listFailing() {
 			return
 		}
 		n := &p.in.Fleet[i]
-		if x, wrong := health.RollCall(n); wrong && !named[n.Name] && (x.Reason != health.ReasonDuplicate || p.inFlight(n) == nil) {
+		if x, wrong := health.RollCall(n); wrong && !named[n.Name] && !p.explained(n) && (x.Reason != health.ReasonDuplicate || p.inFlight(n) == nil) {
 			p.d.Failing = append(p.d.Failing, p.inPlay(n, x))
 		}
 	}

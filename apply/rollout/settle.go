@@ -70,6 +70,8 @@ func (p *pass) over(r Record) bool {
 		return true
 	case n == nil:
 		return !r.Ran || r.Leaving
+	case n.Lost && p.hasLeft(n), r.Left && n.Eligible && !n.Present():
+		return false
 	case !n.Eligible && r.Failed == "" && !p.runsCandidate(n), r.Self && r.KeptOut && n.Present() && n.Agent().Digest == p.rest():
 		return true
 	default:
@@ -92,7 +94,7 @@ func (p *pass) paid(o Owed) bool {
 		return false // it is the first to be taken again
 	}
 	arrived := a != nil && !a.Gated && a.Digest == p.rest() && p.inFlight(n) == nil
-	return arrived && (n.Present() || !p.firstWaves()) // what is not proven has to serve
+	return arrived && (n.Present() || !p.firstWaves() && !o.Left) // what is not proven has to serve, and what was taken for good
 }
 
 // halfRecorded is whether the record is of a wave that has not started: the

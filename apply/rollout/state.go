@@ -109,6 +109,8 @@ type Record struct {
 	// budget or in a surge beside an agent that serves: they are not tried again by
 	// themselves.
 	KeptOut bool `json:"k,omitempty"`
+	// Left nodes lost their agent for good, and a gated pod stands in its place.
+	Left bool `json:"q,omitempty"`
 	// Self nodes are in no wave: the candidate came to them by itself, and failed.
 	Self bool `json:"o,omitempty"`
 }
@@ -125,6 +127,8 @@ type Owed struct {
 	Served bool `json:"s,omitempty"`
 	// Lost is whether the candidate ran on the node when what was recorded of it was lost.
 	Lost bool `json:"l,omitempty"`
+	// Left is whether a gated pod stands in the place of the agent that was taken.
+	Left bool `json:"q,omitempty"`
 }
 
 // InFlight is one node whose agent is being replaced.

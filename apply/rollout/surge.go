@@ -38,7 +38,7 @@ func (p *pass) surgesTo() string {
 	switch {
 	case !live.Surging || !live.Gated || p.next.Proven == nil || p.inSpec():
 		return ""
-	case p.goal == goalForward && live.Digest == p.candidate():
+	case p.goal == goalForward && live.Digest == p.candidate() && !p.moving:
 		return live.Digest
 	case (p.goal == goalForward || back) && live.Digest == p.rest():
 		return live.Digest

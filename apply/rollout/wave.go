@@ -54,6 +54,10 @@ func (p *pass) beginWave(i int) bool {
 			p.sayEmpty(waves[i])
 			return false
 		}
+		if p.needsMoveApproval(waves[i]) {
+			p.sayNeedsMoveApproval(waves[i])
+			return false
+		}
 		if p.needsApproval(waves[i], picked) {
 			p.sayNeedsApproval(waves[i])
 			return false
@@ -120,6 +124,7 @@ func (p *pass) addRecords(nodes []*health.Node, late bool) {
 		if grouped {
 			r.Turn = p.turn(n)
 		}
+		n.Eligible = n.Eligible || n.Won // in the copy of the fleet that a move has
 		if p.runsCandidate(n) {
 			p.accept(&r, n)
 		}
@@ -189,6 +194,8 @@ func (p *pass) standingAt(r *Record) (is standing, place int) {
 
 func (p *pass) standingOf(n *health.Node, v health.Verdict) standing {
 	switch {
+	case n.Lost && n.Eligible && !n.Held:
+		return standingBlocked // until it has left
 	case p.runsCandidate(n) && v.Status == health.Healthy:
 		return standingDone
 	case !p.runsCandidate(n) && (n.Held || !n.Eligible):
@@ -207,6 +214,9 @@ func (p *pass) waveProgress() progress {
 		r := &p.next.Records[i]
 		switch is, place := p.standingAt(r); is {
 		case standingOut:
+			if end := r.Touched.Add(waves[r.Wave].Soak); r.Left && r.Wave == p.next.Wave && end.After(g.until) {
+				g.until = end // the others soak without it
+			}
 		case standingBlocked:
 			g.block(r)
 		case standingDone:

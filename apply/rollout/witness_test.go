@@ -60,6 +60,9 @@ type witness struct {
 	// forgotten is whether what is recorded of the nodes was lost, until nodes of a wave
 	// are recorded again, and everForgotten whether it ever was.
 	forgotten, everForgotten bool
+	// swept are the nodes of which a template took the agent in the tick.
+	swept map[types.UID]bool
+	sweep int
 	// unrest is for how many ticks the template has not been the rest one while a
 	// process was at work.
 	unrest int
@@ -138,10 +141,10 @@ func (w *witness) see(f sim.Fact) {
 	case sim.Recorded:
 		w.seeRecord(f.Input, f.Decision)
 	case sim.Asked:
-		w.moved = w.moved || strings.HasPrefix(f.Command, "move ")
 		if f.Command == "forget" {
 			w.seeForgotten()
 		}
+		w.seeRelabelled(f.Command)
 		if name, excluded := strings.CutPrefix(f.Command, "exclude "); excluded {
 			delete(w.down, w.uid(name)) // it shall have none
 			delete(w.taken, w.uid(name))
@@ -208,6 +211,7 @@ func (w *witness) reached(r *reach, node types.UID, digest string) {
 // seeDeletion holds P2.
 func (w *witness) seeDeletion(f sim.Fact) {
 	w.seeSurge(f)
+	w.seeMoved(f)
 	if f.By != sim.Rollcall {
 		delete(w.emptied, f.NodeUID)
 		delete(w.taken, f.NodeUID) // what it lacks now, somebody else took
@@ -250,7 +254,7 @@ func (w *witness) isLost(f sim.Fact, n *health.Node) bool {
 func (w *witness) seeDecision(in *rollout.Input, d rollout.Decision) {
 	eligible := 0
 	for _, n := range in.Fleet {
-		if n.Eligible {
+		if n.Eligible || n.Won {
 			eligible++
 		}
 	}
@@ -264,6 +268,7 @@ func (w *witness) seeDecision(in *rollout.Input, d rollout.Decision) {
 	}
 	w.blocked = in.Block != nil
 	w.seeSteps(in, d)
+	w.seeMove(in, d)
 	w.seeOthers(in, d)
 	w.seeLosses(in, d)
 	w.seeEvidence(in, d)
@@ -298,7 +303,7 @@ func (w *witness) seeSteps(in *rollout.Input, d rollout.Decision) {
 		w.seeInSpec(in, d, s)
 		w.seeInstall(in, d, s)
 		switch {
-		case s.Action == rollout.OpenGate && !inFlight(s.Node) && d.Next.Proven != nil:
+		case s.Action == rollout.OpenGate && !inFlight(s.Node) && d.Next.Proven != nil && !nodeOf(in, s.Node).Won:
 			w.accuse("P1", "the gate on %s is opened though the node is not in flight", s.Node)
 		case s.Action == rollout.DeletePod && s.Why == rollout.ForReturn && d.Next.Proven == nil:
 			if n := nodeOf(in, s.Node); n.Present() {
@@ -317,7 +322,7 @@ func (w *witness) seeSteps(in *rollout.Input, d rollout.Decision) {
 			}
 		case s.Gated && in.Policy.Calendar.Closed(in.Now) != nil:
 			w.accuse("P9", "a pulse is opened in a freeze")
-		case s.Gated && (len(d.Next.InFlight) == 0 || d.Next.Candidate == nil || s.Digest != d.Next.Candidate.Digest):
+		case s.Gated && (len(d.Next.InFlight) == 0 && s.Won == "" || d.Next.Candidate == nil || s.Digest != d.Next.Candidate.Digest):
 			w.accuse("P4", "a pulse with %s is opened for nobody", s.Digest)
 		case !s.Gated && s.Digest != rest(d.Next) && !inSpecNow(in, d.Next, s.Digest):
 			w.accuse("P4", "%s is written, the rest state is %s", s.Digest, rest(d.Next))

@@ -144,6 +144,10 @@ func newNode(n *corev1.Node, p Placement, groupBy []string) health.Node {
 		Eligible: p.Eligible(n),
 		Leaving:  n.Spec.Unschedulable || n.DeletionTimestamp != nil,
 	}
+	out.Lost, out.Won = p.Change(n)
+	if out.Won {
+		p = *p.next
+	}
 	out.Schedulable, out.Taint = p.Schedulable(n)
 	for _, t := range n.Spec.Taints {
 		out.Leaving = out.Leaving || announcesEnd(t.Key)

@@ -13,6 +13,26 @@ import (
 type Placement struct {
 	affinity    nodeaffinity.RequiredNodeAffinity
 	tolerations []corev1.Toleration
+	// next is where another one wants to run that is on its way; nil for none.
+	next *Placement
+}
+
+// Towards is the placement with the one that is to follow it: nodes that only one of
+// the two wants are lost or won.
+func (p Placement) Towards(next Placement) Placement {
+	p.next = &next
+	return p
+}
+
+// Change is whether the node is lost or won on the way to the placement that is to
+// follow. One whose agent only that would lose, to a taint that passes, is lost too:
+// the DaemonSet controller does not wait for it to pass.
+func (p Placement) Change(n *corev1.Node) (lost, won bool) {
+	if p.next == nil {
+		return false, false
+	}
+	was, is := p.Eligible(n), p.next.Eligible(n)
+	return was && (!is || p.next.evicts(n) && !p.evicts(n)), is && !was
 }
 
 // NewPlacement reads the placement of a template: node selector, required node

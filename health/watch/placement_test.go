@@ -5,8 +5,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 )
 
 // placed is the placement of a template.
@@ -103,24 +101,12 @@ func TestPlacement(t *testing.T) {
 	}
 }
 
-func TestCompareEligible(t *testing.T) {
-	client, err := kubernetes.NewForConfig(&rest.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := NewFleet(client)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, n := range []*corev1.Node{
+func TestLostAndWon(t *testing.T) {
+	nodes := []*corev1.Node{
 		node("a2"), node("a1"), node("b2", labelled("zone", "b")), node("b1", labelled("zone", "b")),
 		node("gpu", labelled("zone", "c"), tainted("dedicated", "gpu", corev1.TaintEffectNoSchedule)),
 		node("going", labelled("zone", "c"), tainted("ToBeDeletedByClusterAutoscaler", "1", corev1.TaintEffectNoSchedule)),
 		node("out", labelled("zone", "d"), tainted("node.kubernetes.io/out-of-service", "", corev1.TaintEffectNoExecute)),
-	} {
-		if err := f.nodes.GetStore().Add(n); err != nil {
-			t.Fatal(err)
-		}
 	}
 	all := tolerating(corev1.Toleration{Operator: corev1.TolerationOpExists})
 	for sentence, c := range map[string]struct {
@@ -137,7 +123,15 @@ func TestCompareEligible(t *testing.T) {
 		"another toleration that no node asks for":      {placed(), placed(tolerating(corev1.Toleration{Key: "x", Operator: corev1.TolerationOpExists})), nil, nil},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			lost, won := f.CompareEligible(c.before, c.after)
+			var lost, won []string
+			for _, n := range Join(nodes, nil, c.before.Towards(c.after), nil, nil) {
+				switch {
+				case n.Lost && !n.Won:
+					lost = append(lost, n.Name)
+				case n.Won && !n.Lost && !n.Eligible:
+					won = append(won, n.Name)
+				}
+			}
 			if d := cmp.Diff([][]string{c.lost, c.won}, [][]string{lost, won}); d != "" {
 				t.Errorf("lost and won (-want +got):\n%s", d)
 			}

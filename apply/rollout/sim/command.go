@@ -13,7 +13,8 @@ import (
 
 // Do lets something happen before the next tick:
 //
-//	commit DIGEST          Git declares another version
+//	commit DIGEST          Git declares another version; with "/ab" behind its name one that
+//	                       runs on the nodes of the groups a and b only
 //	revert                 Git declares the proven version again
 //	pause, resume          a person stops and resumes the rollout
 //	retry DIGEST           a person wants a rejected version tried again

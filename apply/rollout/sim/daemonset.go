@@ -12,15 +12,22 @@ import (
 type template struct {
 	digest string
 	gated  bool
+	// from is the version whose placement it has, with the nodes won, by name and
+	// joined by commas; empty for its own.
+	from, won string
 }
 
 // revision names the ControllerRevision of the template: the gate makes another
 // one, though the version is the same to rollcall.
 func (t template) revision() string {
-	if t.gated {
-		return t.digest + "+gate"
+	out := t.digest
+	if t.from != "" {
+		out += "~" + t.from + "~" + t.won
 	}
-	return t.digest
+	if t.gated {
+		out += "+gate"
+	}
+	return out
 }
 
 // spec is what is written to the DaemonSet.
@@ -130,9 +137,12 @@ func (c *Cluster) makeRevision(r string) bool {
 
 // hasRevision is whether a revision of the version is there, with the gate or without.
 func (c *Cluster) hasRevision(digest string) bool {
-	_, open := c.controller.revisions[digest]
-	_, gated := c.controller.revisions[template{digest, true}.revision()]
-	return open || gated
+	for r := range c.controller.revisions {
+		if versionOf(r) == digest {
+			return true
+		}
+	}
+	return false
 }
 
 // manage is what the controller does on one node before and regardless of the
@@ -152,6 +162,10 @@ func (c *Cluster) manage(n *node) {
 	slices.SortStableFunc(running, func(a, b *pod) int { return cmp.Or(compareBool(a.gated, b.gated), cmp.Compare(a.created, b.created)) })
 	surging := c.controller.seen.surge && !c.controller.seen.onDelete
 	switch {
+	case !c.controller.seen.template.places(n):
+		for _, p := range running {
+			c.remove(n, p, Fact{By: Controller, Why: ForPlacement})
+		}
 	case len(n.pods) == 0, surging && len(running) == 0:
 		if c.schedulable(n) && !c.forbidden["pods"] {
 			c.create(n)

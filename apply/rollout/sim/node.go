@@ -93,7 +93,7 @@ func (n *node) serving() *pod {
 	return nil
 }
 
-func (c *Cluster) viewNode(n *node) health.Node {
+func (c *Cluster) viewNode(n *node, by view) health.Node {
 	v := health.Node{
 		Name:        n.name,
 		UID:         n.uid,
@@ -106,9 +106,9 @@ func (c *Cluster) viewNode(n *node) health.Node {
 		Cordoned:    n.cordoned,
 		Leaving:     n.cordoned || n.leaving,
 		Held:        n.held,
-		Eligible:    !n.excluded,
 		Schedulable: c.schedulable(n),
 	}
+	by.mark(n, &v)
 	if !v.Schedulable {
 		v.Taint = n.taint()
 	}
