@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
@@ -32,6 +33,12 @@ const (
 
 	// joinTimeout is for the largest clusters: 5,000 nodes take one to two minutes.
 	joinTimeout = 10 * time.Minute
+
+	// maxNodesWithRoom bounds the clusters that may hold more memory for less work: half a GiB instead of a third of one.
+	maxNodesWithRoom = 100
+	// roomyGC is the heap's growth, in percent of what lives, until garbage is collected. A control plane starts in 2.0 s
+	// of CPU time by it, in 2.9 s by Go's default of 100, and in 1.9 s without any collection.
+	roomyGC = 400
 )
 
 // upOptions are the flags of the command up.
@@ -82,6 +89,7 @@ func up(ctx context.Context, opts upOptions, stdout io.Writer) (err error) {
 		return err
 	}
 
+	spareCollector(opts.nodes)
 	plane := controlplane.Options{
 		Folder:     dir.path,
 		Listener:   listener,
@@ -97,6 +105,13 @@ func up(ctx context.Context, opts upOptions, stdout io.Writer) (err error) {
 		return fmt.Errorf("%w (see %s)", err, dir.file(logFile))
 	}
 	return nil
+}
+
+// spareCollector collects garbage less often where the cluster is small, unless the environment says how often.
+func spareCollector(nodes int) {
+	if nodes <= maxNodesWithRoom && os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(roomyGC)
+	}
 }
 
 // listen claims the port, so that from now on no other cluster can take it. It is freed by the end of the process: an
