@@ -96,7 +96,7 @@ alerts: bin/promtool ## Prove that every alert of the chart fires and clears
 
 .PHONY: e2e
 e2e: build ## Run the scenarios on real clusters (RUN=regexp picks some, NIGHTLY=1 adds the long ones)
-	cd e2e && $(if $(NIGHTLY),ROLLCALL_NIGHTLY=1 )go test $(if $(NIGHTLY),-v )-count=1 -parallel 10 -timeout 60m -p 2 -run '$(RUN)' ./...
+	cd e2e && $(if $(NIGHTLY),ROLLCALL_NIGHTLY=1 )go test $(if $(NIGHTLY),-v )-count=1 -parallel 8 -timeout 60m -p 2 -run '$(RUN)' ./...
 
 .PHONY: nightly
 nightly: ## Draw NIGHTLY_CHECKS runs of each property from other seeds than CI, and run the scenarios that take minutes
