@@ -60,6 +60,8 @@ type witness struct {
 	// forgotten is whether what is recorded of the nodes was lost, until nodes of a wave
 	// are recorded again, and everForgotten whether it ever was.
 	forgotten, everForgotten bool
+	// declared is what Git declares; a version that it does no more is known by its record.
+	declared string
 	// unrest is for how many ticks the template has not been the rest one while a
 	// process was at work.
 	unrest int
@@ -139,6 +141,12 @@ func (w *witness) see(f sim.Fact) {
 		w.seeRecord(f.Input, f.Decision)
 	case sim.Asked:
 		w.moved = w.moved || strings.HasPrefix(f.Command, "move ")
+		if digest, commits := strings.CutPrefix(f.Command, "commit "); commits || f.Command == "revert" {
+			w.declared = digest
+			if w.forgotten {
+				w.seeForgotten()
+			}
+		}
 		if f.Command == "forget" {
 			w.seeForgotten()
 		}
