@@ -56,7 +56,6 @@ func TestBrokenRulesAreCaught(t *testing.T) {
 		"P5: what another tool writes is written":                    {"P5", ownsEverything},
 		"P9: nobody looks at the calendar":                           {"P9", isAlwaysOpen},
 		"P9: a decision says nothing":                                {"P9", isSilent},
-		"liveness: a surge forgets who was bare":                     {"liveness", forgetsBare},
 		"liveness: nobody asks to be woken":                          {"liveness", sleeps},
 		"liveness: nodes in flight stay so though they have arrived": {"liveness", neverLands},
 	} {
@@ -331,13 +330,6 @@ func isSilent(in rollout.Input) rollout.Decision {
 	d := rollout.Decide(in)
 	d.Message = ""
 	return d
-}
-
-// forgetsBare takes every node that a surge finds without an agent for one that it has
-// taken it from.
-func forgetsBare(in rollout.Input) rollout.Decision {
-	in.State.Bare = nil
-	return rollout.Decide(in)
 }
 
 func sleeps(in rollout.Input) rollout.Decision {

@@ -74,8 +74,10 @@ type standings struct {
 func (t standings) add(p *pass, r *Record, w Wave) {
 	turn, blocked := p.turnNow(r), p.standing(r) == standingBlocked
 	soaks := p.in.Now.Before(p.soaksUntil(r, w))
-	t.under[turn] = t.under[turn] || (blocked || soaks) && !r.Touched.IsZero() && !r.Found
-	t.begun[r.Turn] = t.begun[r.Turn] || !r.Touched.IsZero() && !r.Found
+	if !r.Touched.IsZero() && !r.Found {
+		t.under[turn] = t.under[turn] || blocked || soaks
+		t.begun[r.Turn] = true
+	}
 	t.found[r.Turn] = t.found[r.Turn] || r.Found
 	t.hurt[r.Turn] = t.hurt[r.Turn] || blocked && p.holdsBudget(r)
 	switch {

@@ -179,11 +179,13 @@ func (p *pass) waits(r *Record) bool {
 	if n.Lost && p.moving {
 		return true
 	}
-	if a.Digest != p.candidate() || r.Touched.IsZero() {
-		return true
-	}
+	return a.Digest != p.candidate() || r.Touched.IsZero() || p.goesAgain(n)
+}
+
+// goesAgain is whether the agent of the candidate is recorded to go, for another one.
+func (p *pass) goesAgain(n *health.Node) bool {
 	f := p.inFlight(n)
-	return f != nil && f.PodUID == a.UID && !p.keepsSame(n)
+	return f != nil && f.PodUID == n.Agent().UID && !p.keepsSame(n)
 }
 
 // urgency is the node's place in a batch: 0, 1 or 2.

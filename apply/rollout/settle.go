@@ -41,15 +41,18 @@ func (p *pass) oweStrangers() {
 	var lost []Owed
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
-		a := n.Agent()
-		if a == nil || a.Gated || p.record(n) != nil || p.isOwed(n) {
-			continue
-		}
-		if a.Digest != p.rest() && p.reachable(n) && p.next.Proven != nil || p.runsCandidate(n) {
+		if p.record(n) == nil && !p.isOwed(n) && (p.runsCandidate(n) || p.runsEarlier(n)) {
 			lost = append(lost, Owed{Node: n.Name, UID: n.UID, Lost: p.runsCandidate(n)})
 		}
 	}
 	p.next.Owed = merge(p.next.Owed, lost, func(o Owed) string { return o.Node })
+}
+
+// runsEarlier is whether the node can be reached and runs another version than the proven
+// one.
+func (p *pass) runsEarlier(n *health.Node) bool {
+	a := n.Agent()
+	return p.next.Proven != nil && a != nil && !a.Gated && a.Digest != p.rest() && p.reachable(n)
 }
 
 // forgetWaves drops what is recorded of waves, but for the nodes that are kept
@@ -72,11 +75,17 @@ func (p *pass) over(r Record) bool {
 		return !r.Ran || r.Leaving
 	case n.Lost && p.hasLeft(n), r.Left && n.Eligible && !n.Present():
 		return false
-	case !n.Eligible && r.Failed == "" && !p.runsCandidate(n), r.Self && r.KeptOut && n.Present() && n.Agent().Digest == p.rest():
+	case !n.Eligible && r.Failed == "" && !p.runsCandidate(n), p.recovered(&r, n):
 		return true
 	default:
 		return !r.Ran && r.Failed == "" && !p.reachable(n) && !p.takenInSpec(&r, n)
 	}
+}
+
+// recovered is whether the node, which was left with another version since it failed the
+// proven one, is served by that after all.
+func (p *pass) recovered(r *Record, n *health.Node) bool {
+	return r.Self && r.KeptOut && n.Present() && n.Agent().Digest == p.rest()
 }
 
 // paid is whether nothing is owed to the node any more: it is gone or given up,
@@ -86,15 +95,21 @@ func (p *pass) paid(o Owed) bool {
 	if n == nil || !n.Eligible {
 		return true
 	}
-	r, a := p.record(n), n.Agent()
-	if r != nil && r.KeptOut {
+	switch r := p.record(n); {
+	case r != nil && r.KeptOut:
 		return true
-	}
-	if o.Lost && p.next.Candidate != nil && !slices.ContainsFunc(p.next.Records, p.exists) {
+	case o.Lost && p.next.Candidate != nil && !slices.ContainsFunc(p.next.Records, p.exists):
 		return false // it is the first to be taken again
+	default:
+		return p.hasRest(n) && (n.Present() || !o.Left) // what was taken for good has to serve
 	}
+}
+
+// hasRest is whether the node has arrived at the version that it shall have.
+func (p *pass) hasRest(n *health.Node) bool {
+	a := n.Agent()
 	arrived := a != nil && !a.Gated && a.Digest == p.rest() && p.inFlight(n) == nil
-	return arrived && (n.Present() || !p.firstWaves() && !o.Left) // what is not proven has to serve, and what was taken for good
+	return arrived && (n.Present() || !p.firstWaves()) // what is not proven has to serve
 }
 
 // halfRecorded is whether the record is of a wave that has not started: the

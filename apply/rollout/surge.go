@@ -131,18 +131,21 @@ func (p *pass) bares() bool {
 	count := 0
 	most, since := p.bearable()
 	for i := range p.in.Fleet {
-		n := &p.in.Fleet[i]
-		b := p.bare(n)
-		if n.Created.After(since) {
-			continue
-		}
-		a := n.Agent()
-		alone := n.Eligible && n.Ready && a != nil && a.Gated && p.inFlight(n) == nil
-		if alone && (b == nil || b.Served) || p.losesAgent(n) && (b == nil || !b.Served) {
+		if n := &p.in.Fleet[i]; !n.Created.After(since) && p.isLeftBare(n) {
 			count++
 		}
 	}
 	return count > most
+}
+
+// isLeftBare is whether the node is one of those.
+func (p *pass) isLeftBare(n *health.Node) bool {
+	b, a := p.bare(n), n.Agent()
+	if p.losesAgent(n) {
+		return b == nil || !b.Served
+	}
+	alone := n.Eligible && n.Ready && a != nil && a.Gated && p.inFlight(n) == nil
+	return alone && (b == nil || b.Served)
 }
 
 // bare is what is recorded of the node if no agent was to be lost on it when the surge

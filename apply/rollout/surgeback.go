@@ -77,23 +77,35 @@ func (p *pass) staysServed(target string) {
 	}
 	var kept []Record
 	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool {
+		v, failed := p.failedBack(f, target)
+		if !failed {
+			return false
+		}
 		n := p.node(f.Node, f.NodeUID)
-		if n == nil || p.pending(f) == nil || !n.Present() {
-			return false
-		}
-		a, r := p.second(n, f, target), p.record(n)
-		v := health.Judge(p.withoutOld(n), f.At, p.in.Policy.Health, p.in.Now)
-		if a == nil || a.Gated || v.Status != health.Failed || r != nil && r.Failed == "" && p.goal == goalForward {
-			return false
-		}
-		if r == nil {
+		switch r := p.record(n); {
+		case r == nil:
 			kept = append(kept, Record{Node: n.Name, UID: n.UID, Self: true, KeptOut: true, Touched: p.in.Now, Failed: v.Reason, FailedMessage: v.Message})
-			return true
-		}
-		if r.KeptOut = true; r.Failed == "" {
-			r.Failed, r.FailedMessage = v.Reason, v.Message
+		case r.Failed != "":
+			r.KeptOut = true
+		case p.goal == goalForward:
+			return false // it fails no candidate
+		default:
+			r.KeptOut, r.Failed, r.FailedMessage = true, v.Reason, v.Message
 		}
 		return true
 	})
 	p.next.Records = mergeRecords(p.next.Records, kept)
+}
+
+// failedBack is how the target failed on a node in flight that another agent serves.
+func (p *pass) failedBack(f InFlight, target string) (v health.Verdict, failed bool) {
+	n := p.node(f.Node, f.NodeUID)
+	if n == nil || p.pending(f) == nil || !n.Present() {
+		return v, false
+	}
+	if a := p.second(n, f, target); a == nil || a.Gated {
+		return v, false
+	}
+	v = health.Judge(p.withoutOld(n), f.At, p.in.Policy.Health, p.in.Now)
+	return v, v.Status == health.Failed
 }

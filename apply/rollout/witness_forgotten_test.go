@@ -29,7 +29,7 @@ func (w *witness) seeForgotten() {
 	}
 	for uid := range w.taken {
 		flies := slices.ContainsFunc(s.InFlight, func(f rollout.InFlight) bool { return f.NodeUID == uid })
-		if !flies && (s.Candidate == nil || !w.runs(uid, s.Candidate.Digest)) {
+		if !flies && (s.Candidate == nil || s.Candidate.Digest != w.declared || !w.runs(uid, w.declared)) {
 			delete(w.taken, uid)
 			delete(w.down, uid)
 		}

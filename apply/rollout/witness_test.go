@@ -63,6 +63,8 @@ type witness struct {
 	// swept are the nodes of which a template took the agent in the tick.
 	swept map[types.UID]bool
 	sweep int
+	// declared is what Git declares; a version that it does no more is known by its record.
+	declared string
 	// unrest is for how many ticks the template has not been the rest one while a
 	// process was at work.
 	unrest int
@@ -141,6 +143,12 @@ func (w *witness) see(f sim.Fact) {
 	case sim.Recorded:
 		w.seeRecord(f.Input, f.Decision)
 	case sim.Asked:
+		if digest, commits := strings.CutPrefix(f.Command, "commit "); commits || f.Command == "revert" {
+			w.declared = digest
+			if w.forgotten {
+				w.seeForgotten()
+			}
+		}
 		if f.Command == "forget" {
 			w.seeForgotten()
 		}

@@ -207,18 +207,8 @@ func (c *Cluster) surge() {
 	var of []*node
 	spare := 0
 	for _, n := range c.nodes {
-		var running []*pod
-		for _, p := range n.pods {
-			if !p.terminating {
-				running = append(running, p)
-			}
-		}
-		if c.schedulable(n) {
-			spare--
-		}
-		if c.countsAvailable(running) {
-			spare++
-		}
+		running := n.staying()
+		spare += c.countSpare(n, running)
 		switch {
 		case len(running) != 1 || c.updated(running[0]):
 		case c.schedulable(n):
@@ -236,15 +226,18 @@ func (c *Cluster) surge() {
 	}
 }
 
-// countsAvailable is whether the pod of another template is Ready or, where there is
-// none, that of the template.
-func (c *Cluster) countsAvailable(running []*pod) bool {
-	for _, p := range running {
-		if !c.updated(p) {
-			return p.ready
-		}
+// countSpare is what the node adds to the nodes that are served and takes from those that
+// shall be: the pod of another template is Ready or, where there is none, that of it.
+func (c *Cluster) countSpare(n *node, running []*pod) int {
+	spare := 0
+	if c.schedulable(n) {
+		spare--
 	}
-	return len(running) > 0 && running[0].ready
+	i := max(0, slices.IndexFunc(running, func(p *pod) bool { return !c.updated(p) }))
+	if i < len(running) && running[i].ready {
+		spare++
+	}
+	return spare
 }
 
 // updated is whether the pod is of the template, by its label.

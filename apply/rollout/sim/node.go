@@ -80,6 +80,11 @@ func (c *Cluster) schedulable(n *node) bool {
 	return !n.excluded && !n.leaving && (n.ready || c.opts.TolerateAll)
 }
 
+// staying are the pods that were not told to go.
+func (n *node) staying() []*pod {
+	return slices.DeleteFunc(slices.Clone(n.pods), func(p *pod) bool { return p.terminating })
+}
+
 // serving is the node's agent if it is available.
 func (n *node) serving() *pod {
 	for _, p := range n.pods {
