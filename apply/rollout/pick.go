@@ -31,8 +31,8 @@ func (p *pass) pick(i int) []*health.Node {
 			ranked[r] = append(ranked[r], n)
 		}
 	}
-	if p.moving && len(slices.Concat(ranked[:rankLost]...)) == 0 && !p.anyStays() {
-		return nil // nobody could tell anything of the candidate
+	if p.tellNothing(ranked[:rankLost]) {
+		return nil
 	}
 	if last {
 		return slices.Concat(ranked[:]...) // all of them, in whatever order
@@ -63,14 +63,11 @@ func (p *pass) touchedBefore(n *health.Node) bool {
 }
 
 func (p *pass) rank(n *health.Node, canaries bool) int {
+	if p.moving && (n.Lost || n.Won && n.Agent() == nil) {
+		return p.rankMoved(n, canaries)
+	}
 	earlier := p.servesEarlier(n)
 	switch {
-	case n.Lost && canaries && p.moving:
-		return rankNever
-	case n.Lost && p.moving:
-		return rankLost
-	case n.Won && p.moving && n.Agent() == nil:
-		return p.rankWon(n, canaries)
 	case p.hurt(n):
 		return rankHurt
 	case p.touchedBefore(n) && !earlier:

@@ -176,14 +176,21 @@ func (p *pass) waits(r *Record) bool {
 	if a == nil || a.Gated {
 		return p.firstWaves() && p.waitsForFirst(n)
 	}
-	if n.Lost && p.moving {
-		return true
-	}
-	if a.Digest != p.candidate() || r.Touched.IsZero() {
+	if p.isToGo(r, n, a) {
 		return true
 	}
 	f := p.inFlight(n)
 	return f != nil && f.PodUID == a.UID
+}
+
+// isPodless is whether the node was to get a pod.
+func (p *pass) isPodless(r *Record, n *health.Node) bool {
+	return n.Agent() == nil && (p.inFlight(n) != nil || n.Won && !r.Touched.IsZero())
+}
+
+// isToGo is whether the agent is not what the node is to have.
+func (p *pass) isToGo(r *Record, n *health.Node, a *health.Agent) bool {
+	return n.Lost && p.moving || a.Digest != p.candidate() || r.Touched.IsZero()
 }
 
 // urgency is the node's place in a batch: 0, 1 or 2.
@@ -229,7 +236,7 @@ func (b *blocked) add(p *pass, r *Record) {
 		b.away++
 	case n.Agent() == nil && p.inFlight(n) != nil && len(n.Agents) > 0:
 		b.ending++
-	case n.Agent() == nil && (p.inFlight(n) != nil || n.Won && !r.Touched.IsZero()):
+	case p.isPodless(r, n):
 		b.podless++
 	default:
 		b.moving++

@@ -153,9 +153,7 @@ func (c *Cluster) manage(n *node) {
 	surging := c.controller.seen.surge && !c.controller.seen.onDelete
 	switch {
 	case !c.controller.seen.template.places(n):
-		for _, p := range running {
-			c.remove(n, p, Fact{By: Controller, Why: ForPlacement})
-		}
+		c.removeAll(n, running)
 	case len(n.pods) == 0, surging && len(running) == 0:
 		if c.schedulable(n) && !c.forbidden["pods"] {
 			c.create(n)
