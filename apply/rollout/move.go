@@ -316,6 +316,11 @@ func (p *pass) tellNothing(others [][]*health.Node) bool {
 	return p.moving && len(slices.Concat(others...)) == 0 && !p.anyStays()
 }
 
+// isMoved is whether the node is lost, or won and to be taken in.
+func (p *pass) isMoved(n *health.Node) bool {
+	return p.moving && (n.Lost || n.Won && n.Agent() == nil)
+}
+
 // rankMoved is that of a node that is lost, or won and to be taken in.
 func (p *pass) rankMoved(n *health.Node, canaries bool) int {
 	switch {

@@ -63,7 +63,7 @@ func (p *pass) touchedBefore(n *health.Node) bool {
 }
 
 func (p *pass) rank(n *health.Node, canaries bool) int {
-	if p.moving && (n.Lost || n.Won && n.Agent() == nil) {
+	if p.isMoved(n) {
 		return p.rankMoved(n, canaries)
 	}
 	earlier := p.servesEarlier(n)
