@@ -225,3 +225,16 @@ func placedLike(t *corev1.PodTemplateSpec, digest string, moved *corev1.PodTempl
 	m := &move{digest: digest, from: moved, to: moved}
 	return *m.template(t)
 }
+
+// placement is where the version at rest runs, and where the one on its way would.
+func (v *view) placement() watch.Placement {
+	rest, proven := v.live.Spec.Template, v.rollout.Status.Proven
+	if proven != nil && !v.foreign {
+		rest = v.book.templates[proven.Digest]
+	}
+	out := watch.NewPlacement(&rest)
+	if next := v.next(); next != nil && proven != nil {
+		return out.Towards(watch.NewPlacement(next))
+	}
+	return out
+}

@@ -242,14 +242,7 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 	}
 	p, invalid := v.policy.read(v.want)
 	p.Grace = v.book.templates.grace()
-	rest := v.live.Spec.Template
-	if proven := v.rollout.Status.Proven; proven != nil && !v.foreign {
-		rest = v.book.templates[proven.Digest]
-	}
-	placement := watch.NewPlacement(&rest)
-	if next := v.next(); next != nil && v.rollout.Status.Proven != nil {
-		placement = placement.Towards(watch.NewPlacement(next))
-	}
+	placement := v.placement()
 	block := cmp.Or(gone, invalid, surgeBlock(p, v.want), v.newPodsBlock())
 	if block == nil {
 		block = r.placementBlock(v, placement)

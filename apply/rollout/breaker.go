@@ -73,7 +73,7 @@ func SickNodes(in Input) (sick, eligible []string) {
 	first := in.State.Proven == nil
 	for i := range in.Fleet {
 		n := &in.Fleet[i]
-		if !n.Eligible || n.Lost && n.Agent() != nil && n.Agent().Gated { // one that is lost has left
+		if !n.Eligible || vacated(n) {
 			continue
 		}
 		eligible = append(eligible, n.Name)

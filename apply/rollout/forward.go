@@ -84,21 +84,34 @@ func (p *pass) passWave() bool {
 	switch {
 	case g.unfinished > 0, g.tail > 0 && !p.tailWaits:
 		p.sayUnfinished()
-	case g.evidence == 0 && (!p.lastWave() && !p.onlyLoses() || g.any == 0):
+	case p.lacksEvidence(g):
 		p.say(Held, ReasonNoEvidence, fmt.Sprintf("wave %s has no healthy node to prove the candidate: its nodes were sick before, failed within the budget, or are held out by label", p.waveName()))
 	case g.evidence == 0 && p.unreached() > 0:
 		p.say(Held, ReasonUnreachable, fmt.Sprintf("wave %s: none of its %d nodes can be reached (NotReady, tainted or without a pod); one has to come back, or all have to leave or be held out by label", p.waveName(), p.unreached()))
 	case p.in.Now.Before(g.until):
 		p.say(Soaking, ReasonSoaking, fmt.Sprintf("wave %s: %d nodes healthy, soaking until %s%s", p.waveName(), g.evidence, timeOfDay(g.until), g.followers()))
 		p.wakeAt(g.until)
-	case p.lastWave() && p.losesTooMany():
-		p.sayLosing()
 	case p.lastWave():
-		p.promote()
+		p.end()
 	default:
 		return p.beginWave(p.next.Wave + 1)
 	}
 	return false
+}
+
+// lacksEvidence is whether no node of the wave is healthy, or of any wave if it is the
+// last one or all of its nodes are lost.
+func (p *pass) lacksEvidence(g progress) bool {
+	return g.evidence == 0 && (!p.lastWave() && !p.onlyLoses() || g.any == 0)
+}
+
+// end promotes the candidate after its last wave, unless that would take too many agents.
+func (p *pass) end() {
+	if p.losesTooMany() {
+		p.sayLosing()
+		return
+	}
+	p.promote()
 }
 
 // unreached counts the nodes that are in no wave yet and should be.

@@ -26,9 +26,6 @@ import (
 // Nodes that are won are chosen like any others. Those that are lost give no evidence,
 // so that they are no canaries and come after the others that a wave may take.
 
-// ReasonPlacementChange holds a candidate that would run on other nodes.
-const ReasonPlacementChange = "PlacementChange"
-
 // isMoving is whether nodes are lost or won by the version on its way.
 func isMoving(in *Input) bool {
 	return in.State.Proven != nil && !in.Foreign && slices.ContainsFunc(in.Fleet, func(n health.Node) bool { return n.Lost || n.Won })
@@ -53,15 +50,19 @@ func (p *pass) placeNodes() {
 	}
 	held := p.heldWon()
 	for i := range p.in.Fleet {
-		switch n := &p.in.Fleet[i]; {
-		case n.Won:
-			r := p.record(n)
-			if n.Eligible = r != nil && r.Failed == ""; n.Eligible {
-				p.turnAway(r, n, held)
-			}
-		case n.Lost && p.hasLeft(n):
-			n.Eligible, p.record(n).Left = false, true
+		p.placeNode(&p.in.Fleet[i], held)
+	}
+}
+
+func (p *pass) placeNode(n *health.Node, held []string) {
+	switch {
+	case n.Won:
+		r := p.record(n)
+		if n.Eligible = r != nil && r.Failed == ""; n.Eligible {
+			p.turnAway(r, n, held)
 		}
+	case n.Lost && p.hasLeft(n):
+		n.Eligible, p.record(n).Left = false, true
 	}
 }
 
@@ -95,7 +96,7 @@ func (p *pass) entering() []*Record {
 	for i := 0; i < len(p.next.Records) && p.moving; i++ {
 		r := &p.next.Records[i]
 		n := p.node(r.Node, r.UID)
-		if n == nil || !n.Won || !n.Eligible || !r.Touched.IsZero() || r.Failed != "" || len(n.Agents) > 0 || !p.reachable(n) {
+		if n == nil || !p.isOutside(r, n) || r.Failed != "" {
 			continue
 		}
 		if r.Tries < maxTries && p.isNext(r) && !(p.tailWaits && r.tail()) && !p.waitsForOthers(n) {
@@ -171,95 +172,6 @@ func (p *pass) turnAway(r *Record, n *health.Node, held []string) {
 		r.Tries = max(r.Tries-1, 0) // it was none
 	}
 	r.Touched, r.First, r.Ran, r.Well, r.Breaks = time.Time{}, false, false, false, 0
-}
-
-// cannotMove holds a placement change that no wave can bound.
-func (p *pass) cannotMove() *Block {
-	if !p.moving || !p.in.Policy.Surge || p.goal != goalForward {
-		return nil
-	}
-	return p.move(p.waves()[0]).Hold()
-}
-
-// needsMoveApproval is whether more nodes are lost or won than the budget has, so that a
-// person has to approve it before the first wave.
-func (p *pass) needsMoveApproval(w Wave) bool {
-	if !p.moving || p.next.Waves != nil || p.move(w).Hold() == nil {
-		return false
-	}
-	a := p.in.Approved
-	return a == nil || a.Digest != p.candidate() || a.Wave != "" && a.Wave != w.Name
-}
-
-func (p *pass) sayNeedsMoveApproval(w Wave) {
-	p.d.Awaits = w.Name
-	p.sayBlock(p.move(w).Hold())
-}
-
-func (p *pass) move(w Wave) Move {
-	m := Move{Name: p.in.Name, Wave: w.Name, Budget: p.budget(), Surge: p.in.Policy.Surge}
-	m.Lost, m.Won = p.changed()
-	return m
-}
-
-// Move is a change of placement before its first wave.
-type Move struct {
-	// Name is the DaemonSet's, as NAMESPACE/NAME, and Wave is that of the first wave.
-	Name, Wave string
-	// Lost and Won are nodes by name.
-	Lost, Won []string
-	// Budget is maxUnavailable in nodes, and Surge whether no node may be without an
-	// agent.
-	Budget int
-	Surge  bool
-}
-
-// Hold is why it does not begin without a person; nil when it does.
-func (m Move) Hold() *Block {
-	switch words := PlacementWords(m.Lost, m.Won); {
-	case len(m.Lost)+len(m.Won) == 0:
-		return nil
-	case m.Surge:
-		return &Block{Reason: ReasonPlacementChange, Message: words +
-			", which no surge can do: revert the placement, or name a RolloutPolicy with replace: delete, and have a maxUnavailable of at least 1, for this commit"}
-	case max(len(m.Lost), len(m.Won)) > m.Budget:
-		return &Block{Reason: ReasonPlacementChange, Message: words + fmt.Sprintf(", more than maxUnavailable (%d): revert the placement, or approve it; nodes won then get their agents in the waves, and nodes lost lose theirs within maxUnavailable: rollcall approve %s --wave %s",
-			m.Budget, m.Name, m.Wave)}
-	default:
-		return nil
-	}
-}
-
-// changed are the names of the nodes that are lost and won.
-func (p *pass) changed() (lost, won []string) {
-	for i := range p.in.Fleet {
-		switch n := &p.in.Fleet[i]; {
-		case n.Lost:
-			lost = append(lost, n.Name)
-		case n.Won:
-			won = append(won, n.Name)
-		}
-	}
-	return lost, won
-}
-
-// PlacementWords say how many nodes a change of placement loses and wins, and name some.
-func PlacementWords(lost, won []string) string {
-	return fmt.Sprintf("the candidate's nodeSelector, affinity or tolerations lose %s and win %s", someNodes(lost), someNodes(won))
-}
-
-// maxNamed is how many nodes of many are named.
-const maxNamed = 3
-
-func someNodes(names []string) string {
-	if len(names) == 0 {
-		return "0 nodes"
-	}
-	more := ""
-	if len(names) > maxNamed {
-		more = ", …"
-	}
-	return fmt.Sprintf("%d nodes (%s%s)", len(names), strings.Join(names[:min(len(names), maxNamed)], ", "), more)
 }
 
 // sayMoved adds to what a rollout says how far its change of placement is.
@@ -380,7 +292,7 @@ func (p *pass) anyStays() bool {
 // isOutside is whether the node is won and not taken in yet: what it waits for, others
 // say.
 func (p *pass) isOutside(r *Record, n *health.Node) bool {
-	return n.Won && r.Touched.IsZero() && n.Agent() == nil && p.reachable(n)
+	return n.Won && r.Touched.IsZero() && len(n.Agents) == 0 && p.reachable(n)
 }
 
 func (b *blocked) addOutside(p *pass, r *Record, n *health.Node) {
@@ -390,4 +302,38 @@ func (b *blocked) addOutside(p *pass, r *Record, n *health.Node) {
 	case p.isNext(r) && p.kept(n):
 		p.keep(&b.keeping, n)
 	}
+}
+
+// vacated is whether a gated pod stands where the agent of a node was that is lost.
+func vacated(n *health.Node) bool {
+	a := n.Agent()
+	return n.Lost && a != nil && a.Gated
+}
+
+// tellNothing is whether only nodes that are lost could be taken, and none is in a wave
+// that tells anything of the candidate.
+func (p *pass) tellNothing(others [][]*health.Node) bool {
+	return p.moving && len(slices.Concat(others...)) == 0 && !p.anyStays()
+}
+
+// isMoved is whether the node is lost, or won and to be taken in.
+func (p *pass) isMoved(n *health.Node) bool {
+	return p.moving && (n.Lost || n.Won && n.Agent() == nil)
+}
+
+// rankMoved is that of a node that is lost, or won and to be taken in.
+func (p *pass) rankMoved(n *health.Node, canaries bool) int {
+	switch {
+	case n.Lost && canaries:
+		return rankNever
+	case n.Lost:
+		return rankLost
+	default:
+		return p.rankWon(n, canaries)
+	}
+}
+
+// staysLeft is whether the node has left, or is about to have an agent again.
+func (p *pass) staysLeft(r *Record, n *health.Node) bool {
+	return n.Lost && p.hasLeft(n) || r.Left && n.Eligible && !n.Present()
 }

@@ -226,7 +226,7 @@ func (p *pass) sayBehind(k keeping, wave string) {
 func Behind(in Input, d Decision) []string {
 	var out []string
 	for i := range in.Fleet {
-		if n := &in.Fleet[i]; n.Eligible && !(n.Lost && n.Agent() != nil && n.Agent().Gated) && !caughtUp(n, in, &d.Next) {
+		if n := &in.Fleet[i]; n.Eligible && !vacated(n) && !caughtUp(n, in, &d.Next) {
 			out = append(out, n.Name)
 		}
 	}

@@ -31,8 +31,8 @@ func (p *pass) pick(i int) []*health.Node {
 			ranked[r] = append(ranked[r], n)
 		}
 	}
-	if p.moving && len(slices.Concat(ranked[:rankLost]...)) == 0 && !p.anyStays() {
-		return nil // nobody could tell anything of the candidate
+	if p.tellNothing(ranked[:rankLost]) {
+		return nil
 	}
 	if last {
 		return slices.Concat(ranked[:]...) // all of them, in whatever order
@@ -69,14 +69,11 @@ func (p *pass) touchedBefore(n *health.Node) bool {
 }
 
 func (p *pass) rank(n *health.Node, canaries bool) int {
+	if p.isMoved(n) {
+		return p.rankMoved(n, canaries)
+	}
 	earlier := p.servesEarlier(n)
 	switch {
-	case n.Lost && canaries && p.moving:
-		return rankNever
-	case n.Lost && p.moving:
-		return rankLost
-	case n.Won && p.moving && n.Agent() == nil:
-		return p.rankWon(n, canaries)
 	case p.hurt(n), p.lost(n):
 		return rankHurt
 	case p.touchedBefore(n) && !earlier:

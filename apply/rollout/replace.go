@@ -176,16 +176,23 @@ func (p *pass) waits(r *Record) bool {
 	if a == nil || a.Gated {
 		return p.firstWaves() && p.waitsForFirst(n)
 	}
-	if n.Lost && p.moving {
-		return true
-	}
-	return a.Digest != p.candidate() || r.Touched.IsZero() || p.goesAgain(n)
+	return p.isToGo(r, n, a) || p.goesAgain(n)
 }
 
 // goesAgain is whether the agent of the candidate is recorded to go, for another one.
 func (p *pass) goesAgain(n *health.Node) bool {
 	f := p.inFlight(n)
 	return f != nil && f.PodUID == n.Agent().UID && !p.keepsSame(n)
+}
+
+// isPodless is whether the node was to get a pod.
+func (p *pass) isPodless(r *Record, n *health.Node) bool {
+	return n.Agent() == nil && (p.inFlight(n) != nil || n.Won && !r.Touched.IsZero())
+}
+
+// isToGo is whether the agent is not what the node is to have.
+func (p *pass) isToGo(r *Record, n *health.Node, a *health.Agent) bool {
+	return n.Lost && p.moving || a.Digest != p.candidate() || r.Touched.IsZero()
 }
 
 // urgency is the node's place in a batch: 0, 1 or 2.
@@ -231,7 +238,7 @@ func (b *blocked) add(p *pass, r *Record) {
 		b.away++
 	case n.Agent() == nil && p.inFlight(n) != nil && len(n.Agents) > 0:
 		b.ending++
-	case n.Agent() == nil && (p.inFlight(n) != nil || n.Won && !r.Touched.IsZero()):
+	case p.isPodless(r, n):
 		b.podless++
 	default:
 		b.moving++

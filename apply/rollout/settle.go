@@ -73,7 +73,7 @@ func (p *pass) over(r Record) bool {
 		return true
 	case n == nil:
 		return !r.Ran || r.Leaving
-	case n.Lost && p.hasLeft(n), r.Left && n.Eligible && !n.Present():
+	case p.staysLeft(&r, n):
 		return false
 	case !n.Eligible && r.Failed == "" && !p.runsCandidate(n), p.recovered(&r, n):
 		return true

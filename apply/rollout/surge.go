@@ -38,7 +38,7 @@ func (p *pass) surgesTo() string {
 	switch {
 	case !live.Surging || !live.Gated || p.next.Proven == nil || p.inSpec():
 		return ""
-	case p.goal == goalForward && live.Digest == p.candidate() && !p.moving:
+	case p.surgesForward():
 		return live.Digest
 	case (p.goal == goalForward || back) && live.Digest == p.rest():
 		return live.Digest
@@ -219,6 +219,11 @@ func (p *pass) judgedBy(n *health.Node, f InFlight, target string) time.Time {
 		return time.Time{}
 	}
 	return p.in.Now.Add(p.in.Policy.Health.Deadline)
+}
+
+// surgesForward is whether an open surge is that of the candidate.
+func (p *pass) surgesForward() bool {
+	return p.goal == goalForward && p.in.Live.Digest == p.candidate() && !p.moving
 }
 
 // surgesMore takes further nodes of the wave into a surge that is open, as the budget

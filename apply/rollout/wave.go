@@ -54,12 +54,7 @@ func (p *pass) beginWave(i int) bool {
 			p.sayEmpty(waves[i])
 			return false
 		}
-		if p.needsMoveApproval(waves[i]) {
-			p.sayNeedsMoveApproval(waves[i])
-			return false
-		}
-		if p.needsApproval(waves[i], picked) {
-			p.sayNeedsApproval(waves[i])
+		if p.awaitsApproval(waves[i], picked) {
 			return false
 		}
 		if p.allBehind(picked) {

@@ -109,7 +109,11 @@ func (c *Cluster) runController() {
 // roll manages each node, and then follows the update strategy.
 func (c *Cluster) roll() {
 	for _, n := range c.nodes {
-		c.manage(n)
+		if c.controller.seen.template.places(n) {
+			c.manage(n)
+		} else {
+			c.removeAll(n)
+		}
 	}
 	switch seen := c.controller.seen; {
 	case seen.onDelete:
@@ -162,10 +166,6 @@ func (c *Cluster) manage(n *node) {
 	slices.SortStableFunc(running, func(a, b *pod) int { return cmp.Or(compareBool(a.gated, b.gated), cmp.Compare(a.created, b.created)) })
 	surging := c.controller.seen.surge && !c.controller.seen.onDelete
 	switch {
-	case !c.controller.seen.template.places(n):
-		for _, p := range running {
-			c.remove(n, p, Fact{By: Controller, Why: ForPlacement})
-		}
 	case len(n.pods) == 0, surging && len(running) == 0:
 		if c.schedulable(n) && !c.forbidden["pods"] {
 			c.create(n)

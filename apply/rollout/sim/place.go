@@ -88,3 +88,10 @@ func (c *Cluster) unplaced(s rollout.State, want *rollout.Version) *rollout.Bloc
 	}
 	return nil
 }
+
+// removeAll removes the pods of a node where the template does not want to run.
+func (c *Cluster) removeAll(n *node) {
+	for _, p := range n.pods {
+		c.remove(n, p, Fact{By: Controller, Why: ForPlacement})
+	}
+}
