@@ -51,9 +51,9 @@ func tell(p plan, decide func(rollout.Input) rollout.Decision, listeners ...func
 		}
 	}
 	if p.abandoned {
-		return abandon(c, w)
+		return w.orRollCall(abandon(c, w))
 	}
-	return calm(c, w)
+	return w.orRollCall(calm(c, w))
 }
 
 // calm ends all faults and lets time pass: the rollout has to come to an end
