@@ -70,7 +70,7 @@ func (w *witness) seeRollCall(in *rollout.Input, d rollout.Decision) {
 		if named[n.Name] != want && len(d.Failing) < rollout.MaxFailing {
 			w.miscall("%s is named %d times instead of %d: eligible %t, ready %t, %+v", n.Name, named[n.Name], want, n.Eligible, n.Ready, n.Agents)
 		}
-		if called && want == 1 {
+		if called && want == 1 && !flying { // its time is that of its replacement
 			w.seeSince(in, n, d.Failing)
 		}
 	}
