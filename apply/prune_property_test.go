@@ -89,6 +89,36 @@ func TestBrokenPruningIsCaught(t *testing.T) {
 	}
 }
 
+// A pod for which there is no node keeps what it reads, and holds back nothing else.
+func TestPodsWithoutANodeAreNotWaitedFor(t *testing.T) {
+	p := newPruning()
+	p.world = newPruned()
+	for _, event := range []string{"keep 0", "commit 000", "pass", "replace 0 0", "replace 0 1", "prove 0", "commit 111", "pass", "decide 0", "replace 0 0", "prove 0"} {
+		if err := p.happen(strings.Fields(event)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set := Set{DaemonSets: []diff.ID{{Namespace: "agents", Name: "set-0", Group: "apps", Kind: "DaemonSet"}}}
+	old := func(node string) (behind int, reads bool) {
+		for _, pod := range p.world.sets[0].pods {
+			if pod.Spec.NodeName == "1" || pod.Spec.NodeName == "" {
+				pod.Spec.NodeName = node
+			}
+		}
+		got, err := p.rollouts.Pods(t.Context(), set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(got.Behind), slices.Contains(got.Read, diff.Reference{Kind: "Secret", Namespace: "agents", Name: "set-0-secret-0"})
+	}
+	if behind, reads := old("1"); behind != 1 || !reads {
+		t.Errorf("an old pod on a node: %d behind, what it reads is kept %t", behind, reads)
+	}
+	if behind, reads := old(""); behind != 0 || !reads {
+		t.Errorf("an old pod without a node: %d behind, what it reads is kept %t", behind, reads)
+	}
+}
+
 // drawHistory draws up to 25 events for one or two DaemonSets on three nodes.
 func drawHistory(t *rapid.T) []string {
 	sets := rapid.IntRange(1, 2).Draw(t, "sets")

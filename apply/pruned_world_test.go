@@ -61,6 +61,10 @@ type prunedSet struct {
 	pods      []*corev1.Pod
 }
 
+func newPruned() *pruned {
+	return &pruned{objects: map[diff.ID]*unstructured.Unstructured{}}
+}
+
 func newPruning() *pruning {
 	p := &pruning{spare: func(ctx context.Context, r *Rollouts, set Set, in diff.Input) (diff.Input, error) {
 		return r.Spare(ctx, set, in)
@@ -86,7 +90,7 @@ func (p *pruning) after(edit func(*diff.Input)) {
 
 // tell lets a history happen and returns the first thing that is wrong with it.
 func (p *pruning) tell(history []string) error {
-	p.world = &pruned{objects: map[diff.ID]*unstructured.Unstructured{}}
+	p.world = newPruned()
 	for _, event := range history {
 		if err := p.happen(strings.Fields(event)); err != nil {
 			return fmt.Errorf("%s: %w", event, err)

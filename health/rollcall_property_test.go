@@ -47,6 +47,10 @@ func TestBrokenRollCallsAreCaught(t *testing.T) {
 			p, wrong := RollCall(n)
 			return keep(p, wrong, n.Eligible)
 		},
+		"nobody looks at virtual nodes": func(n *Node) (Problem, bool) {
+			p, wrong := RollCall(n)
+			return keep(p, wrong, n.Eligible || !n.Virtual)
+		},
 		"a node that is down counts by its pod": func(n *Node) (Problem, bool) {
 			up := *n
 			up.Ready = true
@@ -99,7 +103,7 @@ func answered(n *Node, rollCall func(*Node) (Problem, bool)) error {
 			}
 		}
 	}
-	well := len(stay) == 0
+	well := len(stay) == 0 || n.Virtual && !slices.ContainsFunc(stay, func(a Agent) bool { return !a.Unbound })
 	if n.Eligible {
 		well = n.Ready && len(run) == 1 && run[0].Ready && stay[0].UID == run[0].UID
 	}
@@ -186,7 +190,7 @@ func drawNode(t *rapid.T) *Node {
 	often := func(label string) bool { return rapid.IntRange(0, 3).Draw(t, label) > 0 }
 	n := &Node{
 		Name: "n1", UID: "node-1", Eligible: often("eligible"), Ready: often("ready"), ReadySince: drawTime(t, "readySince", 100),
-		Schedulable: often("schedulable"),
+		Schedulable: often("schedulable"), Virtual: !often("virtual"),
 	}
 	if !n.Schedulable {
 		n.Taint = "gpu=yes:NoSchedule"
@@ -200,6 +204,7 @@ func drawNode(t *rapid.T) *Node {
 
 func drawAgent(t *rapid.T, i int) Agent {
 	a := Agent{Name: fmt.Sprint("agent-", i), UID: types.UID(fmt.Sprint("pod-", i)), Created: drawTime(t, "created", 100)}
+	a.Unbound = rapid.IntRange(0, 3).Draw(t, "unbound") == 3
 	a.ReadySince = a.Created.Add(time.Duration(rapid.Int64Range(0, int64(now.Sub(a.Created))).Draw(t, "later")))
 	switch rapid.IntRange(0, 5).Draw(t, "state") {
 	case 0:

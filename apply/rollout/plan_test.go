@@ -100,11 +100,11 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 	few := func(label string, high int) int { return rapid.IntRange(0, high).Draw(t, label) }
 	verb := rapid.SampledFrom([]string{
 		"evict", "evict", "evict", "commit", "commit", "revert", "crash", "crash", "stall", "stall", "second", "join", "leave", "announce", "rejoin",
-		"down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "drain", "fail", "unready", "set-image", "rolling-update",
+		"down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "virtual", "drain", "fail", "unready", "set-image", "rolling-update",
 		"lag", "controller", "move", "forbid", "forbid", "allow", "pause", "resume", "retry", "block", "unblock", "lose", "declare", "policy", "install", "new-pods", "on-delete", "waves", "busy", "busy", "idle", "behind", "behind", "caught-up", "sick", "allow-empty", "approve", "own",
 	}).Draw(t, "verb")
 	switch verb {
-	case "evict", "leave", "announce", "rejoin", "down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "fail", "own", "idle", "behind", "caught-up":
+	case "evict", "leave", "announce", "rejoin", "down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "virtual", "fail", "own", "idle", "behind", "caught-up":
 		return verb + " " + node()
 	case "commit", "retry":
 		return verb + " " + drawDigest(t)

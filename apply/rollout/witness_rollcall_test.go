@@ -52,7 +52,7 @@ func (w *witness) seeRollCall(in *rollout.Input, d rollout.Decision) {
 	for i := range in.Fleet {
 		n := &in.Fleet[i]
 		stay, ready := standing(n)
-		well := stay == 0
+		well := stay == 0 || n.Virtual && !slices.ContainsFunc(n.Agents, func(a health.Agent) bool { return !a.Terminating && !a.Unbound })
 		if n.Eligible {
 			eligible++
 			well = ready && stay == 1

@@ -13,6 +13,8 @@ import (
 type Placement struct {
 	affinity    nodeaffinity.RequiredNodeAffinity
 	tolerations []corev1.Toleration
+	// virtual is whether it asks for virtual nodes.
+	virtual bool
 }
 
 // NewPlacement reads the placement of a template: node selector, required node
@@ -21,6 +23,7 @@ func NewPlacement(t *corev1.PodTemplateSpec) Placement {
 	return Placement{
 		affinity:    nodeaffinity.GetRequiredNodeAffinity(&corev1.Pod{Spec: t.Spec}),
 		tolerations: slices.Concat(t.Spec.Tolerations, daemonTolerations(t.Spec.HostNetwork)),
+		virtual:     asksForVirtual(&t.Spec),
 	}
 }
 
@@ -45,10 +48,11 @@ func daemonTolerations(hostNetwork bool) []corev1.Toleration {
 }
 
 // Eligible is whether the node should have an agent: selector and affinity
-// match, and no lasting taint keeps it out. A passing taint (NotReady, disk
+// match, no lasting taint keeps it out, and it is not virtual unless that is asked
+// for. A passing taint (NotReady, disk
 // pressure, an autoscaler's) makes an agent absent, not unwanted.
 func (p Placement) Eligible(n *corev1.Node) bool {
-	if match, err := p.affinity.Match(n); err != nil || !match {
+	if match, err := p.affinity.Match(n); err != nil || !match || virtual(n) && !p.virtual {
 		return false
 	}
 	for i := range n.Spec.Taints {

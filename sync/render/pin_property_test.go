@@ -191,12 +191,9 @@ func references(daemonSet m, see func(name string)) {
 	in := func(list any, path ...string) {
 		items, _ := list.([]any)
 		for _, item := range items {
-			at, is := item.(m)
+			at, _ := item.(m)
 			for _, field := range path[:len(path)-1] {
-				at, is = at[field].(m)
-				if !is {
-					break
-				}
+				at, _ = at[field].(m)
 			}
 			if name, is := at[path[len(path)-1]].(string); is {
 				see(name)

@@ -186,7 +186,7 @@ func (c *Cluster) doNode(verb string, n *node, group string) bool {
 	case "up":
 		n.dead, n.cut = false, false
 		c.setReady(n, true)
-	case "cordon", "uncordon", "announce", "hold", "release", "exclude", "include":
+	case "cordon", "uncordon", "announce", "hold", "release", "exclude", "include", "virtual":
 		n.mark(verb)
 	case "rejoin":
 		n.uid, n.created = c.uid("node-"), c.tick
@@ -211,6 +211,8 @@ func (n *node) mark(verb string) {
 		n.held = verb == "hold"
 	case "exclude", "include":
 		n.excluded = verb == "exclude"
+	case "virtual":
+		n.virtual = true
 	}
 }
 

@@ -29,6 +29,8 @@ type node struct {
 	held    bool
 	// excluded nodes carry a lasting NoSchedule taint: no new pods, the old stay.
 	excluded bool
+	// virtual nodes are not eligible, get pods all the same, and start none.
+	virtual bool
 	// drain is how much longer than usual pods take to terminate here.
 	drain int
 	// taken nodes had an available agent until rollcall deleted it, and have had
@@ -80,6 +82,9 @@ func (c *Cluster) schedulable(n *node) bool {
 	return !n.excluded && !n.leaving && (n.ready || c.opts.TolerateAll)
 }
 
+// starts is whether a pod that waits for nothing else starts here now.
+func (c *Cluster) starts(n *node) bool { return c.schedulable(n) && !n.virtual }
+
 // serving is the node's agent if it is available.
 func (n *node) serving() *pod {
 	for _, p := range n.pods {
@@ -106,7 +111,8 @@ func (c *Cluster) viewNode(n *node) health.Node {
 		Cordoned:    n.cordoned,
 		Leaving:     n.cordoned || n.leaving,
 		Held:        n.held,
-		Eligible:    !n.excluded,
+		Eligible:    !n.excluded && !n.virtual,
+		Virtual:     n.virtual,
 		Schedulable: c.schedulable(n),
 	}
 	if !v.Schedulable {
