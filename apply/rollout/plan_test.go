@@ -104,13 +104,13 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 		"lag", "controller", "move", "forbid", "forbid", "allow", "pause", "resume", "retry", "block", "unblock", "lose", "declare", "policy", "install", "new-pods", "on-delete", "waves", "busy", "busy", "idle", "behind", "behind", "caught-up", "sick", "allow-empty", "approve", "own",
 	}).Draw(t, "verb")
 	switch verb {
-	case "evict", "leave", "announce", "rejoin", "down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "virtual", "fail", "own", "idle", "behind", "caught-up":
+	case "evict", "leave", "announce", "rejoin", "down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "fail", "own", "idle", "behind", "caught-up":
 		return verb + " " + node()
 	case "commit", "retry":
 		return verb + " " + drawDigest(t)
 	case "crash", "stall":
 		return fmt.Sprintf("%s %d %d", verb, few("calls", 9), 1+few("pause", 25))
-	case "join", "move":
+	case "join", "virtual", "move":
 		return verb + " " + node() + " " + string(rune('a'+few("group", o.Groups-1)))
 	case "busy":
 		return fmt.Sprintf("busy %s %d", node(), few("ticks", 120))

@@ -33,6 +33,7 @@ import (
 //	move NODE GROUP        a node's labels are of another group from now on
 //	leave NODE             a node is gone without notice
 //	announce NODE          an autoscaler taints the node before it goes
+//	virtual NODE GROUP     a new node that is no machine: not eligible, and it starts no pod
 //	rejoin NODE            a node registers anew, with the pods it had
 //	down NODE, up NODE     the node's kubelet stops, and comes back
 //	cordon NODE, uncordon NODE
@@ -186,7 +187,7 @@ func (c *Cluster) doNode(verb string, n *node, group string) bool {
 	case "up":
 		n.dead, n.cut = false, false
 		c.setReady(n, true)
-	case "cordon", "uncordon", "announce", "hold", "release", "exclude", "include", "virtual":
+	case "cordon", "uncordon", "announce", "hold", "release", "exclude", "include":
 		n.mark(verb)
 	case "rejoin":
 		n.uid, n.created = c.uid("node-"), c.tick
@@ -211,8 +212,6 @@ func (n *node) mark(verb string) {
 		n.held = verb == "hold"
 	case "exclude", "include":
 		n.excluded = verb == "exclude"
-	case "virtual":
-		n.virtual = true
 	}
 }
 
@@ -255,9 +254,10 @@ func (c *Cluster) doPod(verb, name string, ticks int) bool {
 func (c *Cluster) doFleet(verb, arg, group string) bool {
 	next := c.daemonSet.spec
 	switch verb {
-	case "join":
+	case "join", "virtual":
 		if c.node(arg) == nil && group != "" {
 			c.join(arg, strings.Split(group, ","))
+			c.node(arg).virtual = verb == "virtual"
 		}
 	case "calm":
 		for _, n := range c.nodes {
