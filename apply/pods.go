@@ -58,7 +58,8 @@ func unrolled(set Set) []diff.ID {
 }
 
 // count counts the workload's pods that are behind and adds what they all read.
-// A pod that is over needs nothing; one that terminates still runs.
+// A pod that is over needs nothing; one that terminates still runs. One that has no
+// node keeps what it reads, but is not waited for: on a virtual node it has none ever.
 func (r *Rollouts) count(ctx context.Context, w workload, out *Pods) error {
 	behind, read := w.lagging, map[diff.Reference]bool{}
 	list := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
@@ -69,7 +70,7 @@ func (r *Rollouts) count(ctx context.Context, w workload, out *Pods) error {
 		if !ok || p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded {
 			return nil
 		}
-		if w.outdated(p) {
+		if p.Spec.NodeName != "" && w.outdated(p) {
 			behind++
 		}
 		for _, reference := range readBy(p) {

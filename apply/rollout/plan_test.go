@@ -113,7 +113,7 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 	few := func(label string, high int) int { return rapid.IntRange(0, high).Draw(t, label) }
 	verb := rapid.SampledFrom([]string{
 		"evict", "evict", "evict", "commit", "commit", "revert", "crash", "crash", "stall", "stall", "second", "join", "leave", "announce", "rejoin",
-		"down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "drain", "fail", "unready", "set-image", "rolling-update",
+		"down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "virtual", "drain", "fail", "unready", "set-image", "rolling-update",
 		"lag", "controller", "move", "forbid", "forbid", "allow", "pause", "resume", "retry", "block", "unblock", "lose", "declare", "forget", "policy", "install", "new-pods", "on-delete", "waves", "busy", "busy", "idle", "behind", "behind", "caught-up", "sick", "allow-empty", "approve", "own",
 	}).Draw(t, "verb")
 	switch verb {
@@ -123,7 +123,7 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 		return verb + " " + drawDigest(t)
 	case "crash", "stall":
 		return fmt.Sprintf("%s %d %d", verb, few("calls", 9), 1+few("pause", 25))
-	case "join", "move":
+	case "join", "virtual", "move":
 		return verb + " " + node() + " " + string(rune('a'+few("group", o.Groups-1)))
 	case "busy":
 		return fmt.Sprintf("busy %s %d", node(), few("ticks", 120))

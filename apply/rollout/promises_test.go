@@ -51,9 +51,9 @@ func tell(p plan, decide func(rollout.Input) rollout.Decision, listeners ...func
 		}
 	}
 	if p.abandoned {
-		return abandon(c, w)
+		return w.orRollCall(abandon(c, w))
 	}
-	return calm(c, w)
+	return w.orRollCall(calm(c, w))
 }
 
 // calm ends all faults and lets time pass: the rollout has to come to an end
@@ -99,7 +99,7 @@ func atRest(c *sim.Cluster, d rollout.Decision, foreign bool) error {
 		case a.Gated && s.Proven != nil:
 			return fmt.Errorf("P4: at rest the pod on %s is gated", n.Name)
 		case foreign && d.Phase == rollout.Rejected: // the way back is the other tool's
-		case s.Proven == nil || d.Phase == rollout.Held || !n.Ready || !n.Schedulable || keptOut[n.UID]:
+		case s.Proven == nil || d.Phase == rollout.Held || !n.Eligible || !n.Ready || !n.Schedulable || keptOut[n.UID]:
 		case a.Digest != s.Proven.Digest:
 			return fmt.Errorf("P8: at rest in %s %s the node %s runs %s instead of %s", d.Phase, d.Reason, n.Name, a.Digest, s.Proven.Digest)
 		}

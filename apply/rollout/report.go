@@ -66,13 +66,11 @@ func (p *pass) failedCount() int {
 }
 
 func (p *pass) listFailing() {
-	named := map[string]bool{}
 	for _, r := range p.next.Records {
 		if len(p.d.Failing) == MaxFailing {
 			return
 		}
 		if r.Failed != "" {
-			named[r.Node] = true
 			p.d.Failing = append(p.d.Failing, health.Problem{Node: r.Node, Reason: r.Failed, Message: r.FailedMessage, Since: r.Touched})
 		}
 	}
@@ -81,7 +79,11 @@ func (p *pass) listFailing() {
 			return
 		}
 		n := &p.in.Fleet[i]
-		if x, wrong := health.RollCall(n); wrong && !named[n.Name] && !p.explained(n) && (x.Reason != health.ReasonDuplicate || p.inFlight(n) == nil) {
+		x, wrong := health.RollCall(n)
+		if !wrong || p.explained(n) || x.Reason == health.ReasonDuplicate && p.inFlight(n) != nil {
+			continue
+		}
+		if r := p.record(n); r == nil || r.Failed == "" { // one of an earlier node of that name is not about this one
 			p.d.Failing = append(p.d.Failing, p.inPlay(n, x))
 		}
 	}

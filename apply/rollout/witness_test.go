@@ -20,6 +20,9 @@ type witness struct {
 	cluster *sim.Cluster
 	// broken are the promises that were, first first.
 	broken []string
+	// miscalled is what was wrong with roll calls. It is said last: a rule that looks
+	// away from what fails also calls wrongly.
+	miscalled []string
 	// proven are the digests that ever were, by the record, and those installed
 	// before any was.
 	proven map[string]bool
@@ -278,6 +281,7 @@ func (w *witness) seeDecision(in *rollout.Input, d rollout.Decision) {
 	w.seeSteps(in, d)
 	w.seeMove(in, d)
 	w.seeOthers(in, d)
+	w.seeRollCall(in, d)
 	w.seeLosses(in, d)
 	w.seeEvidence(in, d)
 }

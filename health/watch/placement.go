@@ -15,6 +15,8 @@ type Placement struct {
 	tolerations []corev1.Toleration
 	// next is where another one wants to run that is on its way; nil for none.
 	next *Placement
+	// virtual is whether it asks for virtual nodes.
+	virtual bool
 }
 
 // Towards is the placement with the one that is to follow it: nodes that only one of
@@ -41,6 +43,7 @@ func NewPlacement(t *corev1.PodTemplateSpec) Placement {
 	return Placement{
 		affinity:    nodeaffinity.GetRequiredNodeAffinity(&corev1.Pod{Spec: t.Spec}),
 		tolerations: slices.Concat(t.Spec.Tolerations, daemonTolerations(t.Spec.HostNetwork)),
+		virtual:     asksForVirtual(&t.Spec),
 	}
 }
 
@@ -65,10 +68,11 @@ func daemonTolerations(hostNetwork bool) []corev1.Toleration {
 }
 
 // Eligible is whether the node should have an agent: selector and affinity
-// match, and no lasting taint keeps it out. A passing taint (NotReady, disk
-// pressure, an autoscaler's) makes an agent absent, not unwanted.
+// match, no lasting taint keeps it out, and it is not virtual unless that is asked
+// for. A passing taint (NotReady, disk pressure, an autoscaler's) makes an agent
+// absent, not unwanted.
 func (p Placement) Eligible(n *corev1.Node) bool {
-	if match, err := p.affinity.Match(n); err != nil || !match {
+	if match, err := p.affinity.Match(n); err != nil || !match || virtual(n) && !p.virtual {
 		return false
 	}
 	for i := range n.Spec.Taints {

@@ -51,10 +51,10 @@ func (c *Cluster) viewOf(s rollout.State, want *rollout.Version) view {
 }
 
 func (v view) mark(n *node, out *health.Node) {
-	was := !n.excluded && places(v.before, n)
+	was := !n.excluded && !n.virtual && places(v.before, n)
 	is := was
 	if v.after != "" {
-		is = !n.excluded && places(v.after, n)
+		is = !n.excluded && !n.virtual && places(v.after, n)
 	}
 	out.Eligible, out.Lost, out.Won = was, was && !is, is && !was
 }
