@@ -266,7 +266,7 @@ func (p *pass) comesBack(n *health.Node) bool {
 	if r := p.record(n); r != nil {
 		return r.Left
 	}
-	return slices.Contains(p.next.Owed, Owed{Node: n.Name, UID: n.UID, Left: true})
+	return slices.ContainsFunc(p.next.Owed, func(o Owed) bool { return o.Node == n.Name && o.UID == n.UID && o.Left })
 }
 
 // awaitBack records that the nodes are to have an agent again. What stands there served

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/rollcall-dev/rollcall/health"
 )
 
@@ -26,7 +28,7 @@ func (p *pass) pick(i int) []*health.Node {
 	if !last {
 		nodes = p.withoutOwn(nodes)
 	}
-	for _, n := range matching(nodes, w.selector()) {
+	for _, n := range p.candidates(nodes, w) {
 		if r := p.rank(n, canaries && !(last && n.Lost)); r != rankNever {
 			ranked[r] = append(ranked[r], n)
 		}
@@ -42,6 +44,20 @@ func (p *pass) pick(i int) []*health.Node {
 		ordered = append(ordered, p.freeFirst(same)...)
 	}
 	return p.quota(w).take(ordered)
+}
+
+// candidates are those of the nodes that the wave selects, and those that a lost record
+// had in a wave, whatever their labels are now: others in their place would be more
+// nodes. Where the candidate comes to nodes by itself, they may have been in none.
+func (p *pass) candidates(nodes []*health.Node, w Wave) []*health.Node {
+	s := w.selector()
+	if s.Empty() {
+		return nodes
+	}
+	if p.inSpec() {
+		return matching(nodes, s)
+	}
+	return slices.DeleteFunc(slices.Clone(nodes), func(n *health.Node) bool { return !s.Matches(labels.Set(n.Labels)) && !p.lost(n) })
 }
 
 // The places of nodes in a choice, first ones first.

@@ -34,7 +34,8 @@ wave name=wave-1 upTo=100%
 // seeRollCall holds P10 against every decision, at rest or not: it counts the fleet as
 // it is, and names each eligible node without exactly one Ready agent, and each other
 // node with one, once. The nodes that failed the candidate are named besides, and a
-// node that rollcall gives another agent may have two for a while.
+// node that rollcall gives another agent may have two for a while. Those that the
+// candidate wins or loses are its own matter until they have moved.
 func (w *witness) seeRollCall(in *rollout.Input, d rollout.Decision) {
 	named, failed := map[string]int{}, map[string]int{}
 	for _, p := range d.Failing {
@@ -48,9 +49,13 @@ func (w *witness) seeRollCall(in *rollout.Input, d rollout.Decision) {
 			failed[r.Node]++ // more than one where nodes have reused the name
 		}
 	}
-	eligible, present := 0, 0
+	eligible, present, moved := 0, 0, 0
 	for i := range in.Fleet {
 		n := &in.Fleet[i]
+		if n.Lost || n.Won {
+			moved++
+			continue
+		}
 		stay, ready := standing(n)
 		well := stay == 0 || n.Virtual && !slices.ContainsFunc(n.Agents, func(a health.Agent) bool { return !a.Terminating && !a.Unbound })
 		if n.Eligible {
@@ -74,7 +79,8 @@ func (w *witness) seeRollCall(in *rollout.Input, d rollout.Decision) {
 			w.seeSince(in, n, d.Failing)
 		}
 	}
-	if c := d.Counts; c.Eligible != eligible || c.Present != present || c.Absent != eligible-present {
+	within := func(count, least int) bool { return count >= least && count <= least+moved }
+	if c := d.Counts; !within(c.Eligible, eligible) || !within(c.Present, present) || c.Absent != c.Eligible-c.Present {
 		w.miscall("%d eligible nodes, %d with a Ready agent, are counted as %+v", eligible, present, c)
 	}
 }
