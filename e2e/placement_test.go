@@ -19,7 +19,7 @@ func inPool(tag, pool string) string {
 }
 
 // TestPlacementChange moves the agent from 9 of 12 nodes to 8 of them, of which it
-// wins 3: nodes 1 to 9 are in the old pool, and 5 to 12 in the new one.
+// wins 3: nodes 0 to 8 are in the old pool, and 4 to 11 in the new one.
 func TestPlacementChange(t *testing.T) {
 	t.Parallel()
 	w := idleWorld(t, cluster.Options{Nodes: 12, Zones: 3})
@@ -39,15 +39,13 @@ func TestPlacementChange(t *testing.T) {
 
 	w.act(t, "it is held, with what it loses and wins", func(t *testing.T) {
 		uids := w.uids()
-		w.deliverFiles(map[string]string{"daemonset.yaml": inPool("v2", "new")})
-		w.waitMove()
+		w.waitMove(w.deliverFiles(map[string]string{"daemonset.yaml": inPool("v2", "new")}))
 		w.wantQuiet(2 * time.Second)
 		w.wantSame(uids)
 	})
 	w.act(t, "a bad one stops at its canaries, and everything is as it was", func(t *testing.T) {
 		r := record(t, w.cluster.Client)
-		w.deliverFiles(map[string]string{"daemonset.yaml": inPool("bad", "new")})
-		w.waitMove()
+		w.waitMove(w.deliverFiles(map[string]string{"daemonset.yaml": inPool("bad", "new")}))
 		w.approve()
 		w.waitRollout("bad is rejected", 2*time.Minute, func(n *v1alpha1.NodeRollout) bool { return n.Status.Phase == v1alpha1.PhaseRejected })
 		r.wantRadius(t, "bad")
@@ -58,7 +56,7 @@ func TestPlacementChange(t *testing.T) {
 	w.act(t, "approved, nodes are won in waves and lost within the budget", func(t *testing.T) {
 		r := record(t, w.cluster.Client)
 		commit := w.deliverFiles(map[string]string{"daemonset.yaml": inPool("v3", "new")})
-		w.waitMove()
+		w.waitMove(commit)
 		r.expectToLeave(lost...)
 		w.approve()
 		w.waitProven(commit, 3*time.Minute)
@@ -80,12 +78,12 @@ func TestPlacementChange(t *testing.T) {
 // pools are the nodes of the old pool and of the new one, and those that only one of
 // them has, by name.
 func pools() (old, next, lost, won []string) {
-	for i := 1; i <= 12; i++ {
+	for i := range 12 {
 		name := fmt.Sprintf("node-%d", i)
 		switch {
-		case i <= 4:
+		case i < 4:
 			old, lost = append(old, name), append(lost, name)
-		case i <= 9:
+		case i < 9:
 			old, next = append(old, name), append(next, name)
 		default:
 			next, won = append(next, name), append(won, name)
@@ -97,11 +95,14 @@ func pools() (old, next, lost, won []string) {
 	return old, next, lost, won
 }
 
-// waitMove waits until the placement change is held, and reads what it says.
-func (w *world) waitMove() {
+// waitMove waits until the placement change of the commit is held, and reads what it says.
+func (w *world) waitMove(commit string) {
 	w.t.Helper()
-	n := w.waitReason(v1alpha1.PhaseHeld, "PlacementChange")
-	for _, words := range []string{"lose 4 nodes (node-1, node-2, node-3, …)", "win 3 nodes (node-10, node-11, node-12)", "rollcall approve default/" + agent + " --wave " + n.Status.AwaitsApproval} {
+	n := w.waitRollout("it is held for its placement", time.Minute, func(n *v1alpha1.NodeRollout) bool {
+		c := n.Status.Candidate
+		return n.Status.Phase == v1alpha1.PhaseHeld && n.Status.Reason == "PlacementChange" && c != nil && c.Commit == commit
+	})
+	for _, words := range []string{"lose 4 nodes (node-0, node-1, node-2, …)", "win 3 nodes (node-10, node-11, node-9)", "rollcall approve default/" + agent + " --wave " + n.Status.AwaitsApproval} {
 		if !strings.Contains(n.Status.Message, words) || n.Status.AwaitsApproval == "" {
 			w.t.Errorf("the message is %q, want it to say %q", n.Status.Message, words)
 		}
