@@ -38,6 +38,8 @@ type pass struct {
 	// tailWaits is whether nothing is begun on late nodes.
 	tailWaits bool
 	queue     queue
+	// stays is why stragglers are not given the proven version; nil while they are.
+	stays *Block
 	// Where the fleet, and what is recorded of it, was last searched.
 	atNode, atRecord, atFlight, atOwed, atBusy finger
 	atBehind                                   []finger

@@ -111,6 +111,9 @@ func (p *pass) arrived(f InFlight) bool {
 	if n == nil || !n.Eligible {
 		return true
 	}
+	if f.Straggler && !p.stands(n) {
+		return false
+	}
 	a := n.Agent()
 	return n.Pod(f.PodUID) == nil && a != nil && p.available(n)
 }
@@ -162,7 +165,7 @@ func (p *pass) take(nodes []*health.Node) {
 	var added []InFlight
 	var lost []Owed
 	for _, n := range nodes {
-		next := InFlight{Node: n.Name, NodeUID: n.UID, PodUID: n.Agent().UID, At: p.in.Now, Idle: !n.Present() && !p.broken(n)}
+		next := InFlight{Node: n.Name, NodeUID: n.UID, PodUID: n.Agent().UID, At: p.in.Now, Idle: !n.Present() && !p.broken(n), Straggler: p.straggles(n)}
 		if f := p.inFlight(n); f != nil {
 			if !f.Idle && n.Pod(f.PodUID) == nil && !p.broken(n) {
 				lost = append(lost, Owed{Node: n.Name, UID: n.UID})

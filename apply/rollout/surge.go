@@ -180,7 +180,7 @@ func (p *pass) openSurged(target string) bool {
 		case a == nil || !a.Gated:
 		case target != p.candidate() && !p.openable(&f, a):
 		case target != p.candidate(): // the way back asks nobody
-			p.do(Step{Action: OpenGate, Node: n.Name, Pod: a.Name, PodUID: a.UID, Why: ForReturn})
+			p.do(Step{Action: OpenGate, Node: n.Name, Pod: a.Name, PodUID: a.UID, Why: f.why()})
 		case p.mayOpen(n, a):
 			p.open(r, n, a)
 		}

@@ -1,0 +1,249 @@
+package rollout
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/health"
+)
+
+// Stragglers run a version older than the proven one, and no candidate has touched
+// them: they were held out by label, could not be reached, or joined late. To give them
+// the proven version is no way back but a step forward, with a version that they never
+// had. So it is held by all that holds a candidate, and by evidence against that version:
+//
+//	a straggler is begun ....... while what fails on the proven version is within failureBudget
+//	                             and maxUnavailable has room
+//	it takes room .............. until its new agent has been available for readyFor, or for
+//	                             good when that fails
+//	a node without an agent .... takes room too where the proven version served it before
+
+// straggles is whether the node, which is to be given the proven version, is one.
+func (p *pass) straggles(n *health.Node) bool {
+	if f := p.inFlight(n); f != nil {
+		return f.Straggler
+	}
+	if r := p.record(n); r != nil && !r.Touched.IsZero() {
+		return false
+	}
+	return !p.isOwed(n) && (p.candidate() == "" || !p.runsCandidate(n))
+}
+
+// sorted parts the nodes on which a candidate has been from the stragglers.
+func (p *pass) sorted(nodes []*health.Node) (returns, stragglers []*health.Node) {
+	for _, n := range nodes {
+		if p.straggles(n) {
+			stragglers = append(stragglers, n)
+		} else {
+			returns = append(returns, n)
+		}
+	}
+	return returns, stragglers
+}
+
+// holdBack leaves out the stragglers while they have to wait, and says why.
+func (p *pass) holdBack(strangers []*health.Node) (others []*health.Node, why *Block) {
+	returns, stragglers := p.sorted(strangers)
+	if len(stragglers) == 0 {
+		return strangers, nil
+	}
+	b := cmp.Or(p.hold(), p.provenFails())
+	if b == nil {
+		return strangers, nil
+	}
+	p.withdraw(func(n *health.Node, _ *health.Agent) bool { return p.straggles(n) })
+	return returns, &Block{Reason: b.Reason, Until: b.Until,
+		Message: fmt.Sprintf("%d nodes run another version than the proven %s and are not given it (first %s): %s", len(stragglers), short(*p.next.Proven), stragglers[0].Name, b.Message)}
+}
+
+// provenFails is why the proven version goes to no further node: it fails where it ran,
+// or none of the nodes that have it shows that it works.
+func (p *pass) provenFails() *Block {
+	failed, have, well, first := 0, 0, 0, ""
+	for i := range p.in.Fleet {
+		n := &p.in.Fleet[i]
+		a := n.Agent()
+		switch {
+		case !n.Eligible || n.Held:
+		case p.failsProven(n):
+			failed++
+			first = cmp.Or(first, n.Name)
+		case a != nil && !a.Gated && a.Digest == p.rest():
+			have++
+			if p.stands(n) {
+				well++
+			}
+		}
+	}
+	most := p.in.Policy.FailureBudget
+	switch {
+	case failed > most:
+		return &Block{Reason: ReasonStragglersWait, Message: fmt.Sprintf("it fails on %d of %d nodes that have it (first %s), and failureBudget allows %d: push a fix, or repair those nodes", failed, failed+have, first, most)}
+	case well == 0 && failed+have > 0:
+		return &Block{Reason: ReasonStragglersWait, Message: fmt.Sprintf("none of the %d nodes that have it has an agent that has been available for readyFor (%s): one of them has to, or push a fix", failed+have, p.in.Policy.Health.ReadyFor)}
+	default:
+		return nil
+	}
+}
+
+// failsProven is whether the proven version has failed on the node, where it served or
+// took the place of one that did.
+func (p *pass) failsProven(n *health.Node) bool {
+	a, f, rule := n.Agent(), p.inFlight(n), p.in.Policy.Health
+	switch {
+	case f != nil && f.Idle, !n.Ready && n.Leaving, a != nil && a.Gated:
+		return false
+	case a != nil && a.Digest != p.rest():
+		r := p.record(n)
+		return r != nil && r.Self && r.KeptOut // in a surge, beside the agent that serves
+	case f != nil:
+		return p.judgedFailed(n, f.At)
+	case a == nil:
+		return false
+	case !n.Ready:
+		return rule.Node && !n.ReadySince.Before(a.Created) && n.ReadySince.Before(a.Created.Add(rule.Deadline))
+	case n.Present():
+		return a.Restarts > rule.MaxRestarts && p.before(a.ReadySince.Add(rule.Deadline))
+	default:
+		return p.servedBefore(a) && p.judgedFailed(n, a.ReadySince)
+	}
+}
+
+// servedBefore is whether the agent, which is not Ready, was healthy once: it lost that
+// later than any that was not could have.
+func (p *pass) servedBefore(a *health.Agent) bool {
+	return a.ReadySince.After(a.Created.Add(p.in.Policy.Health.ReadyFor))
+}
+
+func (p *pass) judgedFailed(n *health.Node, since time.Time) bool {
+	v := health.Judge(n, since, p.in.Policy.Health, p.in.Now)
+	p.wakeAt(v.Next)
+	return v.Status == health.Failed
+}
+
+// before is whether it is not that late yet, and asks for a decision when it is.
+func (p *pass) before(t time.Time) bool {
+	if p.in.Now.Before(t) {
+		p.wakeAt(t)
+		return true
+	}
+	return false
+}
+
+// stands is whether the node has had an available agent for readyFor.
+func (p *pass) stands(n *health.Node) bool {
+	return n.Present() && !p.before(n.Agent().ReadySince.Add(p.in.Policy.Health.ReadyFor))
+}
+
+// lostStraggler is whether the node was served until it was given the proven version: it
+// holds the budget of what comes after that, and gets it first.
+func (p *pass) lostStraggler(n *health.Node) bool {
+	f := p.inFlight(n)
+	return f != nil && f.Straggler && !f.Idle && !n.Present()
+}
+
+// rooms are how many more nodes may lose their agent for a return, and for a straggler.
+type rooms struct{ back, late room }
+
+func (r *rooms) take(n *health.Node) { r.back.take(n); r.late.take(n) }
+
+func (r *rooms) give(n *health.Node) { r.back.give(n); r.late.give(n) }
+
+// of is the room that the node needs.
+func (r *rooms) of(straggler bool) *room {
+	if straggler {
+		return &r.late
+	}
+	return &r.back
+}
+
+func (p *pass) rooms() rooms {
+	return rooms{back: p.beside(p.owed()), late: p.beside(p.missing())}
+}
+
+// missing are the nodes that take room from stragglers.
+func (p *pass) missing() []*health.Node {
+	var out []*health.Node
+	for i := range p.in.Fleet {
+		if n := &p.in.Fleet[i]; n.Eligible && p.misses(n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func (p *pass) misses(n *health.Node) bool {
+	f, a := p.inFlight(n), n.Agent()
+	switch {
+	case f == nil:
+		r := p.record(n)
+		keptOut := r != nil && r.KeptOut // given up within the failure budget
+		return n.Ready && !n.Held && !keptOut && a != nil && !a.Gated && a.Digest == p.rest() && !a.Ready && p.servedBefore(a)
+	case f.Idle:
+		return n.Ready && (a == nil || a.UID == f.PodUID || !p.judgedFailed(n, f.At))
+	case f.Straggler:
+		return true
+	default:
+		return n.Ready && n.Schedulable && (!n.Present() || a.UID == f.PodUID)
+	}
+}
+
+// giveStragglers replaces the agents of stragglers, whether they serve or not: what is
+// not Ready for a moment on a node that has come back is no worse than what is to come.
+func (p *pass) giveStragglers(nodes []*health.Node, room *rooms) {
+	var taken []*health.Node
+	for _, n := range nodes {
+		f := p.inFlight(n)
+		recorded := f != nil && f.PodUID == n.Agent().UID // perhaps not yet deleted
+		switch {
+		case p.waitsForOthers(n):
+			continue
+		case recorded && room.late.over(n):
+			room.give(n)
+			continue
+		case recorded && (!f.Idle || !n.Present()):
+		case recorded: // it has recovered since, and serves
+			taken = append(taken, n)
+		case !room.late.has(n):
+			continue
+		default:
+			room.take(n)
+			taken = append(taken, n)
+		}
+		p.do(deletion(n, n.Agent(), ForStraggler))
+	}
+	p.take(taken)
+}
+
+// unserved are those of the nodes that have no available agent.
+func unserved(nodes []*health.Node) []*health.Node {
+	var out []*health.Node
+	for _, n := range nodes {
+		if !n.Present() {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// stay says what stragglers wait for that nothing is begun on. A rejection is said before
+// that, with it.
+func (p *pass) stay(why *Block) {
+	p.stays = why
+	if why == nil {
+		return
+	}
+	if p.goal == goalRest {
+		p.sayBlock(why)
+	}
+	p.wakeAt(why.Until)
+}
+
+// why is what the node in flight is given the proven version for.
+func (f InFlight) why() Why {
+	if f.Straggler {
+		return ForStraggler
+	}
+	return ForReturn
+}
