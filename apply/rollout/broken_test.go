@@ -163,10 +163,10 @@ func ignoresBreaker(in rollout.Input) rollout.Decision {
 	return rollout.Decide(in)
 }
 
-// ignoresProvenFailures has what fails at rest be within the failure budget.
+// ignoresProvenFailures sees no failure at rest.
 func ignoresProvenFailures(in rollout.Input) rollout.Decision {
 	if in.State.Candidate == nil {
-		in.Policy.FailureBudget = len(in.Fleet)
+		return countsNoFailures(in)
 	}
 	return rollout.Decide(in)
 }

@@ -109,7 +109,7 @@ func (p *pass) takeWanted() {
 	case p.next.Candidate == nil || p.next.Candidate.Digest != want.Digest:
 		p.next.Candidate = &Version{Digest: want.Digest, Commit: want.Commit}
 		p.restart()
-		p.oweStrangers()
+		p.oweStrangers(false)
 	}
 }
 

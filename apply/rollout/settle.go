@@ -11,7 +11,7 @@ import (
 func (p *pass) settle() {
 	if p.next.About != p.candidate() {
 		p.owe()
-		p.oweStrangers()
+		p.oweStrangers(true)
 		p.forgetWaves()
 	}
 	if p.next.Candidate != nil && p.next.Wave >= len(p.waves()) {
@@ -33,8 +33,9 @@ func (p *pass) settle() {
 
 // oweStrangers takes nodes that run another version than the proven one for such on
 // which an earlier candidate ran, when nothing is recorded of any: that was lost. One
-// that runs this candidate is such a node even if it cannot be reached.
-func (p *pass) oweStrangers() {
+// that runs this candidate is such a node even if it cannot be reached. At rest there
+// was no other candidate: who runs neither is a straggler.
+func (p *pass) oweStrangers(others bool) {
 	if p.next.About != "" || p.next.Proven == nil && !p.firstWaves() {
 		return
 	}
@@ -45,7 +46,7 @@ func (p *pass) oweStrangers() {
 		if a == nil || a.Gated || p.record(n) != nil || p.isOwed(n) {
 			continue
 		}
-		if a.Digest != p.rest() && p.reachable(n) && p.next.Proven != nil || p.runsCandidate(n) {
+		if others && a.Digest != p.rest() && p.reachable(n) && p.next.Proven != nil || p.runsCandidate(n) {
 			lost = append(lost, Owed{Node: n.Name, UID: n.UID, Lost: p.runsCandidate(n)})
 		}
 	}

@@ -269,6 +269,7 @@ func (w *witness) seeDecision(in *rollout.Input, d rollout.Decision) {
 		w.accuse("P9", "a decision does not speak: %q %q %q", d.Phase, d.Reason, d.Message)
 	}
 	w.blocked = in.Block != nil
+	w.seeStanding()
 	w.seeSteps(in, d)
 	w.seeOthers(in, d)
 	w.seeLosses(in, d)
