@@ -49,12 +49,44 @@ func (p *pass) holdBack(strangers []*health.Node) (others []*health.Node, why *B
 		return strangers, nil
 	}
 	b := cmp.Or(p.hold(), p.provenFails())
-	if b == nil {
-		return strangers, nil
+	if b != nil {
+		p.withdraw(func(n *health.Node, _ *health.Agent) bool { return p.straggles(n) })
+		return returns, p.notGiven(stragglers, b)
 	}
-	p.withdraw(func(n *health.Node, _ *health.Agent) bool { return p.straggles(n) })
-	return returns, &Block{Reason: b.Reason, Until: b.Until,
-		Message: fmt.Sprintf("%d nodes run another version than the proven %s and are not given it (first %s): %s", len(stragglers), short(*p.next.Proven), stragglers[0].Name, b.Message)}
+	settled, recovering, until := p.settled(stragglers)
+	if len(recovering) > 0 {
+		why = p.notGiven(recovering, &Block{Reason: ReasonStragglersWait, Until: until,
+			Message: fmt.Sprintf("their agents are not Ready, and may be again until %s: what is to come is judged by what was", timeOfDay(until))})
+	}
+	return append(returns, settled...), why
+}
+
+func (p *pass) notGiven(nodes []*health.Node, b *Block) *Block {
+	return &Block{Reason: b.Reason, Until: b.Until, Message: fmt.Sprintf("%d nodes run another version than the proven %s and are not given it (first %s): %s",
+		len(nodes), short(*p.next.Proven), nodes[0].Name, b.Message)}
+}
+
+// settled parts the stragglers that are served, or are sick, from those whose agents may
+// recover, as they do on nodes that have just come back: whether what they are given
+// breaks them could not be told. It says until when the first of these may.
+func (p *pass) settled(stragglers []*health.Node) (out, recovering []*health.Node, until time.Time) {
+	for _, n := range stragglers {
+		since := n.Agent().ReadySince
+		if n.ReadySince.After(since) {
+			since = n.ReadySince
+		}
+		v := health.Judge(n, since, p.in.Policy.Health, p.in.Now)
+		if n.Present() || v.Status == health.Failed || v.Next.IsZero() {
+			out = append(out, n)
+			continue
+		}
+		p.wakeAt(v.Next)
+		recovering = append(recovering, n)
+		if until.IsZero() || v.Next.Before(until) {
+			until = v.Next
+		}
+	}
+	return out, recovering, until
 }
 
 // provenFails is why the proven version goes to no further node: it fails where it ran,
@@ -96,7 +128,7 @@ func (p *pass) failsProven(n *health.Node) bool {
 		return false
 	case a != nil && a.Digest != p.rest():
 		r := p.record(n)
-		return r != nil && r.Self && r.KeptOut // in a surge, beside the agent that serves
+		return r != nil && r.KeptOut // within the failure budget, or in a surge beside the agent that serves
 	case f != nil:
 		return p.judgedFailed(n, f.At)
 	case a == nil:
@@ -189,8 +221,7 @@ func (p *pass) misses(n *health.Node) bool {
 	}
 }
 
-// giveStragglers replaces the agents of stragglers, whether they serve or not: what is
-// not Ready for a moment on a node that has come back is no worse than what is to come.
+// giveStragglers replaces the agents of stragglers, whether they serve or not.
 func (p *pass) giveStragglers(nodes []*health.Node, room *rooms) {
 	var taken []*health.Node
 	for _, n := range nodes {

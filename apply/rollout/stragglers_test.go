@@ -85,6 +85,12 @@ func TestWhatStragglersWaitFor(t *testing.T) {
 		"one that fails holds the others":                             {restingWithStragglers(replaced(5, 20*time.Second), agentOf(5, crashes)), 0, rollout.ReasonStragglersWait},
 		"one that fails within the failure budget keeps its room":     {restingWithStragglers(lenient, replaced(5, 20*time.Second), agentOf(5, crashes), func(in *rollout.Input) { in.Policy.MaxUnavailable = intstr.FromInt32(1) }), 0, rollout.ReasonBudgetSpent},
 		"agents that serve nobody go within the budget too":           {restingWithStragglers(func(in *rollout.Input) { in.Policy.MaxUnavailable = intstr.FromInt32(1) }, agentOf(5, crashes), agentOf(6, crashes)), 1, rollout.ReasonStragglers},
+		"an agent that is not Ready yet on a node that has come back may recover first": {restingWithStragglers(agentOf(5, func(n *health.Node, a *health.Agent) {
+			n.ReadySince, a.Ready, a.ReadySince = noon.Add(-time.Second), false, noon.Add(-time.Hour)
+		}), agentOf(6, func(n *health.Node, _ *health.Agent) { n.Ready = false })), 0, rollout.ReasonStragglersWait},
+		"and is replaced when it has not until the deadline": {restingWithStragglers(agentOf(5, func(n *health.Node, a *health.Agent) {
+			n.ReadySince, a.Ready, a.ReadySince = noon.Add(-time.Hour), false, noon.Add(-time.Hour)
+		}), agentOf(6, func(n *health.Node, _ *health.Agent) { n.Ready = false })), 1, rollout.ReasonStragglers},
 		"one that was taken for a return does not wait": {restingWithStragglers(agentOf(1, crashes), func(in *rollout.Input) {
 			in.State.Owed = []rollout.Owed{{Node: "n5", UID: "u5"}}
 		}), 1, rollout.ReasonStragglers},
