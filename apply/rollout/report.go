@@ -114,15 +114,18 @@ func (p *pass) sayDefault() {
 	case goalInstall:
 		p.sayInstalling()
 	case goalBack:
-		if p.next.Proven != nil && p.stays == nil && p.stillTouched() {
-			p.say(Returning, ReasonReturning, "touched nodes go back to "+short(*p.next.Proven))
-			return
-		}
-		if p.sayRejected() && p.stays != nil {
-			p.d.Message += "; " + p.stays.Message
-		}
+		p.sayGoingBack()
 	case goalRest:
 		p.sayRest()
+	}
+}
+
+func (p *pass) sayGoingBack() {
+	switch {
+	case p.next.Proven != nil && p.stays == nil && p.stillTouched():
+		p.say(Returning, ReasonReturning, "touched nodes go back to "+short(*p.next.Proven))
+	case p.sayRejected() && p.stays != nil:
+		p.d.Message += "; " + p.stays.Message
 	}
 }
 

@@ -92,37 +92,46 @@ func (p *pass) settled(stragglers []*health.Node) (out, recovering []*health.Nod
 // provenFails is why the proven version goes to no further node: it fails where it ran,
 // or none of the nodes that have it shows that it works.
 func (p *pass) provenFails() *Block {
-	failed, have, well, first := 0, 0, 0, ""
-	for i := range p.in.Fleet {
-		n := &p.in.Fleet[i]
-		a := n.Agent()
-		switch {
-		case !n.Eligible || n.Held:
-		case p.failsProven(n):
-			failed++
-			first = cmp.Or(first, n.Name)
-		case a != nil && !a.Gated && a.Digest == p.rest():
-			have++
-			if p.stands(n) {
-				well++
-			}
-		}
-	}
-	most := p.in.Policy.FailureBudget
-	switch {
-	case failed > most:
-		return &Block{Reason: ReasonStragglersWait, Message: fmt.Sprintf("it fails on %d of %d nodes that have it (first %s), and failureBudget allows %d: push a fix, or repair those nodes", failed, failed+have, first, most)}
-	case well == 0 && failed+have > 0:
-		return &Block{Reason: ReasonStragglersWait, Message: fmt.Sprintf("none of the %d nodes that have it has an agent that has been available for readyFor (%s): one of them has to, or push a fix", failed+have, p.in.Policy.Health.ReadyFor)}
+	t := p.tally()
+	switch most, have := p.in.Policy.FailureBudget, t.failed+t.well+t.other; {
+	case t.failed > most:
+		return &Block{Reason: ReasonStragglersWait, Message: fmt.Sprintf("it fails on %d of %d nodes that have it (first %s), and failureBudget allows %d: push a fix, or repair those nodes", t.failed, have, t.first, most)}
+	case t.well == 0 && have > 0:
+		return &Block{Reason: ReasonStragglersWait, Message: fmt.Sprintf("none of the %d nodes that have it has an agent that has been available for readyFor (%s): one of them has to, or push a fix", have, p.in.Policy.Health.ReadyFor)}
 	default:
 		return nil
 	}
 }
 
+// tally counts the nodes that have the proven version, or on which it failed.
+type tally struct {
+	failed, well, other int
+	// first is the first on which it failed, by name.
+	first string
+}
+
+func (p *pass) tally() (t tally) {
+	for i := range p.in.Fleet {
+		n := &p.in.Fleet[i]
+		switch a := n.Agent(); {
+		case !n.Eligible || n.Held:
+		case p.failsProven(n):
+			t.failed++
+			t.first = cmp.Or(t.first, n.Name)
+		case a == nil || a.Gated || a.Digest != p.rest():
+		case p.stands(n):
+			t.well++
+		default:
+			t.other++
+		}
+	}
+	return t
+}
+
 // failsProven is whether the proven version has failed on the node, where it served or
 // took the place of one that did.
 func (p *pass) failsProven(n *health.Node) bool {
-	a, f, rule := n.Agent(), p.inFlight(n), p.in.Policy.Health
+	a, f := n.Agent(), p.inFlight(n)
 	switch {
 	case f != nil && f.Idle, !n.Ready && n.Leaving, a != nil && a.Gated:
 		return false
@@ -131,8 +140,15 @@ func (p *pass) failsProven(n *health.Node) bool {
 		return r != nil && r.KeptOut // within the failure budget, or in a surge beside the agent that serves
 	case f != nil:
 		return p.judgedFailed(n, f.At)
-	case a == nil:
-		return false
+	default:
+		return a != nil && p.failsAtRest(n, a)
+	}
+}
+
+// failsAtRest is that of a node on which rollcall is not at work.
+func (p *pass) failsAtRest(n *health.Node, a *health.Agent) bool {
+	rule := p.in.Policy.Health
+	switch {
 	case !n.Ready:
 		return rule.Node && !n.ReadySince.Before(a.Created) && n.ReadySince.Before(a.Created.Add(rule.Deadline))
 	case n.Present():
@@ -173,89 +189,6 @@ func (p *pass) stands(n *health.Node) bool {
 func (p *pass) lostStraggler(n *health.Node) bool {
 	f := p.inFlight(n)
 	return f != nil && f.Straggler && !f.Idle && !n.Present()
-}
-
-// rooms are how many more nodes may lose their agent for a return, and for a straggler.
-type rooms struct{ back, late room }
-
-func (r *rooms) take(n *health.Node) { r.back.take(n); r.late.take(n) }
-
-func (r *rooms) give(n *health.Node) { r.back.give(n); r.late.give(n) }
-
-// of is the room that the node needs.
-func (r *rooms) of(straggler bool) *room {
-	if straggler {
-		return &r.late
-	}
-	return &r.back
-}
-
-func (p *pass) rooms() rooms {
-	return rooms{back: p.beside(p.owed()), late: p.beside(p.missing())}
-}
-
-// missing are the nodes that take room from stragglers.
-func (p *pass) missing() []*health.Node {
-	var out []*health.Node
-	for i := range p.in.Fleet {
-		if n := &p.in.Fleet[i]; n.Eligible && p.misses(n) {
-			out = append(out, n)
-		}
-	}
-	return out
-}
-
-func (p *pass) misses(n *health.Node) bool {
-	f, a := p.inFlight(n), n.Agent()
-	switch {
-	case f == nil:
-		r := p.record(n)
-		keptOut := r != nil && r.KeptOut // given up within the failure budget
-		return n.Ready && !n.Held && !keptOut && a != nil && !a.Gated && a.Digest == p.rest() && !a.Ready && p.servedBefore(a)
-	case f.Idle:
-		return n.Ready && (a == nil || a.UID == f.PodUID || !p.judgedFailed(n, f.At))
-	case f.Straggler:
-		return true
-	default:
-		return n.Ready && n.Schedulable && (!n.Present() || a.UID == f.PodUID)
-	}
-}
-
-// giveStragglers replaces the agents of stragglers, whether they serve or not.
-func (p *pass) giveStragglers(nodes []*health.Node, room *rooms) {
-	var taken []*health.Node
-	for _, n := range nodes {
-		f := p.inFlight(n)
-		recorded := f != nil && f.PodUID == n.Agent().UID // perhaps not yet deleted
-		switch {
-		case p.waitsForOthers(n):
-			continue
-		case recorded && room.late.over(n):
-			room.give(n)
-			continue
-		case recorded && (!f.Idle || !n.Present()):
-		case recorded: // it has recovered since, and serves
-			taken = append(taken, n)
-		case !room.late.has(n):
-			continue
-		default:
-			room.take(n)
-			taken = append(taken, n)
-		}
-		p.do(deletion(n, n.Agent(), ForStraggler))
-	}
-	p.take(taken)
-}
-
-// unserved are those of the nodes that have no available agent.
-func unserved(nodes []*health.Node) []*health.Node {
-	var out []*health.Node
-	for _, n := range nodes {
-		if !n.Present() {
-			out = append(out, n)
-		}
-	}
-	return out
 }
 
 // stay says what stragglers wait for that nothing is begun on. A rejection is said before
