@@ -70,7 +70,7 @@ func (p *pass) runSurge(target string) {
 		p.putOff()
 		p.closeSurge()
 	case p.openSurged(target), p.awaitsSurged(target):
-	case p.fails(): // what failed beside an old agent goes with the surge, the others go back
+	case target == p.candidate() && p.fails(): // what failed beside an old agent goes with the surge, the others go back
 		p.keepOld()
 		p.closeSurge()
 	case p.surgesMore(target):
