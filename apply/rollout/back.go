@@ -24,22 +24,29 @@ func (p *pass) goBack() {
 	p.sayBack(strangers)
 	if len(strangers) == 0 && p.flying() == 0 {
 		p.atRest()
-		if stay != nil {
-			p.sayBlock(stay)
-		}
+		p.stay(stay)
 	}
 }
 
-// giveProven replaces agents by the proven version. Nodes that are not served
-// come first and do not wait: a proven agent can only help. The others go as the
-// budget allows beside those that the candidate broke.
+// giveProven replaces agents by the proven version. Nodes on which a candidate has been
+// and that are not served come first and do not wait: a proven agent can only help. The
+// others of these go as the budget allows beside those that the candidate broke, and
+// stragglers as it allows beside all that have no agent.
 func (p *pass) giveProven(nodes []*health.Node) {
-	p.giveUnserved(nodes)
+	returns, stragglers := p.sorted(nodes)
+	p.giveUnserved(returns)
+	room := p.rooms()
 	if served, _ := p.losers(); p.surges() && served == 0 { // a way back waits for no taint
-		p.surgeBack(nodes)
+		p.giveStragglers(unserved(stragglers), &room)
+		p.surgeBack(nodes, room)
 		return
 	}
-	room := p.beside(p.owed())
+	p.giveServed(returns, &room)
+	p.giveStragglers(stragglers, &room)
+}
+
+// giveServed replaces the agents that serve, of nodes on which a candidate has been.
+func (p *pass) giveServed(nodes []*health.Node, room *rooms) {
 	var taken []*health.Node
 	for _, n := range nodes {
 		a, f := n.Agent(), p.inFlight(n)
@@ -47,17 +54,17 @@ func (p *pass) giveProven(nodes []*health.Node) {
 		switch {
 		case !n.Present(), p.yields(n):
 			continue
-		case recorded && room.over(n):
+		case recorded && room.back.over(n):
 			room.give(n) // it has recovered since, and its loss is beyond the budget now
 			continue
 		case recorded:
-		case !room.has(n):
+		case !room.back.has(n):
 			continue
 		default:
 			room.take(n)
 			taken = append(taken, n)
 		}
-		p.do(deletion(n, a, p.whyBack(n)))
+		p.do(deletion(n, a, ForReturn))
 	}
 	p.take(taken)
 }
@@ -73,7 +80,7 @@ func (p *pass) giveUnserved(nodes []*health.Node) {
 		if f == nil || f.PodUID != a.UID {
 			taken = append(taken, n)
 		}
-		p.do(deletion(n, a, p.whyBack(n)))
+		p.do(deletion(n, a, ForReturn))
 	}
 	p.take(taken)
 }
@@ -115,13 +122,6 @@ func (p *pass) record(n *health.Node) *Record {
 // recorded is where the records of nodes of that name begin.
 func (p *pass) recorded(name string) int {
 	return p.atRecord.find(name, len(p.next.Records), func(i int) string { return p.next.Records[i].Node })
-}
-
-func (p *pass) whyBack(n *health.Node) Why {
-	if r := p.record(n); r != nil && !r.Touched.IsZero() || p.goal != goalRest {
-		return ForReturn
-	}
-	return ForStraggler
 }
 
 // withdrawProven forgets intents to replace a pod that is proven after all: the

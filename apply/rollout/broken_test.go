@@ -38,6 +38,9 @@ func TestBrokenRulesAreCaught(t *testing.T) {
 		"P2: a group has the budget of the fleet":                    {"P2", ignoresGroups},
 		"P2: pods are deleted that are not recorded":                 {"P2", actsBeforeItRecords},
 		"P1: nobody looks at the breaker":                            {"P1", ignoresBreaker},
+		"P1: stragglers go on though the proven version fails":       {"P1", ignoresProvenFailures},
+		"P2: a straggler is done when its agent is Ready":            {"P2", hurriesStragglers},
+		"P9: a straggler is a return":                                {"P9", returnsStragglers},
 		"P2: two rollouts are at work on one node":                   {"P2", ignoresOthers},
 		"P3: nobody waits for a predecessor":                         {"P3", ignoresPredecessors},
 		"P2: nodes lost leave all at once":                           {"P2", losesAtOnce},
@@ -169,6 +172,31 @@ func ownsNothing(in rollout.Input) rollout.Decision {
 
 func ignoresBreaker(in rollout.Input) rollout.Decision {
 	in.Policy.MaxSick = nil
+	return rollout.Decide(in)
+}
+
+// ignoresProvenFailures sees no failure at rest.
+func ignoresProvenFailures(in rollout.Input) rollout.Decision {
+	if in.State.Candidate == nil {
+		return countsNoFailures(in)
+	}
+	return rollout.Decide(in)
+}
+
+// hurriesStragglers has a straggler be through as soon as any agent of it is Ready.
+func hurriesStragglers(in rollout.Input) rollout.Decision {
+	d := rollout.Decide(in)
+	for i := range d.Next.InFlight {
+		d.Next.InFlight[i].Straggler = false
+	}
+	return d
+}
+
+// returnsStragglers has all that holds the way forward hold no straggler.
+func returnsStragglers(in rollout.Input) rollout.Decision {
+	if in.State.Candidate == nil {
+		in.Policy.Calendar, in.Block, in.Policy.MaxSick = rollout.Calendar{}, nil, nil
+	}
 	return rollout.Decide(in)
 }
 

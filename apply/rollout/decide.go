@@ -40,6 +40,8 @@ type pass struct {
 	// tailWaits is whether nothing is begun on late nodes.
 	tailWaits bool
 	queue     queue
+	// stays is why stragglers are not given the proven version; nil while they are.
+	stays *Block
 	// Where the fleet, and what is recorded of it, was last searched.
 	atNode, atRecord, atFlight, atOwed, atBusy finger
 	atBehind                                   []finger
@@ -110,7 +112,7 @@ func (p *pass) takeWanted() {
 	case p.next.Candidate == nil || p.next.Candidate.Digest != want.Digest:
 		p.next.Candidate = &Version{Digest: want.Digest, Commit: want.Commit}
 		p.restart()
-		p.oweStrangers()
+		p.oweStrangers(false)
 	}
 }
 

@@ -145,6 +145,7 @@ func (p *pass) returnHurt() bool {
 	if p.firstWaves() {
 		p.clear(hurt)
 	} else {
+		hurt, _ = p.holdBack(hurt)
 		p.giveProven(hurt)
 	}
 	return len(p.d.Steps) > 0

@@ -201,11 +201,14 @@ func (p *pass) sayKept(k keeping, wave string) {
 func (p *pass) sayYielding(nodes []*health.Node) bool {
 	var k keeping
 	for _, n := range nodes {
-		if p.yields(n) {
+		switch {
+		case p.straggles(n) && p.waitsForOthers(n):
+			p.keep(&k, n)
+		case p.yields(n):
 			k.note(p.busy(n), n)
 		}
 	}
-	if k.busy < len(nodes) || k.busy == 0 {
+	if k.behind+k.busy < len(nodes) || !k.kept() {
 		return false
 	}
 	p.sayKept(k, "on the way back to "+short(*p.next.Proven))

@@ -18,7 +18,7 @@ const canaryAge = 10 * time.Minute
 // over their groups; the last wave takes them all. Nodes that already lost the
 // proven version to a superseded candidate come first, so that the radius does not
 // grow, and before them those that have lost an agent to a superseded first version
-// and hold budget. Nodes that such a version serves come after those that have nothing
+// or, as stragglers, to the proven one, and hold budget. Nodes that such a version serves come after those that have nothing
 // to lose; the first wave with any nodes wants canaries.
 func (p *pass) pick(i int) []*health.Node {
 	w, last := p.waves()[i], i == len(p.waves())-1
@@ -90,7 +90,7 @@ func (p *pass) rank(n *health.Node, canaries bool) int {
 	}
 	earlier := p.servesEarlier(n)
 	switch {
-	case p.hurt(n), p.lost(n):
+	case p.hurt(n), p.lost(n), p.lostStraggler(n):
 		return rankHurt
 	case p.touchedBefore(n) && !earlier:
 		return rankTouched

@@ -2,6 +2,7 @@ package rollout_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,9 @@ func stories() *rapid.Generator[plan] {
 		for range rapid.IntRange(0, 14).Draw(t, "lines") {
 			p.tell(t, rapid.IntRange(0, 40).Draw(t, "after"), drawCommand(t, p.options))
 		}
+		if rapid.IntRange(0, 7).Draw(t, "stragglers") == 7 {
+			p.script = append(drawStragglers(t, p.options), p.script...)
+		}
 		return p
 	})
 }
@@ -32,6 +36,23 @@ func (p *plan) tell(t *rapid.T, after int, command string) {
 	if verb, digest, _ := strings.Cut(command, " "); verb == "commit" && (strings.Contains(digest, "/") || strings.Contains(p.options.Proven, "/")) && rapid.IntRange(0, 3).Draw(t, "approved") > 0 {
 		p.script = append(p.script, line{rapid.IntRange(0, 20).Draw(t, "approvedAfter"), "approve"})
 	}
+}
+
+// drawStragglers draws how nodes miss a version that is proven without them, which may
+// fail later, and come back.
+func drawStragglers(t *rapid.T, o sim.Options) []line {
+	leave, back := "hold", "release"
+	if rapid.IntRange(0, 2).Draw(t, "away") == 2 {
+		leave, back = "down", "up"
+	}
+	digest := rapid.SampledFrom([]string{"v5:late", "v5:late", "v5:late@a", "v4:flaky", "v2", "v8:bad@b"}).Draw(t, "missed")
+	var before, after []line
+	for i := range rapid.IntRange(1, o.Nodes).Draw(t, "missing") {
+		before = append(before, line{0, fmt.Sprintf("%s n%02d", leave, o.Nodes-i)})
+		after = append(after, line{0, fmt.Sprintf("%s n%02d", back, o.Nodes-i)})
+	}
+	after[0].after = rapid.IntRange(40, 120).Draw(t, "missedFor")
+	return slices.Concat(before, []line{{0, "commit " + digest}}, after)
 }
 
 func drawOptions(t *rapid.T) sim.Options {

@@ -117,13 +117,18 @@ func (p *pass) sayDefault() {
 	case goalInstall:
 		p.sayInstalling()
 	case goalBack:
-		if p.next.Proven != nil && p.stillTouched() {
-			p.say(Returning, ReasonReturning, "touched nodes go back to "+short(*p.next.Proven))
-			return
-		}
-		p.sayRejected()
+		p.sayGoingBack()
 	case goalRest:
 		p.sayRest()
+	}
+}
+
+func (p *pass) sayGoingBack() {
+	switch {
+	case p.next.Proven != nil && p.stays == nil && p.stillTouched():
+		p.say(Returning, ReasonReturning, "touched nodes go back to "+short(*p.next.Proven))
+	case p.sayRejected() && p.stays != nil:
+		p.d.Message += "; " + p.stays.Message
 	}
 }
 
@@ -252,7 +257,11 @@ func (p *pass) sayRest() {
 	case p.next.Proven == nil:
 		p.say(Waiting, ReasonProven, "nothing is declared yet")
 	case c.Absent > 0:
-		p.say(Proven, ReasonAgentsAbsent, fmt.Sprintf("%s is proven; %d of %d eligible nodes have no Ready agent", short(*p.next.Proven), c.Absent, c.Eligible))
+		others := ""
+		if late.sum() > 0 {
+			others = fmt.Sprintf("; %d run another version: %s", late.sum(), late)
+		}
+		p.say(Proven, ReasonAgentsAbsent, fmt.Sprintf("%s is proven; %d of %d eligible nodes have no Ready agent%s", short(*p.next.Proven), c.Absent, c.Eligible, others))
 	case late.sum() > 0:
 		p.say(Proven, ReasonNodesOutdated, fmt.Sprintf("%s is proven; of %d eligible nodes %d run another version: %s", short(*p.next.Proven), c.Eligible, late.sum(), late))
 	default:

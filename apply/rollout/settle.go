@@ -11,7 +11,7 @@ import (
 func (p *pass) settle() {
 	if p.next.About != p.candidate() {
 		p.owe()
-		p.oweStrangers()
+		p.oweStrangers(true)
 		p.forgetWaves()
 	}
 	if p.next.Candidate != nil && p.next.Wave >= len(p.waves()) {
@@ -33,15 +33,16 @@ func (p *pass) settle() {
 
 // oweStrangers takes nodes that run another version than the proven one for such on
 // which an earlier candidate ran, when nothing is recorded of any: that was lost. One
-// that runs this candidate is such a node even if it cannot be reached.
-func (p *pass) oweStrangers() {
+// that runs this candidate is such a node even if it cannot be reached. At rest there
+// was no other candidate: who runs neither is a straggler.
+func (p *pass) oweStrangers(others bool) {
 	if p.next.About != "" || p.next.Proven == nil && !p.firstWaves() {
 		return
 	}
 	var lost []Owed
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
-		if p.record(n) == nil && !p.isOwed(n) && (p.runsCandidate(n) || p.runsEarlier(n)) {
+		if p.record(n) == nil && !p.isOwed(n) && (p.runsCandidate(n) || others && p.runsEarlier(n)) {
 			lost = append(lost, Owed{Node: n.Name, UID: n.UID, Lost: p.runsCandidate(n)})
 		}
 	}
@@ -128,6 +129,9 @@ func (p *pass) arrived(f InFlight) bool {
 	if n == nil || !n.Eligible {
 		return true
 	}
+	if f.Straggler && !p.stands(n) {
+		return false
+	}
 	a := n.Agent()
 	return n.Pod(f.PodUID) == nil && a != nil && p.available(n)
 }
@@ -179,7 +183,7 @@ func (p *pass) take(nodes []*health.Node) {
 	var added []InFlight
 	var lost []Owed
 	for _, n := range nodes {
-		next := InFlight{Node: n.Name, NodeUID: n.UID, PodUID: n.Agent().UID, At: p.in.Now, Idle: !n.Present() && !p.broken(n)}
+		next := InFlight{Node: n.Name, NodeUID: n.UID, PodUID: n.Agent().UID, At: p.in.Now, Idle: !n.Present() && !p.broken(n), Straggler: p.straggles(n)}
 		if f := p.inFlight(n); f != nil {
 			if !f.Idle && n.Pod(f.PodUID) == nil && !p.broken(n) {
 				lost = append(lost, Owed{Node: n.Name, UID: n.UID})

@@ -140,6 +140,9 @@ type InFlight struct {
 	At     time.Time
 	// Idle is whether that pod served nobody: nothing was lost with it.
 	Idle bool
+	// Straggler is whether the node is given a proven version that it never had: it
+	// is in flight until that has been available for as long as a candidate has to be.
+	Straggler bool
 }
 
 func (s State) clone() State {

@@ -70,7 +70,7 @@ func (p *pass) runSurge(target string) {
 		p.putOff()
 		p.closeSurge()
 	case p.openSurged(target), p.awaitsSurged(target):
-	case p.fails(): // what failed beside an old agent goes with the surge, the others go back
+	case target == p.candidate() && p.fails(): // what failed beside an old agent goes with the surge, the others go back
 		p.keepOld()
 		p.closeSurge()
 	case p.surgesMore(target):
@@ -183,7 +183,7 @@ func (p *pass) openSurged(target string) bool {
 		case a == nil || !a.Gated:
 		case target != p.candidate() && !p.openable(&f, a):
 		case target != p.candidate(): // the way back asks nobody
-			p.do(Step{Action: OpenGate, Node: n.Name, Pod: a.Name, PodUID: a.UID, Why: ForReturn})
+			p.do(Step{Action: OpenGate, Node: n.Name, Pod: a.Name, PodUID: a.UID, Why: f.why()})
 		case p.mayOpen(n, a):
 			p.open(r, n, a)
 		}

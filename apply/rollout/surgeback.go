@@ -10,11 +10,11 @@ import (
 
 // surgeBack gives the proven version to nodes that are served by another one, within
 // the budget and in the same way.
-func (p *pass) surgeBack(nodes []*health.Node) {
+func (p *pass) surgeBack(nodes []*health.Node, room rooms) {
 	if len(p.d.Steps) > 0 {
 		return
 	}
-	taken := p.takeBack(nodes)
+	taken := p.takeBack(nodes, room)
 	_, until := p.late()
 	switch {
 	case len(taken) == 0:
@@ -28,13 +28,13 @@ func (p *pass) surgeBack(nodes []*health.Node) {
 
 // takeBack are the nodes that can go back now: those recorded for it already, and of
 // the others as many as the budget leaves.
-func (p *pass) takeBack(nodes []*health.Node) []*health.Node {
-	room := p.beside(p.owed())
+func (p *pass) takeBack(nodes []*health.Node, room rooms) []*health.Node {
 	var taken []*health.Node
 	for _, n := range nodes {
 		f := p.inFlight(n)
 		recorded := f != nil && f.PodUID == n.Agent().UID
-		if !n.Present() || p.yields(n) || !recorded && !room.has(n) {
+		straggler := p.straggles(n)
+		if !n.Present() || p.yields(n) || straggler && p.waitsForOthers(n) || !recorded && !room.of(straggler).has(n) {
 			continue
 		}
 		if !recorded {

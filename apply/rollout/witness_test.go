@@ -67,7 +67,8 @@ type witness struct {
 	swept map[types.UID]bool
 	sweep int
 	// declared is what Git declares; a version that it does no more is known by its record.
-	declared string
+	declared   string
+	stragglers stragglers
 	// unrest is for how many ticks the template has not been the rest one while a
 	// process was at work.
 	unrest int
@@ -96,6 +97,8 @@ type order struct {
 	node         types.UID
 	lost, broken map[types.UID]bool
 	budget       int
+	// fails is whether the proven version does, on more nodes than may fail.
+	fails bool
 }
 
 func broken(n *health.Node) bool {
@@ -110,7 +113,8 @@ type opening struct {
 }
 
 func newWitness() *witness {
-	return &witness{proven: map[string]bool{}, reach: map[string]*reach{}, ran: map[string]bool{}, taken: map[types.UID]bool{}, orders: map[types.UID]order{}, down: map[types.UID]bool{}, emptied: map[types.UID]bool{}, opened: map[types.UID]opening{}}
+	return &witness{proven: map[string]bool{}, reach: map[string]*reach{}, ran: map[string]bool{}, taken: map[types.UID]bool{}, orders: map[types.UID]order{}, down: map[types.UID]bool{}, emptied: map[types.UID]bool{}, opened: map[types.UID]opening{},
+		stragglers: stragglers{late: map[types.UID]bool{}, ready: map[types.UID]bool{}}}
 }
 
 func (w *witness) accuse(promise, format string, args ...any) {
@@ -131,6 +135,7 @@ func (w *witness) see(f sim.Fact) {
 		w.seeRun(f)
 	case sim.BecameReady:
 		delete(w.down, f.NodeUID)
+		w.stragglers.ready[f.Pod] = true
 		if w.proven[f.Digest] {
 			delete(w.taken, f.NodeUID)
 		}
@@ -141,6 +146,7 @@ func (w *witness) see(f sim.Fact) {
 	case sim.Deleted:
 		w.seeUntold(f)
 		w.seeDeletion(f)
+		w.seeStraggler(f)
 	case sim.Decided:
 		w.seeDecision(f.Input, f.Decision)
 	case sim.Recorded:
@@ -278,17 +284,19 @@ func (w *witness) seeDecision(in *rollout.Input, d rollout.Decision) {
 		w.accuse("P9", "a decision does not speak: %q %q %q", d.Phase, d.Reason, d.Message)
 	}
 	w.blocked = in.Block != nil
+	w.seeStanding()
 	w.seeSteps(in, d)
 	w.seeMove(in, d)
 	w.seeOthers(in, d)
 	w.seeRollCall(in, d)
 	w.seeLosses(in, d)
+	w.seeBegunStragglers(in, d)
 	w.seeEvidence(in, d)
 }
 
 // seeLosses learns what a decision knows of the nodes that are down already.
 func (w *witness) seeLosses(in *rollout.Input, d rollout.Decision) {
-	o := order{lost: map[types.UID]bool{}, broken: map[types.UID]bool{}, budget: w.budgets[len(w.budgets)-1]}
+	o := order{lost: map[types.UID]bool{}, broken: map[types.UID]bool{}, budget: w.budgets[len(w.budgets)-1], fails: w.fails(in)}
 	for i := range in.Fleet {
 		n := &in.Fleet[i]
 		o.lost[n.UID] = w.taken[n.UID] && !n.Present()
@@ -399,6 +407,7 @@ func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 		if r.KeptOut {
 			delete(w.down, r.UID) // lost within the failure budget
 			delete(w.taken, r.UID)
+			delete(w.stragglers.late, r.UID)
 		}
 	}
 	if s.Proven != nil && !w.proven[s.Proven.Digest] {
@@ -476,6 +485,7 @@ const maxUnrest = 40
 // seeTick holds P4 between pulses.
 func (w *witness) seeTick() {
 	s, live := w.cluster.State(), w.cluster.Live()
+	w.seeStanding()
 	switch {
 	case resting(live, s), s.Proven == nil && w.blocked, w.foreign, w.inSpec && w.mayHold(live, s), live.Surging && len(s.InFlight) > 0: // a surge takes as long as its agents
 		w.unrest = 0

@@ -243,6 +243,11 @@ type InFlight struct {
 	// recorded: replacing it cost no budget.
 	// +optional
 	Idle bool `json:"idle,omitempty"`
+	// Straggler is whether the node is given the proven version without having
+	// been in a wave of it: it stays in flight until its new agent has been
+	// available for readyFor.
+	// +optional
+	Straggler bool `json:"straggler,omitempty"`
 }
 
 // NodeRolloutList is a list of NodeRollouts.
