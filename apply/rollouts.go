@@ -115,7 +115,9 @@ func (r *Rollouts) Reconcile(ctx context.Context, key types.NamespacedName) (tim
 	next := v.status(d)
 	left, err := r.record(ctx, v, d, next)
 	if err != nil {
-		return 0, r.stuck(ctx, n, err, now)
+		err = r.stuck(ctx, n, err, now)
+		r.yield(v)
+		return 0, err
 	}
 	r.unrecorded.note(key, nil, now)
 	r.announce(v, next)
