@@ -91,5 +91,5 @@ func cause(kind string, c metav1.StatusCause) string {
 
 func ownedByAnother(d Declaration, owner string) error {
 	return &Error{Reason: ReasonOwnedByAnother, Object: d.reference(),
-		Message: fmt.Sprintf("GitSync %s owns it, so %s leaves it alone: remove it from one of the two", owner, d.Owner)}
+		Message: fmt.Sprintf("GitSync %s owns it, so %s leaves it alone until that one declares it no more: remove it from one of the two", owner, d.Owner)}
 }

@@ -147,7 +147,10 @@ func (c *Controller) prune(ctx context.Context, gs *v1alpha1.GitSync, s observed
 		return c.endRollouts(ctx, s.set)
 	}
 	s.input.Unproven = o.proven == ""
-	var err error
+	s, err := c.inherit(ctx, gs, o.declared, s) // with what the others have read since
+	if err != nil {
+		return err
+	}
 	if s.input, err = c.Rollouts.Spare(ctx, s.set, s.input); err != nil {
 		return err
 	}

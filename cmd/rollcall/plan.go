@@ -301,7 +301,7 @@ func (p *planner) spare(ctx context.Context, set apply.Set, in diff.Input, out *
 	begins := func(f forecast) bool { return f.begins() }
 	if len(out.objects.Of(diff.Create, diff.Update)) > 0 || slices.ContainsFunc(out.rollouts, begins) {
 		var err error
-		in.InUse, err = p.rollouts.InUse(ctx, set.Owner)
+		in.InUse, err = p.rollouts.InUse(ctx, in)
 		return in, err
 	}
 	in.Unproven = slices.ContainsFunc(out.rollouts, func(f forecast) bool { return !f.rests })
