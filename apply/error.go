@@ -54,6 +54,7 @@ func classify(verb, object string, err error) *Error {
 		e.Message = verb + ": " + causes(err)
 	case apierrors.IsForbidden(err):
 		e.Reason = ReasonForbidden
+		e.Message += ": " + release(err)
 	case apierrors.IsConflict(err):
 		e.Reason = ReasonConflict
 	case apierrors.IsNotFound(err) && strings.Contains(err.Error(), "namespaces"):

@@ -46,6 +46,7 @@ func (c *Controller) converge(ctx context.Context, gs *v1alpha1.GitSync, declare
 	seen, err := c.inherit(ctx, gs, o.declared, seen)
 	o.inventory, o.withheld = apply.Inventory(seen.set, seen.plan, nil), seen.kept()
 	err = errors.Join(err, c.Metrics.time(stageApply, func() error { return c.write(ctx, gs, declared, seen, o) }))
+	o.native = len(declared.DaemonSets) - len(seen.set.DaemonSets)
 	rollouts, unread := c.readRollouts(ctx, declared)
 	if unread == nil {
 		o.take(summarise(rollouts))
