@@ -30,6 +30,8 @@ type Input struct {
 	// Unproven is whether some DaemonSet of this commit is not proven yet on every node. Until then nothing is deleted:
 	// the way back needs it.
 	Unproven bool
+	// Clashes are the DaemonSets of Former that hold a host port which a declared one wants. At most one of an ID.
+	Clashes []Clash
 	// InUse is what a live pod, a proven template or a candidate reads, whoever declares it.
 	InUse []Reference
 	// Behind are the declared workloads with pods that do not run the current version yet, sorted by ID. While there
@@ -92,6 +94,13 @@ type Awaited struct {
 	Owner string
 	// Commit is the one that it has read last; empty for none.
 	Commit string
+}
+
+// Clash is a host port that two DaemonSets want.
+type Clash struct {
+	// ID has it, and With wants it.
+	ID, With ID
+	Port     int32
 }
 
 // Behind is a workload with pods that do not run its current version yet.

@@ -65,6 +65,8 @@ const (
 	ReasonEmptyRender = "EmptyRender"
 	// ReasonAwaitingApply is a Keep: something that Git declares cannot be applied.
 	ReasonAwaitingApply = "AwaitingApply"
+	// ReasonHoldsPort is a Keep: a DaemonSet has a host port that one which is not proven yet wants.
+	ReasonHoldsPort = "HoldsPort"
 	// ReasonAwaitingOthers is a Keep: another GitSync of the repository has not read this commit, and may declare it.
 	ReasonAwaitingOthers = "AwaitingOthers"
 	// ReasonAwaitingProof is a Keep: a DaemonSet of this commit is not proven yet.

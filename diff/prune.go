@@ -52,7 +52,7 @@ func pruned(in Input, blocked []Change) []Change {
 //	the GitSync does not prune .................... Keep PruneDisabled
 //	Git declares nothing .......................... Keep EmptyRender
 //	something declared cannot be applied .......... Keep AwaitingApply
-//	a DaemonSet is not proven ..................... Keep AwaitingProof
+//	a DaemonSet is not proven ..................... Keep AwaitingProof, or HoldsPort if that one waits for it
 //	another GitSync has not read this commit ...... Keep AwaitingOthers
 //	a pod still runs another version .............. Keep AwaitingPods
 //	something reads it ............................ Keep InUse
@@ -93,16 +93,26 @@ func withheld(in Input, id ID, blocked []Change) (reason, message string) {
 	case len(blocked) > 0:
 		return ReasonAwaitingApply, fmt.Sprintf("%d declared objects cannot be applied", len(blocked))
 	case in.Unproven:
-		return ReasonAwaitingProof, "a DaemonSet of this commit is not proven yet on every eligible node"
+		return awaitingProof(in.Clashes, id)
 	case len(in.Awaited) > 0:
 		return ReasonAwaitingOthers, awaitingOthers(in.Awaited)
 	case len(in.Behind) > 0:
 		return ReasonAwaitingPods, awaitingPods(in.Behind)
 	case refers(in.InUse, id):
-		return ReasonInUse, "a pod or the way back needs it, of this GitSync or of another: it goes when nothing does"
+		return ReasonInUse, "a pod or the way back reads it, whichever GitSync declares that: it goes when nothing does"
 	default:
 		return "", ""
 	}
+}
+
+// awaitingProof tells a deletion that waits for a proof from one for which the proof waits in turn.
+func awaitingProof(clashes []Clash, id ID) (reason, message string) {
+	i := slices.IndexFunc(clashes, func(c Clash) bool { return c.ID == id })
+	if i < 0 {
+		return ReasonAwaitingProof, "a DaemonSet of this commit is not proven yet on every eligible node"
+	}
+	return ReasonHoldsPort, fmt.Sprintf("%[1]s has host port %[2]d, which %[3]s wants: on a node of both that one cannot start before this one goes, and this one is not deleted before that one is proven. "+
+		"Keep the name %[4]s in Git; or give %[3]s another host port, and this one once %[4]s is pruned", id, clashes[i].Port, clashes[i].With, id.Name)
 }
 
 // awaitingOthers names the first GitSync that is awaited and says what releases the hold.

@@ -155,6 +155,18 @@ func TestPruned(t *testing.T) {
 			change: func(in *diff.Input) { in.Unproven, in.Awaited = true, []diff.Awaited{{Owner: "agents.other"}} },
 			want:   decision{diff.Keep, diff.ReasonAwaitingProof},
 		},
+		"what holds a port of what is not proven waits for what waits for it": {
+			former: object(t, `{apiVersion: apps/v1, kind: DaemonSet, metadata: {namespace: agents, name: gone}}`, ownedBy(owner), live),
+			change: func(in *diff.Input) {
+				in.Unproven, in.Clashes = true, []diff.Clash{{ID: in.Former[0].ID, Port: 9100}}
+			},
+			want: decision{diff.Keep, diff.ReasonHoldsPort},
+		},
+		"what holds a port of what is proven all the same is deleted": {
+			former: object(t, `{apiVersion: apps/v1, kind: DaemonSet, metadata: {namespace: agents, name: gone}}`, ownedBy(owner), live),
+			change: func(in *diff.Input) { in.Clashes = []diff.Clash{{ID: in.Former[0].ID, Port: 9100}} },
+			want:   decision{diff.Delete, diff.ReasonNotDeclared},
+		},
 		"the priority of a pod is kept": {
 			former: object(t, `{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: gone}}`, ownedBy(owner), live),
 			change: func(in *diff.Input) { in.InUse = []diff.Reference{{Kind: "PriorityClass", Name: "gone"}} },

@@ -71,6 +71,7 @@ func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared
 	out.input = diff.Input{
 		Owner: out.set.Owner, Objects: seen.Objects, DaemonSets: out.set.DaemonSets, Frozen: frozen,
 		Previous: gs.Status.Inventory, Former: seen.Former, Prune: gs.Spec.Prune, Unproven: true,
+		Clashes: apply.Clashes(declared.DaemonSets, seen.Former),
 	}
 	out.plan = diff.Calculate(out.input)
 	m := c.remember(gs)

@@ -193,6 +193,23 @@ func compareNames(a, b types.NamespacedName) int {
 	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 }
 
+// Heirs foretells what a GitSync hands over to which others, and which of those it
+// awaits, when all that follow the same repository and ref read one commit. Read
+// is what that declares for one of them.
+func Heirs(gs *v1alpha1.GitSync, former []diff.Former, all []v1alpha1.GitSync, read func(*v1alpha1.GitSync) (*render.Declared, error)) ([]diff.Heir, []diff.Awaited) {
+	const commit = "foretold"
+	var o others
+	for i := range all {
+		if !sameRef(placeOf(gs), placeOf(&all[i])) || name(&all[i]) == name(gs) {
+			continue
+		}
+		if declared, err := read(&all[i]); err == nil { // one that cannot be rendered is awaited
+			o.note(name(&all[i]), placeOf(&all[i]).at(commit), declared)
+		}
+	}
+	return o.heirs(gs, commit, former, all)
+}
+
 // inherit learns what other GitSyncs declare of what this one declares no more,
 // and hands that over to them. What is left is planned anew.
 func (c *Controller) inherit(ctx context.Context, gs *v1alpha1.GitSync, commit string, s observed) (observed, error) {
