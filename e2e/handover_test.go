@@ -185,3 +185,32 @@ func (n *tenant) wantPods(app string, want int) {
 		n.t.Errorf("%d pods of %s, want %d", got, app, want)
 	}
 }
+
+// onPort is a DaemonSet whose pods want a port of their node.
+func onPort(manifest string, port int) string {
+	return strings.Replace(manifest, "        image:", fmt.Sprintf("        ports: [{containerPort: 80, hostPort: %d}]\n        image:", port), 1)
+}
+
+// renamedWithPort is an agent under another name that wants the host port of the
+// one that it replaces: neither can go on. What is said of it works: another port
+// for the while.
+func renamedWithPort(n *tenant) {
+	n.waitProven(n.followAfter(map[string]string{"daemonset.yaml": onPort(manifest("v1"), 9100), "extra.yaml": plainConfig("extra", "1")}))
+	before := n.state()
+	n.deliver("rename", map[string]string{"daemonset.yaml": onPort(beside(manifest("v1")), 9100), "extra.yaml": ""})
+	n.waitSync("fleet", "both are named", func(gs *v1alpha1.GitSync) bool {
+		message := readyCondition(gs).Message
+		return strings.Contains(message, "1 HoldsPort (DaemonSet.apps "+n.namespace+"/"+agent+" has host port 9100, which DaemonSet.apps "+n.namespace+"/second wants") &&
+			strings.Contains(message, "1 AwaitingProof")
+	})
+	for what, was := range n.state() {
+		if before[what] != "" && before[what] != was {
+			n.t.Errorf("%s was %s and is %s", what, before[what], was)
+		}
+	}
+	n.waitProven(n.deliver("another port", map[string]string{"daemonset.yaml": onPort(beside(manifest("v1")), 9101)}))
+	n.waitGone(agent)
+	n.waitPruned()
+	n.waitProven(n.deliver("the port", map[string]string{"daemonset.yaml": onPort(beside(manifest("v1")), 9100)}))
+	n.wantPods("second", 6)
+}

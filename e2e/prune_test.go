@@ -33,6 +33,7 @@ func TestPrune(t *testing.T) {
 		"moved":         moved,
 		"swapped":       swapped,
 		"used":          usedElsewhere,
+		"port":          renamedWithPort,
 		"agent removed": agentRemoved,
 		"by hand":       deletedByHand,
 		"renamed file":  renamedFile,

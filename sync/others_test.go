@@ -28,11 +28,11 @@ func agentOf(name string) *render.Declared {
 	return &render.Declared{DaemonSets: []render.DaemonSet{{Object: render.Object{Unstructured: o}}}}
 }
 
-func agentID(name string) diff.ID {
-	return diff.ID{Namespace: "ops", Name: name, Group: "apps", Kind: "DaemonSet"}
+func agentID() diff.ID {
+	return diff.ID{Namespace: "ops", Name: "agent", Group: "apps", Kind: "DaemonSet"}
 }
 
-// heirs asks for GitSync a, which has dropped the agent at the second commit.
+// GitSync a has dropped the agent at the second commit.
 func TestHeirs(t *testing.T) {
 	t.Parallel()
 	suspended := func(gs *v1alpha1.GitSync) { gs.Spec.Suspend = true }
@@ -45,7 +45,7 @@ func TestHeirs(t *testing.T) {
 		Heirs   []diff.Heir
 		Awaited []diff.Awaited
 	}
-	heir := answer{Heirs: []diff.Heir{{ID: agentID("agent"), Owner: "ops.b"}}}
+	heir := answer{Heirs: []diff.Heir{{ID: agentID(), Owner: "ops.b"}}}
 	awaits := func(commit string) answer {
 		return answer{Awaited: []diff.Awaited{{Owner: "ops.b", Commit: commit}}}
 	}
@@ -76,7 +76,7 @@ func TestHeirs(t *testing.T) {
 			if c.read != "" {
 				o.note(types.NamespacedName{Namespace: "ops", Name: "b"}, placeOf(&c.b).at(c.read), agentOf(c.agent))
 			}
-			former := []diff.Former{{ID: agentID("agent")}}
+			former := []diff.Former{{ID: agentID()}}
 			var got answer
 			got.Heirs, got.Awaited = o.heirs(&a, "2", former, []v1alpha1.GitSync{c.b, a})
 			if d := cmp.Diff(c.want, got); d != "" {
@@ -93,7 +93,7 @@ func TestAChangedPathIsAwaited(t *testing.T) {
 	a, b := at("a", "a"), at("b", "b")
 	o.note(name(&b), placeOf(&b).at("2"), agentOf("agent"))
 	b.Spec.Source.Path = "c"
-	heirs, awaited := o.heirs(&a, "2", []diff.Former{{ID: agentID("agent")}}, []v1alpha1.GitSync{a, b})
+	heirs, awaited := o.heirs(&a, "2", []diff.Former{{ID: agentID()}}, []v1alpha1.GitSync{a, b})
 	if len(heirs) != 0 || len(awaited) != 1 || awaited[0].Commit != "" {
 		t.Errorf("heirs %v and awaited %v, want b awaited, which has read nothing", heirs, awaited)
 	}
@@ -106,7 +106,7 @@ func TestWhoIsWoken(t *testing.T) {
 	var o others
 	a, b, c := at("a", "a"), at("b", "b"), at("c", "c", func(gs *v1alpha1.GitSync) { gs.Spec.Source.URL = "https://git.example.com/others" })
 	all := []v1alpha1.GitSync{a, b, c}
-	former := []diff.Former{{ID: agentID("agent")}}
+	former := []diff.Former{{ID: agentID()}}
 	o.heirs(&a, "2", former, all)
 	wantKeys(t, "awaiting b", o.awaiting(name(&b)), name(&a))
 	wantKeys(t, "awaiting c, of another repository", o.awaiting(name(&c)))
