@@ -32,15 +32,18 @@ func TestBrokenPruningIsCaught(t *testing.T) {
 	for sentence, breakRule := range map[string]func(*pruning){
 		"what pods run does not count": func(p *pruning) {
 			p.spare = func(ctx context.Context, r *Rollouts, set Set, in diff.Input) (diff.Input, error) {
-				used, err := r.InUse(ctx, set.Owner)
+				used, err := r.InUse(ctx, in)
 				in.InUse = used
 				return in, err
 			}
 		},
 		"only what pods run counts": func(p *pruning) {
 			p.spare = func(ctx context.Context, r *Rollouts, set Set, in diff.Input) (diff.Input, error) {
-				pods, err := r.Pods(ctx, set)
-				in.Behind, in.InUse = pods.Behind, pods.Read
+				var err error
+				if in.Behind, err = r.Behind(ctx, set); err != nil {
+					return in, err
+				}
+				in.InUse, err = r.read(ctx, doomed(in))
 				return in, err
 			}
 		},
@@ -105,11 +108,16 @@ func TestPodsWithoutANodeAreNotWaitedFor(t *testing.T) {
 				pod.Spec.NodeName = node
 			}
 		}
-		got, err := p.rollouts.Pods(t.Context(), set)
+		waited, err := p.rollouts.Behind(t.Context(), set)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(got.Behind), slices.Contains(got.Read, diff.Reference{Kind: "Secret", Namespace: "agents", Name: "set-0-secret-0"})
+		secret := diff.Reference{Kind: "Secret", Namespace: "agents", Name: "set-0-secret-0"}
+		read, err := p.rollouts.read(t.Context(), []diff.Reference{secret})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(waited), slices.Contains(read, secret)
 	}
 	if behind, reads := old("1"); behind != 1 || !reads {
 		t.Errorf("an old pod on a node: %d behind, what it reads is kept %t", behind, reads)

@@ -38,6 +38,9 @@ type Controller struct {
 	// memory is what this process knows of each GitSync beside the cluster; a
 	// new process polls and renders again.
 	memory map[types.NamespacedName]*memory
+	// others is what the GitSyncs declare, for each other.
+	others others
+	loop   *apply.Loop
 }
 
 // fleetPatience is how long the first passes wait for the fleet to be listed. A
@@ -50,6 +53,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	syncs, rollouts := c.Kinds.GitSyncInformer(), c.Kinds.NodeRolloutInformer()
 	loop := &apply.Loop{Name: "gitsync", Reconcile: c.Reconcile, Workers: 4, Settle: 50 * time.Millisecond, Logger: c.Logger}
 	loop.Init()
+	c.loop = loop
 	if err := errors.Join(onGitSync(syncs, loop), onRollout(rollouts, syncs, loop)); err != nil {
 		return fmt.Errorf("watch for gitsyncs: %w", err)
 	}
@@ -183,6 +187,7 @@ func (c *Controller) forget(key types.NamespacedName) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.memory, key)
+	c.passSoon(c.others.forget(key)...)
 	c.Metrics.forget(key)
 	followed := make([]git.Source, 0, len(c.memory))
 	for _, m := range c.memory {

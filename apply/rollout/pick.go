@@ -57,7 +57,9 @@ func (p *pass) candidates(nodes []*health.Node, w Wave) []*health.Node {
 	if p.inSpec() {
 		return matching(nodes, s)
 	}
-	return slices.DeleteFunc(slices.Clone(nodes), func(n *health.Node) bool { return !s.Matches(labels.Set(n.Labels)) && !(p.lost(n) && p.runsCandidate(n)) })
+	return slices.DeleteFunc(slices.Clone(nodes), func(n *health.Node) bool {
+		return !s.Matches(labels.Set(n.Labels)) && !(p.lost(n) && p.runsCandidate(n))
+	})
 }
 
 // The places of nodes in a choice, first ones first.
