@@ -11,6 +11,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/apply/rollout"
 	"github.com/rollcall-dev/rollcall/apply/rollout/sim"
+	"github.com/rollcall-dev/rollcall/health"
 )
 
 func TestPromisesHoldInAnyStory(t *testing.T) {
@@ -96,7 +97,7 @@ func atRest(c *sim.Cluster, d rollout.Decision, foreign bool) error {
 	for _, n := range c.Fleet() {
 		a := n.Agent()
 		switch {
-		case a == nil, hasLeft(&n) && d.Phase == rollout.Held:
+		case a == nil, hasLeft(&n) && (d.Phase == rollout.Held || d.Phase == rollout.Waiting):
 		case a.Gated && s.Proven != nil:
 			return fmt.Errorf("P4: at rest the pod on %s is gated", n.Name)
 		case foreign && d.Phase == rollout.Rejected: // the way back is the other tool's
@@ -109,6 +110,13 @@ func atRest(c *sim.Cluster, d rollout.Decision, foreign bool) error {
 	return nil
 }
 
+// hasLeftFor is whether the node was to have no agent by the version on its way when
+// rollcall was asked last: a commit that nobody has looked at gives it none back.
+func hasLeftFor(c *sim.Cluster, n *health.Node) bool {
+	v := c.State().Candidate
+	return v != nil && n.Agent().Digest == v.Digest && c.Rejection(v.Digest) == nil && !wants(v.Digest, n.Groups[0])
+}
+
 // abandon scales rollcall to zero: at most a budget of nodes may be left waiting
 // for somebody to open their gate.
 func abandon(c *sim.Cluster, w *witness) error {
@@ -118,7 +126,7 @@ func abandon(c *sim.Cluster, w *witness) error {
 	c.Settle(60, 600)
 	waiting := 0
 	for _, n := range c.Fleet() {
-		if a := n.Agent(); n.Eligible && w.emptied[n.UID] && a != nil && a.Gated {
+		if a := n.Agent(); n.Eligible && w.emptied[n.UID] && a != nil && a.Gated && !hasLeftFor(c, &n) {
 			waiting++
 		}
 	}
