@@ -7,13 +7,15 @@
 //	observe, answer ......... get and dry-run, and what the API server answers
 //	conflict, takeover ...... fields that somebody else manages
 //	apply, establish ........ the writes
-//	prune, inuse, pods,
-//	config, secrets ......... what may go, and who still needs it
+//	prune, spare, inuse,
+//	pods, config, secrets ... what may go, and who still needs it
+//	ports ................... what waits for what waits for it
 //	inventory, owner ........ what is rollcall's, and whose GitSync's
 //
 // DaemonSets, for Rollouts:
 //
 //	declare, claim, around .. a commit hands a DaemonSet to its rollout
+//	release ................. what Git declares elsewhere goes over to there
 //	adopt ................... one that runs already
 //	make .................... with which template one is made
 //	foreign ................. one that another tool declares
