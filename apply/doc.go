@@ -11,12 +11,14 @@
 //	prune, inuse, pods,
 //	workload, spare,
 //	config, secrets ......... what may go, and who still needs it
+//	ports ................... what waits for what waits for it
 //	inventory, owner ........ what is rollcall's, and whose GitSync's
 //	client, result, error ... what an Applier is made of, and what it says of each object
 //
 // DaemonSets, for Rollouts:
 //
 //	declare, claim, around .. a commit hands a DaemonSet to its rollout
+//	release ................. what Git declares elsewhere goes over to there
 //	adopt ................... one that runs already
 //	make .................... with which template one is made
 //	foreign ................. one that another tool declares
@@ -34,6 +36,7 @@
 //	stragglers .............. what is shown, how often, and what runs on after the end
 //	confirm, execute,
 //	written ................. before a wave passes; the steps; what the cache lags behind
+//	move .................... where a candidate wants to run, beside where the proven one does
 //	surge ................... a second agent before the first one goes
 //	trouble ................. what goes wrong until it does no more
 //	leave ................... the last steps of a process

@@ -79,14 +79,19 @@ func (p *pass) listFailing() {
 			return
 		}
 		n := &p.in.Fleet[i]
-		x, wrong := health.RollCall(n)
-		if !wrong || p.explained(n) || x.Reason == health.ReasonDuplicate && p.inFlight(n) != nil {
-			continue
-		}
-		if r := p.record(n); r == nil || r.Failed == "" { // one of an earlier node of that name is not about this one
+		if x, wrong := health.RollCall(n); wrong && !p.accounted(n, x) {
 			p.d.Failing = append(p.d.Failing, p.inPlay(n, x))
 		}
 	}
+}
+
+// accounted is whether the rollout itself is why the roll call names the node, or names
+// it already; the record of an earlier node of that name is not about this one.
+func (p *pass) accounted(n *health.Node, x health.Problem) bool {
+	if r := p.record(n); r != nil && r.Failed != "" || p.explained(n) {
+		return true
+	}
+	return x.Reason == health.ReasonDuplicate && p.inFlight(n) != nil
 }
 
 // inPlay is the problem, or that rollcall itself is at work on the node, which
