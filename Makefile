@@ -19,7 +19,7 @@ RAPID_OTHERS ?= 1000
 RAPID_SEEDS ?= 1 2 3
 RAPID_SHARE = $$(( ($(RAPID_CHECKS) + $(words $(RAPID_SEEDS)) - 1) / $(words $(RAPID_SEEDS)) ))
 # How many runs they get each night, from seeds of chance, and whether the scenarios
-# that take minutes are run: NIGHTLY=1.
+# that take minutes are run: make e2e NIGHTLY=1
 NIGHTLY_CHECKS ?= 100000
 NIGHTLY ?=
 # Keep the cluster of `make demo` until Ctrl-C: make demo KEEP=1
@@ -27,8 +27,6 @@ KEEP ?=
 # What `make bench` and `make e2e` run.
 BENCH ?= .
 RUN ?= .
-# Also run the scenarios that are too long for every commit: make e2e NIGHTLY=1
-NIGHTLY ?=
 
 # The race detector needs cgo.
 RACE = $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
@@ -55,8 +53,8 @@ MINICLUSTER_LINK := $(LINK) $(call kubernetes_version,k8s.io/component-base/vers
 # Not -trimpath below e2e: go test would compile all of Kubernetes once more.
 
 # What the binaries are made of: they are linked again only when this changes.
-SOURCES := go.mod go.sum $(shell find apply cmd diff health sync -name '*.go' ! -name '*_test.go' 2>/dev/null)
-E2E_SOURCES := $(shell find e2e -type f ! -name '*_test.go' ! -path '*/testdata/*' 2>/dev/null)
+SOURCES := go.mod go.sum $(shell find apply cmd diff health sync -name '*.go' ! -name '*_test.go')
+E2E_SOURCES := $(shell find e2e -type f ! -name '*_test.go' ! -path '*/testdata/*')
 MINICLUSTER_SOURCES := $(filter-out e2e/cmd/demo/% e2e/gitserver/% e2e/product/%,$(E2E_SOURCES))
 # The packages whose tests draw their cases, and so know the flag -rapid.checks.
 PROPERTIES = $(shell grep -rl --include='*_test.go' pgregory.net/rapid apply cmd diff health sync | xargs -n 1 dirname | sort -u | sed 's|^|./|')
@@ -67,7 +65,7 @@ GENERATED := charts/rollcall/crds sync/v1alpha1/zz_generated.deepcopy.go
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: bin/rollcall bin/kubectl-rollcall bin/minicluster ## Build rollcall, the kubectl plugin and the test cluster into bin/

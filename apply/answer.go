@@ -27,7 +27,7 @@ func (a *Applier) problem(verb string, t target, err error) *diff.Problem {
 	case ReasonImmutable:
 		p.Message = said(t, err) + ": the API server allows no change of it: revert the change in Git, or delete the object so that it is created anew"
 	case ReasonForbidden:
-		p.Message = fmt.Sprintf("may not %s %s: %s: grant it to the ServiceAccount that rollcall acts as", verb, t.mapping.Resource.GroupResource(), said(t, err))
+		p.Message = fmt.Sprintf("may not %s %s: %s: %s", verb, t.mapping.Resource.GroupResource(), said(t, err), release(err))
 	case ReasonNamespaceNotFound:
 		p.Message = fmt.Sprintf("namespace %s does not exist: declare it in this repository, or create it", t.object.GetNamespace())
 	case ReasonUnknownKind:
@@ -36,6 +36,20 @@ func (a *Applier) problem(verb string, t target, err error) *diff.Problem {
 		p.Message = verb + ": " + said(t, err)
 	}
 	return p
+}
+
+// release is what lets a write through that is forbidden: a right that is missing, or else what a quota, a webhook or an
+// admission policy says against this object, which no right helps with.
+func release(err error) string {
+	words := err.Error()
+	switch {
+	case apierrors.IsUnauthorized(err), strings.Contains(words, " cannot "), strings.Contains(words, "attempting to grant RBAC permissions"):
+		return "grant it to the ServiceAccount that rollcall acts as"
+	case strings.Contains(words, "exceeded quota"):
+		return "raise the ResourceQuota, or delete what uses it up"
+	default:
+		return "a quota, a webhook or an admission policy refuses it, and no right helps: change the object in Git, or that rule"
+	}
 }
 
 // reasonOf finds the constant for an answer.

@@ -65,8 +65,8 @@ func (a *Applier) executed(ctx context.Context, c diff.Change, o diff.Object, bl
 		return out
 	case diff.Keep:
 		return resultOf(c, Withheld, c.Reason, c.Message)
-	case diff.Delete:
-		return resultOf(c, Failed, ReasonInvalid, "a declared object is not deleted")
+	case diff.Release, diff.Delete:
+		return resultOf(c, Failed, ReasonInvalid, "a declared object is neither released nor deleted")
 	default:
 		return resultOf(c, Failed, ReasonInvalid, fmt.Sprintf("operation %q is unknown", c.Operation))
 	}

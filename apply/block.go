@@ -2,7 +2,6 @@ package apply
 
 import (
 	"fmt"
-	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 
@@ -10,11 +9,6 @@ import (
 	"github.com/rollcall-dev/rollcall/health/watch"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
-
-// ReasonPlacementChange holds a candidate that would run on other nodes: the
-// DaemonSet controller acts on placement on all nodes at once, under every
-// update strategy, so no wave could bound it.
-const ReasonPlacementChange = "PlacementChange"
 
 // ReasonHandedOver holds a candidate of a GitSync that the DaemonSet belongs to
 // no more.
@@ -47,17 +41,25 @@ func (v *view) undeclared() *rollout.Block {
 			v.key.Name+declaredSuffix, v.rollout.Labels[v1alpha1.LabelOwner])}
 }
 
-func (r *Rollouts) placementBlock(rest watch.Placement, want *declared) *rollout.Block {
-	lost, won := r.Fleet.CompareEligible(rest, watch.NewPlacement(&want.Template))
+// placementBlock holds a first version that another one is to follow before any is
+// proven, on other nodes: nothing bounds what the DaemonSet controller would do.
+func (r *Rollouts) placementBlock(v *view, p watch.Placement) *rollout.Block {
+	next := v.next()
+	if next == nil || v.rollout.Status.Proven != nil {
+		return nil
+	}
+	var lost, won []string
+	for _, n := range r.Fleet.Nodes(v.live.UID, p.Towards(watch.NewPlacement(next)), nil, v.digest) {
+		switch {
+		case n.Lost:
+			lost = append(lost, n.Name)
+		case n.Won:
+			won = append(won, n.Name)
+		}
+	}
 	if len(lost)+len(won) == 0 {
 		return nil
 	}
-	return PlacementChange(lost, won)
-}
-
-// PlacementChange holds a candidate that loses nodes and wins others, by name.
-func PlacementChange(lost, won []string) *rollout.Block {
-	return &rollout.Block{Reason: ReasonPlacementChange,
-		Message: fmt.Sprintf("the candidate's nodeSelector, affinity or tolerations lose %d nodes and win %d (first %s), which Kubernetes would do on all of them at once: revert the placement, or label the nodes instead",
-			len(lost), len(won), slices.Concat(lost, won)[0])}
+	return &rollout.Block{Reason: rollout.ReasonPlacementChange,
+		Message: rollout.PlacementWords(lost, won) + ", which Kubernetes would do on all of them at once, for no version is proven yet: revert the placement, or label the nodes instead"}
 }

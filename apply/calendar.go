@@ -14,9 +14,9 @@ import (
 // server cannot check.
 const ReasonPolicyInvalid = "PolicyInvalid"
 
-// NewCalendar reads the windows and freezes of a policy. The error names the
+// readCalendar reads the windows and freezes of a policy. The error names the
 // field.
-func NewCalendar(spec v1alpha1.RolloutPolicySpec) (rollout.Calendar, error) {
+func readCalendar(spec v1alpha1.RolloutPolicySpec) (rollout.Calendar, error) {
 	var out rollout.Calendar
 	for i, w := range spec.Windows {
 		zone := w.TimeZone

@@ -24,7 +24,7 @@ func TestCalendarOfAPolicy(t *testing.T) {
 		"too few fields":                    {v1alpha1.Window{Schedule: "0 9 * *"}, "spec.windows[0].schedule"},
 	} {
 		c.window.Duration = metav1.Duration{Duration: time.Hour}
-		got, err := NewCalendar(v1alpha1.RolloutPolicySpec{Windows: []v1alpha1.Window{c.window}})
+		got, err := readCalendar(v1alpha1.RolloutPolicySpec{Windows: []v1alpha1.Window{c.window}})
 		switch {
 		case c.wrong == "" && (err != nil || len(got.Windows) != 1 || got.Windows[0].For != time.Hour):
 			t.Errorf("%s: %+v, %v", sentence, got, err)

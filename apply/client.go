@@ -45,7 +45,7 @@ type Applier struct {
 	Discovery discovery.ServerResourcesInterface
 	// FieldManager of every write; empty for v1alpha1.FieldManager.
 	FieldManager string
-	// AdoptFrom are the field managers whose fields may be taken over; nil for DefaultAdoptFrom.
+	// AdoptFrom are the field managers whose fields may be taken over; nil for defaultAdoptFrom.
 	AdoptFrom []string
 	// Owners lists the owner labels of the GitSyncs that exist; nil when that cannot be known, and then every label counts
 	// as that of one.
@@ -87,9 +87,9 @@ func NewApplier(config *rest.Config, logger *slog.Logger) (*Applier, error) {
 	}, nil
 }
 
-// DefaultAdoptFrom are the field managers of tools by which people install node agents by hand: whoever points rollcall
+// defaultAdoptFrom are the field managers of tools by which people install node agents by hand: whoever points rollcall
 // at their objects wants rollcall to have them.
-func DefaultAdoptFrom() []string {
+func defaultAdoptFrom() []string {
 	return []string{"kubectl-client-side-apply", "kubectl", "kubectl-create", "kubectl-edit", "helm", "before-first-apply"}
 }
 
@@ -102,7 +102,7 @@ func (a *Applier) fieldManager() string {
 
 func (a *Applier) adoptFrom() []string {
 	if a.AdoptFrom == nil {
-		return DefaultAdoptFrom()
+		return defaultAdoptFrom()
 	}
 	return a.AdoptFrom
 }

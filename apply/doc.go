@@ -5,15 +5,20 @@
 //
 //	set, prepare, order ..... what is declared, checked and in its order
 //	observe, answer ......... get and dry-run, and what the API server answers
-//	conflict, takeover ...... fields that somebody else manages
+//	conflict, takeover,
+//	tryout, without ......... fields that somebody else manages, and a dry-run of what is left without them
 //	apply, establish ........ the writes
 //	prune, inuse, pods,
+//	workload, spare,
 //	config, secrets ......... what may go, and who still needs it
+//	ports ................... what waits for what waits for it
 //	inventory, owner ........ what is rollcall's, and whose GitSync's
+//	client, result, error ... what an Applier is made of, and what it says of each object
 //
 // DaemonSets, for Rollouts:
 //
 //	declare, claim, around .. a commit hands a DaemonSet to its rollout
+//	release ................. what Git declares elsewhere goes over to there
 //	adopt ................... one that runs already
 //	make .................... with which template one is made
 //	foreign ................. one that another tool declares
@@ -26,9 +31,12 @@
 //	share, ledger, after .... what the rollouts of several DaemonSets know of each other
 //	template, learned,
 //	carried ................. which template is which version
-//	store, status ........... what is recorded, and what is shown
+//	store, pack ............. what is recorded, and how it fits into a ConfigMap
+//	status, pace, metrics,
+//	stragglers .............. what is shown, how often, and what runs on after the end
 //	confirm, execute,
 //	written ................. before a wave passes; the steps; what the cache lags behind
+//	move .................... where a candidate wants to run, beside where the proven one does
 //	surge ................... a second agent before the first one goes
 //	trouble ................. what goes wrong until it does no more
 //	leave ................... the last steps of a process

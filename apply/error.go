@@ -54,6 +54,7 @@ func classify(verb, object string, err error) *Error {
 		e.Message = verb + ": " + causes(err)
 	case apierrors.IsForbidden(err):
 		e.Reason = ReasonForbidden
+		e.Message += ": " + release(err)
 	case apierrors.IsConflict(err):
 		e.Reason = ReasonConflict
 	case apierrors.IsNotFound(err) && strings.Contains(err.Error(), "namespaces"):
@@ -91,5 +92,5 @@ func cause(kind string, c metav1.StatusCause) string {
 
 func ownedByAnother(d Declaration, owner string) error {
 	return &Error{Reason: ReasonOwnedByAnother, Object: d.reference(),
-		Message: fmt.Sprintf("GitSync %s owns it, so %s leaves it alone: remove it from one of the two", owner, d.Owner)}
+		Message: fmt.Sprintf("GitSync %s owns it, so %s leaves it alone until that one declares it no more: remove it from one of the two", owner, d.Owner)}
 }

@@ -80,15 +80,24 @@ func (r *Rollouts) writeTemplate(ctx context.Context, v *view, s rollout.Step) e
 			return err
 		}
 	}
+	if s.Moved {
+		m := v.move(r.Fleet, s.Digest, s.Won)
+		if m == nil {
+			return fmt.Errorf("daemonset %s: where %s is to run is not known: the template of the proven version or of the one on its way is not recorded", v.key, s.Digest)
+		}
+		template = m.template(&t)
+	}
 	if s.Gated {
-		template = withGate(&t)
+		template = withGate(template)
 	}
 	r.Logger.Info("write template", "daemonset", v.key.String(), "digest", s.Digest, "gated", s.Gated, "surge", s.Surge)
 	written, err := r.writeSpec(ctx, v.live, template, s.Surge)
 	if err != nil {
 		return err
 	}
-	r.learned.note(v.key, spelling{s.Digest, *withoutGate(&written.Spec.Template)})
+	if !s.Moved { // a moved one tells nothing of how the version is spelled
+		r.learned.note(v.key, spelling{s.Digest, *withoutGate(&written.Spec.Template)})
+	}
 	if v.meddled(s) {
 		r.restored(v, fieldTemplate, written)
 	}

@@ -12,26 +12,28 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/rollcall-dev/rollcall/diff"
-	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
-// InUse are the ConfigMaps and Secrets that a new pod of the owner's DaemonSets
-// may mount, now or on the way back: those of every controller revision that
-// Kubernetes keeps, of the proven version and of the declared one. Everything is
-// read live: what a cache has not heard of is used all the same.
-func (r *Rollouts) InUse(ctx context.Context, owner string) ([]diff.Reference, error) {
-	list, err := r.Kinds.NodeRollouts(metav1.NamespaceAll).List(ctx, metav1.ListOptions{LabelSelector: v1alpha1.LabelOwner + "=" + owner})
-	if err != nil {
-		return nil, fmt.Errorf("list noderollouts of %s: %w", owner, err)
-	}
+// InUse is what a new pod of a DaemonSet may need, now or on the way back, of
+// what a plan deletes: what every controller revision that Kubernetes keeps, the
+// proven version and the declared one refer to, whichever GitSync declares the
+// DaemonSet. Everything is read live: what a cache has not heard of is used all
+// the same.
+func (r *Rollouts) InUse(ctx context.Context, in diff.Input) ([]diff.Reference, error) {
 	var out []diff.Reference
-	for i := range list.Items {
-		key := types.NamespacedName{Namespace: list.Items[i].Namespace, Name: list.Items[i].Name}
-		used, err := r.usedBy(ctx, key)
+	for _, namespace := range within(doomed(in)) {
+		list, err := r.Kinds.NodeRollouts(namespace).List(ctx, metav1.ListOptions{})
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("list noderollouts: %w", err)
 		}
-		out = append(out, used...)
+		for i := range list.Items {
+			key := types.NamespacedName{Namespace: list.Items[i].Namespace, Name: list.Items[i].Name}
+			used, err := r.usedBy(ctx, key)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, used...)
+		}
 	}
 	return sortedReferences(out), nil
 }
@@ -56,13 +58,13 @@ func (r *Rollouts) usedBy(ctx context.Context, key types.NamespacedName) ([]diff
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, configOf(key.Namespace, &live.Spec.Template)...)
+		out = append(out, neededBy(key.Namespace, &live.Spec.Template.Spec)...)
 		for _, revision := range owned {
 			t, err := revisionTemplate(revision)
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, configOf(key.Namespace, t)...)
+			out = append(out, neededBy(key.Namespace, &t.Spec)...)
 		}
 	}
 	s := store{r.Kube, key}
@@ -72,13 +74,13 @@ func (r *Rollouts) usedBy(ctx context.Context, key types.NamespacedName) ([]diff
 	}
 	for _, digest := range sortedKeys(rec.Templates) {
 		t := rec.Templates[digest]
-		out = append(out, configOf(key.Namespace, &t)...)
+		out = append(out, neededBy(key.Namespace, &t.Spec)...)
 	}
 	want, err := s.declared(ctx)
 	if err != nil || want == nil {
 		return out, err
 	}
-	return append(out, configOf(key.Namespace, &want.Template)...), nil
+	return append(out, neededBy(key.Namespace, &want.Template.Spec)...), nil
 }
 
 // liveRevisions are the controller revisions that the DaemonSet controls, as the

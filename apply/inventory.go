@@ -20,6 +20,7 @@ const daemonSetVersion = "v1"
 //	a declared DaemonSet ............................. listed
 //	not declared, and kept ........................... listed
 //	not declared, and to be deleted .................. listed until Prune says that it is gone
+//	not declared, and to be released ................. listed until the cluster says that it is another GitSync's
 //	not declared, and released or gone ............... not listed
 func Inventory(set Set, plan diff.Plan, pruned Results) *v1alpha1.Inventory {
 	was, gone := map[string]bool{}, map[diff.ID]bool{}
@@ -49,7 +50,7 @@ func Inventory(set Set, plan diff.Plan, pruned Results) *v1alpha1.Inventory {
 
 func listed(c diff.Change, was bool) bool {
 	switch c.Operation {
-	case diff.Create, diff.Update, diff.Unchanged, diff.Delete, diff.Keep:
+	case diff.Create, diff.Update, diff.Unchanged, diff.Release, diff.Delete, diff.Keep:
 		return true
 	case diff.Conflict, diff.Refused:
 		return was

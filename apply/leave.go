@@ -58,6 +58,9 @@ func (r *Rollouts) closePulse(ctx context.Context, n *v1alpha1.NodeRollout) erro
 		return fmt.Errorf("daemonset %s: the template of %s is neither recorded nor among its controller revisions", key, n.Status.Proven.Digest)
 	}
 	r.Logger.Info("close pulse", "daemonset", key.String(), "digest", n.Status.Proven.Digest)
+	if wonIn(&live.Spec.Template) != "" {
+		proven = placedLike(&proven, n.Status.Proven.Digest, &live.Spec.Template)
+	}
 	_, err = r.writeSpec(ctx, live, &proven, false)
 	return err
 }

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -240,3 +241,28 @@ func waves(upTo ...string) []rollout.Wave {
 }
 
 func share(s string) intstr.IntOrString { return intstr.Parse(s) }
+
+func TestClaimsThatCannotBeRecordedEnd(t *testing.T) {
+	r, refused := &Rollouts{}, errors.New("the API server does not take it")
+	for after := time.Duration(0); after < 3*time.Minute; after += 20 * time.Second {
+		now := noon.Add(after)
+		one := sharing(cni, now) // nothing of the tries before is recorded
+		if r.decide(one); after == 0 && nodesOf(r.decide(sharing(dns, now))) != "" {
+			t.Fatal("the other takes a node that is about to be recorded")
+		}
+		r.unrecorded.note(cni, refused, now)
+		r.yield(one)
+		e := r.decide(sharing(dns, now))
+		if over := after >= one.input.Policy.ClaimFor(); over != (nodesOf(e) != "") {
+			t.Errorf("after %s the other takes %q (%s)", after, nodesOf(e), e.Reason)
+		}
+		if nodesOf(e) == "" {
+			continue
+		}
+		if got := nodesOf(r.decide(sharing(cni, now))); got != "" {
+			t.Errorf("both take %q", got)
+		}
+		return
+	}
+	t.Error("the other waits for ever")
+}

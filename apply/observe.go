@@ -195,22 +195,11 @@ func (a *Applier) lookFormer(ctx context.Context, f formerTarget) diff.Former {
 	out := diff.Former{ID: f.id}
 	err := f.err
 	if err == nil {
-		out.Live, err = a.getFormer(ctx, f.target)
+		out.Live, err = a.get(ctx, f.target)
 	}
 	unknown := meta.IsNoMatchError(err) || notServed(err)
 	if err != nil && !(unknown && a.extinct(f.object.GroupVersionKind())) {
 		out.Problem = a.problem("get", f.target, err)
 	}
 	return out
-}
-
-// getFormer returns what is known of an object; of one that is watched that is its metadata, and enough. One that the
-// watch does not show may have lost its owner label only.
-func (a *Applier) getFormer(ctx context.Context, t target) (*unstructured.Unstructured, error) {
-	if a.Owned != nil {
-		if sight, known := a.Owned.See(t.place(), t.object.GetName()); known && sight.Meta != nil {
-			return outline(t.object, sight), nil
-		}
-	}
-	return a.get(ctx, t)
 }

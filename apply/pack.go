@@ -135,14 +135,25 @@ func unpack(packed []byte) ([]byte, error) {
 	return raw, nil
 }
 
-// room returns an error while the state takes more than is allowed.
-func (c content) room(nodes int, begins bool) error {
+// room returns an error while the state takes more than is allowed. It says what
+// takes the room: the records of the nodes, or versions, of which several are kept
+// whole while one gives way to another.
+func (c content) room(nodes, versions int, begins bool) error {
 	limit, why := maxState, "which is all that a ConfigMap may hold"
 	if begins {
 		limit, why = maxBegun, "and the rest of a ConfigMap is for what comes of the wave that is to begin"
 	}
-	if size := c.size(); size > limit {
-		return fmt.Errorf("the state of %d nodes takes %d KiB, more than %d KiB, %s: split the DaemonSet in two by node selector", nodes, size>>10, limit>>10, why)
+	size := c.size()
+	if size <= limit {
+		return nil
 	}
-	return nil
+	took := 0
+	for _, key := range []string{keyTemplates, keySpellings} {
+		took += len(c.text[key]) + len(c.packed[key+packedSuffix])
+	}
+	if took > size/2 {
+		return fmt.Errorf("the templates of %d versions take %d of the %d KiB of the state, which is more than %d KiB, %s: make the pod template smaller, such as by moving what is long in it to a ConfigMap",
+			versions, took>>10, size>>10, limit>>10, why)
+	}
+	return fmt.Errorf("the state of %d nodes takes %d KiB, more than %d KiB, %s: split the DaemonSet in two by node selector", nodes, size>>10, limit>>10, why)
 }

@@ -133,6 +133,16 @@ func TestStateWithoutRoom(t *testing.T) {
 	}
 }
 
+// What is said to take the room is what does.
+func TestStateWithoutRoomForTemplates(t *testing.T) {
+	t.Parallel()
+	c := content{text: map[string]string{keyRecords: "[]"}, packed: map[string][]byte{keyTemplates + packedSuffix: make([]byte, 849<<10)}}
+	got := fmt.Sprint(c.room(1, 2, true))
+	if want := "the templates of 2 versions take 849 of the 849 KiB of the state, which is more than 768 KiB"; !strings.Contains(got, want) || strings.Contains(got, "split") {
+		t.Errorf("%s, want %q and no word of splitting", got, want)
+	}
+}
+
 func records() *rapid.Generator[rollout.Record] {
 	return rapid.Custom(func(t *rapid.T) rollout.Record {
 		return rollout.Record{

@@ -15,32 +15,32 @@ import (
 	"github.com/rollcall-dev/rollcall/diff"
 )
 
-// Pods is what the pods that live now keep from being pruned.
-type Pods struct {
-	// Behind are the declared workloads some of whose pods run another version,
-	// sorted by ID.
-	Behind []diff.Behind
-	// Read is what the pods refer to, sorted.
-	Read []diff.Reference
-}
-
-// Pods asks the API server for the pods of every declared workload: of the
+// Behind asks the API server for the pods of every declared workload: of the
 // DaemonSets that rollouts move, and of the DaemonSets, Deployments and
-// StatefulSets that Kubernetes updates. Nothing comes from a cache: a pod that
-// appeared a moment ago counts.
-func (r *Rollouts) Pods(ctx context.Context, set Set) (Pods, error) {
-	var out Pods
+// StatefulSets that Kubernetes updates. It returns those some of whose pods run
+// another version, sorted by ID. Nothing comes from a cache: a pod that appeared a
+// moment ago counts. One that has no node is not waited for: on a virtual node it has
+// none ever.
+func (r *Rollouts) Behind(ctx context.Context, set Set) ([]diff.Behind, error) {
+	var out []diff.Behind
 	for _, id := range slices.Concat(set.DaemonSets, unrolled(set)) {
 		w, err := r.workload(ctx, id, slices.Contains(set.DaemonSets, id))
 		if err != nil {
-			return Pods{}, err
+			return nil, err
 		}
-		if err := r.count(ctx, w, &out); err != nil {
-			return Pods{}, err
+		behind := w.lagging
+		if err := r.eachPod(ctx, id.Namespace, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(w.selector)}, func(p *corev1.Pod) {
+			if p.Spec.NodeName != "" && w.outdated(p) {
+				behind++
+			}
+		}); err != nil {
+			return nil, fmt.Errorf("list pods of %s: %w", id, err)
 		}
-		out.Read = sortedReferences(out.Read)
+		if behind > 0 {
+			out = append(out, diff.Behind{ID: id, Pods: behind})
+		}
 	}
-	slices.SortFunc(out.Behind, func(a, b diff.Behind) int { return a.ID.Compare(b.ID) })
+	slices.SortFunc(out, func(a, b diff.Behind) int { return a.ID.Compare(b.ID) })
 	return out, nil
 }
 
@@ -57,41 +57,53 @@ func unrolled(set Set) []diff.ID {
 	return out
 }
 
-// count counts the workload's pods that are behind and adds what they all read.
-// A pod that is over needs nothing; one that terminates still runs.
-func (r *Rollouts) count(ctx context.Context, w workload, out *Pods) error {
-	behind, read := w.lagging, map[diff.Reference]bool{}
-	list := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-		return r.Kube.CoreV1().Pods(w.id.Namespace).List(ctx, o)
-	})
-	err := list.EachListItem(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(w.selector)}, func(o runtime.Object) error {
-		p, ok := o.(*corev1.Pod)
-		if !ok || p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded {
-			return nil
-		}
-		if w.outdated(p) {
-			behind++
-		}
-		for _, reference := range readBy(p) {
-			if !read[reference] {
-				read[reference] = true
-				out.Read = append(out.Read, reference)
+// read is what of these any pod refers to now, whoever made the pod, sorted.
+func (r *Rollouts) read(ctx context.Context, of []diff.Reference) ([]diff.Reference, error) {
+	var out []diff.Reference
+	for _, namespace := range within(of) {
+		if err := r.eachPod(ctx, namespace, metav1.ListOptions{}, func(p *corev1.Pod) {
+			for _, reference := range readBy(p) {
+				if slices.Contains(of, reference) && !slices.Contains(out, reference) {
+					out = append(out, reference)
+				}
 			}
+		}); err != nil {
+			return nil, fmt.Errorf("list pods: %w", err)
+		}
+	}
+	return sortedReferences(out), nil
+}
+
+// eachPod lists pods, page by page. A pod that is over needs nothing; one that
+// terminates still runs.
+func (r *Rollouts) eachPod(ctx context.Context, namespace string, o metav1.ListOptions, do func(*corev1.Pod)) error {
+	list := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		return r.Kube.CoreV1().Pods(namespace).List(ctx, o)
+	})
+	return list.EachListItem(ctx, o, func(o runtime.Object) error {
+		if p, ok := o.(*corev1.Pod); ok && p.Status.Phase != corev1.PodFailed && p.Status.Phase != corev1.PodSucceeded {
+			do(p)
 		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("list pods of %s: %w", w.id, err)
-	}
-	if behind > 0 {
-		out.Behind = append(out.Behind, diff.Behind{ID: w.id, Pods: behind})
-	}
-	return nil
 }
 
-// readBy is what a pod refers to: its config and the account that it runs as,
-// without which its token is void at once.
+// readBy is what a pod refers to.
 func readBy(p *corev1.Pod) []diff.Reference {
-	out := configOf(p.Namespace, &corev1.PodTemplateSpec{Spec: p.Spec})
-	return append(out, diff.Reference{Kind: "ServiceAccount", Namespace: p.Namespace, Name: p.Spec.ServiceAccountName})
+	return neededBy(p.Namespace, &p.Spec)
+}
+
+// neededBy is what a pod cannot be made or go on without: its config, the account
+// that it runs as, without which its token is void at once, and the classes that
+// it names, without which no pod like it is admitted.
+func neededBy(namespace string, spec *corev1.PodSpec) []diff.Reference {
+	out := configOf(namespace, &corev1.PodTemplateSpec{Spec: *spec})
+	out = append(out, diff.Reference{Kind: "ServiceAccount", Namespace: namespace, Name: cmp.Or(spec.ServiceAccountName, "default")})
+	if spec.PriorityClassName != "" {
+		out = append(out, diff.Reference{Kind: "PriorityClass", Name: spec.PriorityClassName})
+	}
+	if spec.RuntimeClassName != nil {
+		out = append(out, diff.Reference{Kind: "RuntimeClass", Name: *spec.RuntimeClassName})
+	}
+	return out
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
-// DefaultPolicyName is the RolloutPolicy for those that name none.
-const DefaultPolicyName = "default"
+// defaultPolicyName is the RolloutPolicy for those that name none.
+const defaultPolicyName = "default"
 
 // ReasonPolicyNotFound holds a rollout whose policy does not exist.
 const ReasonPolicyNotFound = "PolicyNotFound"
@@ -87,7 +87,7 @@ func (c chosen) keep(waves []rollout.Wave) *chosen {
 // started is what is recorded of the rollout under way; nil if there is none. It
 // tells the policy of a version that is not known.
 func (r *Rollouts) policyFor(ctx context.Context, want *declared, started *chosen) (chosen, *rollout.Block, error) {
-	name, named := DefaultPolicyName, false
+	name, named := defaultPolicyName, false
 	switch {
 	case want != nil && want.Policy != "":
 		name, named = want.Policy, true
@@ -170,7 +170,7 @@ func ReadPolicy(name string, spec v1alpha1.RolloutPolicySpec) (rollout.Policy, e
 		out.MaxUnavailablePerGroup = *spec.MaxUnavailablePerGroup
 	}
 	var err error
-	if out.Calendar, err = NewCalendar(spec); err == nil {
+	if out.Calendar, err = readCalendar(spec); err == nil {
 		err = checkSelectors(spec)
 	}
 	return out, err

@@ -17,6 +17,8 @@ const (
 	Configured Done = "Configured"
 	// Unchanged is an object that already was as declared. Nothing was written.
 	Unchanged Done = "Unchanged"
+	// Released is an object that was handed over to another GitSync.
+	Released Done = "Released"
 	// Deleted is an object that is gone.
 	Deleted Done = "Deleted"
 	// Withheld is an object that was left alone on purpose.

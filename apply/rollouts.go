@@ -115,7 +115,9 @@ func (r *Rollouts) Reconcile(ctx context.Context, key types.NamespacedName) (tim
 	next := v.status(d)
 	left, err := r.record(ctx, v, d, next)
 	if err != nil {
-		return 0, r.stuck(ctx, n, err, now)
+		err = r.stuck(ctx, n, err, now)
+		r.yield(v)
+		return 0, err
 	}
 	r.unrecorded.note(key, nil, now)
 	r.announce(v, next)
@@ -240,14 +242,10 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 	}
 	p, invalid := v.policy.read(v.want)
 	p.Grace = v.book.templates.grace()
-	rest := v.live.Spec.Template
-	if proven := v.rollout.Status.Proven; proven != nil && !v.foreign {
-		rest = v.book.templates[proven.Digest]
-	}
-	placement := watch.NewPlacement(&rest)
+	placement := v.placement()
 	block := cmp.Or(gone, invalid, surgeBlock(p, v.want), v.newPodsBlock())
-	if block == nil && v.want != nil && !v.foreign {
-		block = r.placementBlock(placement, v.want)
+	if block == nil {
+		block = r.placementBlock(v, placement)
 	}
 	want := wanted(v.want)
 	if v.handedOver {
@@ -266,6 +264,7 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 		Live: rollout.Live{
 			Digest:   v.digestOf(&v.live.Spec.Template),
 			Gated:    hasGate(&v.live.Spec.Template),
+			Won:      v.liveWon(),
 			OnDelete: v.live.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType,
 			Surging:  surging(v.live),
 			Observed: v.live.Status.ObservedGeneration >= v.live.Generation,

@@ -101,6 +101,17 @@ func (r *Rollouts) prime(ctx context.Context) bool {
 	}
 }
 
+// yield leaves a rollout whose decisions could not be recorded for as long as a claim
+// lasts no more than what is recorded: each try claims its nodes anew, and would keep
+// others waiting for ever. It claims them again with the next one.
+func (r *Rollouts) yield(v *view) {
+	p, now := r.unrecorded.of(v.key), v.input.Now
+	if p == (problem{}) || now.Sub(p.since) < v.input.Policy.ClaimFor() {
+		return
+	}
+	r.enqueue(r.ledger.release(v.key, v.input.State, now))
+}
+
 // alone asks the API server, after the intent is recorded and before a pod goes
 // for it, whether another rollout has recorded one of the same nodes: a second
 // leader decides by another ledger than this one. Each records before it asks, so

@@ -71,7 +71,7 @@ func stateOf(n *v1alpha1.NodeRollout, rec recorded) rollout.State {
 		out.Rejected = append(out.Rejected, rollout.Rejection{Version: rollout.Version{Digest: r.Digest, Commit: r.Commit}, Reason: r.Reason, Message: r.Message, At: r.At.Time})
 	}
 	for _, f := range s.InFlight {
-		out.InFlight = append(out.InFlight, rollout.InFlight{Node: f.Node, NodeUID: f.NodeUID, PodUID: f.PodUID, At: f.At.Time, Idle: f.Idle})
+		out.InFlight = append(out.InFlight, rollout.InFlight{Node: f.Node, NodeUID: f.NodeUID, PodUID: f.PodUID, At: f.At.Time, Idle: f.Idle, Straggler: f.Straggler})
 	}
 	return out
 }
@@ -107,7 +107,7 @@ func (v *view) status(d rollout.Decision) v1alpha1.NodeRolloutStatus {
 		out.Rejected = append(out.Rejected, v1alpha1.Rejection{Digest: r.Digest, Commit: r.Commit, Reason: r.Reason, Message: r.Message, At: metav1.NewTime(r.At).Rfc3339Copy()})
 	}
 	for _, f := range d.Next.InFlight {
-		out.InFlight = append(out.InFlight, v1alpha1.InFlight{Node: f.Node, NodeUID: f.NodeUID, PodUID: f.PodUID, At: metav1.NewTime(f.At).Rfc3339Copy(), Idle: f.Idle})
+		out.InFlight = append(out.InFlight, v1alpha1.InFlight{Node: f.Node, NodeUID: f.NodeUID, PodUID: f.PodUID, At: metav1.NewTime(f.At).Rfc3339Copy(), Idle: f.Idle, Straggler: f.Straggler})
 	}
 	return out
 }

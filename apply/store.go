@@ -177,7 +177,7 @@ func (c *change) content() (content, error) {
 			return content{}, fmt.Errorf("encode %s: %w", p.key, err)
 		}
 	}
-	return out, out.room(len(c.after.Records), c.begins)
+	return out, out.room(len(c.after.Records), len(c.after.Templates), c.begins)
 }
 
 // same are the keys of fleet-sized parts that are as they were read: they need

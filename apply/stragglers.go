@@ -55,7 +55,7 @@ func stragglers(fleet []health.Node, proven string) string {
 	if late == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d of %d eligible nodes still run another version (first %s): they follow when they can be reached and are not kept out for failing; "+
+	return fmt.Sprintf("%d of %d eligible nodes still run another version (first %s): they follow when they can be reached, are not kept out for failing, and the NodeRollout names nothing that holds them; "+
 		"push a fix, delete the nodes, or hold them out with the label rollcall.dev/hold=true", late, eligible, first)
 }
 

@@ -111,7 +111,7 @@ func (b *book) digestOf(template *corev1.PodTemplateSpec, first string) string {
 	all := b.digestsOf(template)
 	switch {
 	case len(all) == 0:
-		return ""
+		return b.movedDigest(template)
 	case slices.Contains(all, first):
 		return first
 	default:

@@ -85,7 +85,8 @@ func (r *Rollouts) stuck(ctx context.Context, n *v1alpha1.NodeRollout, err error
 		return err
 	}
 	next := n.DeepCopy()
-	next.Status = stuckStatus(n.Status, p, now)
+	want, _ := (store{r.Kube, key}).declared(ctx) // what cannot be read is not known
+	next.Status = stuckStatus(n.Status, want, p, now)
 	r.Metrics.observe(key, n.Status, next.Status, now)
 	if n.Status.Reason != ReasonStepFailed && p.since.Equal(now) {
 		r.Events.Event(n, corev1.EventTypeWarning, ReasonStepFailed, next.Status.Message)
@@ -101,10 +102,14 @@ func (r *Rollouts) stuck(ctx context.Context, n *v1alpha1.NodeRollout, err error
 }
 
 // stuckStatus changes what explains a status, and nothing that a decision goes
-// by: that stays as it is recorded. The generation is not observed either.
-func stuckStatus(old v1alpha1.NodeRolloutStatus, p problem, now time.Time) v1alpha1.NodeRolloutStatus {
+// by: that stays as it is recorded. The generation is not observed either. At rest
+// a rollout is only as long as Git declares, as far as is known, what is proven.
+func stuckStatus(old v1alpha1.NodeRolloutStatus, want *declared, p problem, now time.Time) v1alpha1.NodeRolloutStatus {
 	out := *old.DeepCopy()
 	out.Reason = ReasonStepFailed
+	if old.Phase == v1alpha1.PhaseProven && want != nil && (old.Proven == nil || old.Proven.Digest != want.Digest) {
+		out.Phase = v1alpha1.PhaseWaiting
+	}
 	out.Message = fmt.Sprintf("nothing moves on the %d eligible nodes, for the rollout cannot be read or recorded; it is tried again by itself, at least once a minute: %s",
 		old.Nodes.Eligible, p.words)
 	if old.Reason != ReasonStepFailed {

@@ -101,7 +101,7 @@ func TestStuckStatusExplainsAndKeepsTheRecord(t *testing.T) {
 		Proven: &v1alpha1.Version{Digest: "one"}, Candidate: &v1alpha1.Version{Digest: "two"}, InFlight: []v1alpha1.InFlight{{Node: "n"}},
 	}
 
-	got := stuckStatus(old, problem{"exceeded quota", now.Add(-time.Minute)}, now)
+	got := stuckStatus(old, &declared{Digest: "two"}, problem{"exceeded quota", now.Add(-time.Minute)}, now)
 
 	if got.Reason != ReasonStepFailed || !got.Since.Time.Equal(now.Add(-time.Minute)) {
 		t.Errorf("reason %s since %s, want StepFailed since a minute", got.Reason, got.Since)
@@ -126,9 +126,34 @@ func TestStuckStatusExplainsAndKeepsTheRecord(t *testing.T) {
 	if d := cmp.Diff(old, rest); d != "" {
 		t.Errorf("what a decision goes by has changed (-before +after):\n%s", d)
 	}
-	later := stuckStatus(got, problem{"exceeded quota", now.Add(time.Hour)}, now.Add(2*time.Hour))
+	later := stuckStatus(got, nil, problem{"exceeded quota", now.Add(time.Hour)}, now.Add(2*time.Hour))
 	if !later.Since.Equal(&got.Since) {
 		t.Errorf("since is %s, want it to stay %s when a new process meets the same trouble", later.Since, got.Since)
+	}
+}
+
+// What GitSync and NodeRollout say of a version that cannot begin is the same.
+func TestStuckStatusIsAtRestOnlyWithWhatGitDeclares(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		phase     v1alpha1.Phase
+		want      *declared
+		phaseThen v1alpha1.Phase
+	}{
+		"what is proven is declared":       {v1alpha1.PhaseProven, &declared{Digest: "one"}, v1alpha1.PhaseProven},
+		"another version is declared":      {v1alpha1.PhaseProven, &declared{Digest: "two"}, v1alpha1.PhaseWaiting},
+		"what is declared is not known":    {v1alpha1.PhaseProven, nil, v1alpha1.PhaseProven},
+		"on the move it stays on the move": {v1alpha1.PhaseSoaking, &declared{Digest: "two"}, v1alpha1.PhaseSoaking},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			old := v1alpha1.NodeRolloutStatus{Phase: c.phase, Proven: &v1alpha1.Version{Digest: "one"}}
+			got := stuckStatus(old, c.want, problem{"exceeded quota", now}, now)
+			if got.Phase != c.phaseThen || got.Reason != ReasonStepFailed || got.Candidate != nil {
+				t.Errorf("phase %s, reason %s, candidate %v; want %s, StepFailed and no candidate", got.Phase, got.Reason, got.Candidate, c.phaseThen)
+			}
+		})
 	}
 }
 

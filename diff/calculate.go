@@ -86,7 +86,15 @@ func isContent(f FieldChange) bool {
 }
 
 func refers(references []Reference, id ID) bool {
-	return id.Group == "" && slices.Contains(references, Reference{Kind: id.Kind, Namespace: id.Namespace, Name: id.Name})
+	reference, ok := ReferenceTo(id)
+	return ok && slices.Contains(references, reference)
+}
+
+// ReferenceTo is how pods refer to an object; false when they do not.
+func ReferenceTo(id ID) (Reference, bool) {
+	group := map[string]string{"ConfigMap": "", "Secret": "", "ServiceAccount": "", "PriorityClass": "scheduling.k8s.io", "RuntimeClass": "node.k8s.io"}
+	want, known := group[id.Kind]
+	return Reference{Kind: id.Kind, Namespace: id.Namespace, Name: id.Name}, known && id.Group == want
 }
 
 // ForeignTo is the problem of a live object that another GitSync owns; nil when none does. Orphan is an owner label that
@@ -99,5 +107,5 @@ func ForeignTo(owner, orphan string, live *unstructured.Unstructured) *Problem {
 	if other == "" || other == owner || other == orphan {
 		return nil
 	}
-	return &Problem{Reason: ReasonOwnedByAnother, Message: fmt.Sprintf("GitSync %s owns it, so %s leaves it alone: remove it from one of the two", other, owner)}
+	return &Problem{Reason: ReasonOwnedByAnother, Message: fmt.Sprintf("GitSync %s owns it, so %s leaves it alone until that one declares it no more: remove it from one of the two", other, owner)}
 }

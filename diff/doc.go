@@ -5,5 +5,5 @@
 // and does not leave: see masked.
 //
 //	declared, live, merged ──► Create Update Unchanged Conflict Refused Foreign
-//	previous inventory ──────► Delete Keep Foreign
+//	previous inventory ──────► Release Delete Keep Foreign
 package diff

@@ -20,12 +20,19 @@ type Input struct {
 	// Former says what the cluster has of the objects that Previous lists and Git declares no more. One that is
 	// missing here was not observed, and is kept.
 	Former []Former
+	// Heirs are the objects of Former that another GitSync declares: they are released to it. At most one of an ID.
+	Heirs []Heir
+	// Awaited are the GitSyncs of which it is not known yet whether they declare an object of Former at the commit that
+	// this one has, sorted by owner. While there are any nothing is deleted: it may be on its way to one of them.
+	Awaited []Awaited
 	// Prune is whether anything may be deleted at all.
 	Prune bool
 	// Unproven is whether some DaemonSet of this commit is not proven yet on every node. Until then nothing is deleted:
 	// the way back needs it.
 	Unproven bool
-	// InUse is what a live pod, a proven template or a candidate reads.
+	// Clashes are the DaemonSets of Former that hold a host port which a declared one wants. At most one of an ID.
+	Clashes []Clash
+	// InUse is what a live pod, a proven template or a candidate reads, whoever declares it.
 	InUse []Reference
 	// Behind are the declared workloads with pods that do not run the current version yet, sorted by ID. While there
 	// are any nothing is deleted: such a pod may need whatever came with its version.
@@ -74,6 +81,28 @@ type Former struct {
 	Problem *Problem
 }
 
+// Heir is another GitSync that declares an object.
+type Heir struct {
+	ID ID
+	// Owner is the value of its owner label.
+	Owner string
+}
+
+// Awaited is another GitSync of the same repository and ref that has not read the commit.
+type Awaited struct {
+	// Owner is the value of its owner label.
+	Owner string
+	// Commit is the one that it has read last; empty for none.
+	Commit string
+}
+
+// Clash is a host port that two DaemonSets want.
+type Clash struct {
+	// ID has it, and With wants it.
+	ID, With ID
+	Port     int32
+}
+
 // Behind is a workload with pods that do not run its current version yet.
 type Behind struct {
 	ID ID
@@ -81,8 +110,8 @@ type Behind struct {
 	Pods int
 }
 
-// Reference names what a pod reads: a ConfigMap, a Secret or a ServiceAccount. It has the fields of render.Reference, so
-// that one converts to the other.
+// Reference names what a pod needs: a ConfigMap, a Secret or a ServiceAccount, or, without a namespace, a PriorityClass
+// or a RuntimeClass. It has the fields of render.Reference, so that one converts to the other.
 type Reference struct {
 	Kind      string
 	Namespace string

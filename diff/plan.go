@@ -21,6 +21,8 @@ const (
 	Refused Operation = "Refused"
 	// Foreign is an object that is not, or not any more, this GitSync's. It is left alone.
 	Foreign Operation = "Foreign"
+	// Release is an object that Git declares here no more and that another GitSync declares: it is handed over to that one.
+	Release Operation = "Release"
 	// Delete is an object that Git declares no more.
 	Delete Operation = "Delete"
 	// Keep is an object that Git declares no more and that is not deleted now, or a declared one that is not updated now.
@@ -29,7 +31,7 @@ const (
 
 // Operations are all of them, in the order in which a summary counts them.
 func Operations() []Operation {
-	return []Operation{Create, Update, Delete, Unchanged, Conflict, Refused, Foreign, Keep}
+	return []Operation{Create, Update, Release, Delete, Unchanged, Conflict, Refused, Foreign, Keep}
 }
 
 // Reasons of a Change, besides those of a Problem, which are passed on.
@@ -50,6 +52,8 @@ const (
 	ReasonOwnedByAnother = "OwnedByAnother"
 	// ReasonNotOwned is Foreign: somebody took the owner label away, and so released it.
 	ReasonNotOwned = "NotOwned"
+	// ReasonDeclaredByAnother is a Release.
+	ReasonDeclaredByAnother = "DeclaredByAnother"
 	// ReasonNotDeclared is a Delete.
 	ReasonNotDeclared = "NotDeclared"
 
@@ -61,6 +65,10 @@ const (
 	ReasonEmptyRender = "EmptyRender"
 	// ReasonAwaitingApply is a Keep: something that Git declares cannot be applied.
 	ReasonAwaitingApply = "AwaitingApply"
+	// ReasonHoldsPort is a Keep: a DaemonSet has a host port that one which is not proven yet wants.
+	ReasonHoldsPort = "HoldsPort"
+	// ReasonAwaitingOthers is a Keep: another GitSync of the repository has not read this commit, and may declare it.
+	ReasonAwaitingOthers = "AwaitingOthers"
 	// ReasonAwaitingProof is a Keep: a DaemonSet of this commit is not proven yet.
 	ReasonAwaitingProof = "AwaitingProof"
 	// ReasonAwaitingPods is a Keep: a pod of a declared workload still runs another version, and may need it.
@@ -126,7 +134,7 @@ func (p Plan) Blocked() []Change {
 
 // Writes reports whether executing the plan would change the cluster.
 func (p Plan) Writes() bool {
-	return len(p.Of(Create, Update, Delete)) > 0
+	return len(p.Of(Create, Update, Release, Delete)) > 0
 }
 
 func sortChanges(changes []Change) {

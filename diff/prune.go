@@ -2,6 +2,7 @@ package diff
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -46,13 +47,18 @@ func pruned(in Input, blocked []Change) []Change {
 //	could not be read ............................. Keep, with the reason
 //	the live owner label names another, or nobody . Foreign
 //	deleted already ............................... Keep Terminating
+//	another GitSync declares it ................... Release
 //	Namespace, CustomResourceDefinition ........... Keep ProtectedKind
 //	the GitSync does not prune .................... Keep PruneDisabled
 //	Git declares nothing .......................... Keep EmptyRender
 //	something declared cannot be applied .......... Keep AwaitingApply
-//	a DaemonSet is not proven ..................... Keep AwaitingProof
+//	a DaemonSet is not proven ..................... Keep AwaitingProof, or HoldsPort if that one waits for it
+//	another GitSync has not read this commit ...... Keep AwaitingOthers
 //	a pod still runs another version .............. Keep AwaitingPods
 //	something reads it ............................ Keep InUse
+//
+// A release comes before all that holds a deletion: nothing goes by it, and what two GitSyncs swap would wait for ever
+// for the one that waits for it.
 func former(in Input, f Former, blocked []Change) (operation Operation, reason, message string) {
 	if f.Problem != nil {
 		return Keep, f.Problem.Reason, f.Problem.Message
@@ -66,6 +72,9 @@ func former(in Input, f Former, blocked []Change) (operation Operation, reason, 
 	}
 	if f.Live.GetDeletionTimestamp() != nil {
 		return Keep, ReasonTerminating, "it is deleted and waits for its finalizers: " + strings.Join(f.Live.GetFinalizers(), ", ")
+	}
+	if i := slices.IndexFunc(in.Heirs, func(h Heir) bool { return h.ID == f.ID }); i >= 0 {
+		return Release, ReasonDeclaredByAnother, fmt.Sprintf("GitSync %s declares it now", in.Heirs[i].Owner)
 	}
 	if reason, message := withheld(in, f.ID, blocked); reason != "" {
 		return Keep, reason, message
@@ -82,16 +91,41 @@ func withheld(in Input, id ID, blocked []Change) (reason, message string) {
 	case len(in.Objects) == 0 && len(in.DaemonSets) == 0:
 		return ReasonEmptyRender, "Git declares no object at all, and that prunes nothing: delete the GitSync and its objects by hand if that is wanted"
 	case len(blocked) > 0:
-		return ReasonAwaitingApply, fmt.Sprintf("%d declared objects cannot be applied", len(blocked))
+		return ReasonAwaitingApply, fmt.Sprintf("%d of the declared objects cannot be applied", len(blocked))
 	case in.Unproven:
-		return ReasonAwaitingProof, "a DaemonSet of this commit is not proven yet on every eligible node"
+		return awaitingProof(in.Clashes, id)
+	case len(in.Awaited) > 0:
+		return ReasonAwaitingOthers, awaitingOthers(in.Awaited)
 	case len(in.Behind) > 0:
 		return ReasonAwaitingPods, awaitingPods(in.Behind)
 	case refers(in.InUse, id):
-		return ReasonInUse, "a pod or the way back reads it: it goes when nothing does"
+		return ReasonInUse, "a pod or the way back reads it, whichever GitSync declares that: it goes when nothing does"
 	default:
 		return "", ""
 	}
+}
+
+// awaitingProof tells a deletion that waits for a proof from one for which the proof waits in turn.
+func awaitingProof(clashes []Clash, id ID) (reason, message string) {
+	i := slices.IndexFunc(clashes, func(c Clash) bool { return c.ID == id })
+	if i < 0 {
+		return ReasonAwaitingProof, "a DaemonSet of this commit is not proven yet on every eligible node"
+	}
+	return ReasonHoldsPort, fmt.Sprintf("%[1]s has host port %[2]d, which %[3]s wants: on a node of both that one cannot start before this one goes, and this one is not deleted before that one is proven. "+
+		"Keep the name %[4]s in Git; or give %[3]s another host port, and this one once %[4]s is pruned", id, clashes[i].Port, clashes[i].With, id.Name)
+}
+
+// awaitingOthers names the first GitSync that is awaited and says what releases the hold.
+func awaitingOthers(awaited []Awaited) string {
+	has, more := "none yet", ""
+	if c := awaited[0].Commit; c != "" {
+		has = "commit " + c[:min(len(c), 8)]
+	}
+	if n := len(awaited) - 1; n > 0 {
+		more = fmt.Sprintf(", nor have %d more", n)
+	}
+	return fmt.Sprintf("it may have moved to GitSync %s, which follows the same repository and ref and has not read and rendered this commit (but %s)%s: "+
+		"when it has, what it declares goes over to it and the rest is deleted; fix, suspend or delete that GitSync if it cannot", awaited[0].Owner, has, more)
 }
 
 // awaitingPods counts the pods that are behind and says what releases the hold.

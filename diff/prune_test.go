@@ -13,6 +13,11 @@ import (
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
+// declaredElsewhere makes the former object one that another GitSync declares.
+func declaredElsewhere(in *diff.Input) {
+	in.Heirs = append(in.Heirs, diff.Heir{ID: in.Former[0].ID, Owner: "agents.other"})
+}
+
 // prunable is the input of a GitSync that still declares one object and took another out, which is still there.
 func prunable(t *testing.T, former *unstructured.Unstructured) diff.Input {
 	t.Helper()
@@ -100,6 +105,78 @@ func TestPruned(t *testing.T) {
 			},
 			want: decision{diff.Keep, diff.ReasonInUse},
 		},
+		"what another GitSync declares is released to it": {change: declaredElsewhere, want: decision{diff.Release, diff.ReasonDeclaredByAnother}},
+		"what another GitSync declares under that name in another namespace is not": {
+			change: func(in *diff.Input) {
+				declaredElsewhere(in)
+				in.Heirs[0].ID.Namespace = "other"
+			},
+			want: decision{diff.Delete, diff.ReasonNotDeclared},
+		},
+		"a release waits for nothing that a deletion waits for": {
+			change: func(in *diff.Input) {
+				declaredElsewhere(in)
+				in.Prune, in.Unproven, in.Behind = false, true, []diff.Behind{{Pods: 1}}
+				in.Objects[0].Problem = &diff.Problem{Reason: diff.ReasonOwnedByAnother}
+				in.Awaited = []diff.Awaited{{Owner: "agents.third"}}
+			},
+			want: decision{diff.Release, diff.ReasonDeclaredByAnother},
+		},
+		"all that a path declared may be released": {
+			change: func(in *diff.Input) {
+				declaredElsewhere(in)
+				in.Objects = nil
+			},
+			want: decision{diff.Release, diff.ReasonDeclaredByAnother},
+		},
+		"a namespace may be released": {
+			former: object(t, `{apiVersion: v1, kind: Namespace, metadata: {name: gone}}`, ownedBy(owner), live),
+			change: declaredElsewhere,
+			want:   decision{diff.Release, diff.ReasonDeclaredByAnother},
+		},
+		"what another GitSync has already is not released": {
+			former: gone(ownedBy("agents.other")), change: declaredElsewhere, want: decision{diff.Foreign, diff.ReasonOwnedByAnother},
+		},
+		"what is deleted already is not released": {
+			former: gone(deleted), change: declaredElsewhere, want: decision{diff.Keep, diff.ReasonTerminating},
+		},
+		"what cannot be read is not released": {
+			change: func(in *diff.Input) {
+				declaredElsewhere(in)
+				in.Former[0].Problem = &diff.Problem{Reason: "Forbidden"}
+			},
+			want: decision{diff.Keep, "Forbidden"},
+		},
+		"while another GitSync has not read the commit nothing is deleted": {
+			change: func(in *diff.Input) { in.Awaited = []diff.Awaited{{Owner: "agents.other"}} },
+			want:   decision{diff.Keep, diff.ReasonAwaitingOthers},
+		},
+		"what is not proven is said before whom it waits for": {
+			change: func(in *diff.Input) { in.Unproven, in.Awaited = true, []diff.Awaited{{Owner: "agents.other"}} },
+			want:   decision{diff.Keep, diff.ReasonAwaitingProof},
+		},
+		"what holds a port of what is not proven waits for what waits for it": {
+			former: object(t, `{apiVersion: apps/v1, kind: DaemonSet, metadata: {namespace: agents, name: gone}}`, ownedBy(owner), live),
+			change: func(in *diff.Input) {
+				in.Unproven, in.Clashes = true, []diff.Clash{{ID: in.Former[0].ID, Port: 9100}}
+			},
+			want: decision{diff.Keep, diff.ReasonHoldsPort},
+		},
+		"what holds a port of what is proven all the same is deleted": {
+			former: object(t, `{apiVersion: apps/v1, kind: DaemonSet, metadata: {namespace: agents, name: gone}}`, ownedBy(owner), live),
+			change: func(in *diff.Input) { in.Clashes = []diff.Clash{{ID: in.Former[0].ID, Port: 9100}} },
+			want:   decision{diff.Delete, diff.ReasonNotDeclared},
+		},
+		"the priority of a pod is kept": {
+			former: object(t, `{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: gone}}`, ownedBy(owner), live),
+			change: func(in *diff.Input) { in.InUse = []diff.Reference{{Kind: "PriorityClass", Name: "gone"}} },
+			want:   decision{diff.Keep, diff.ReasonInUse},
+		},
+		"a kind of the same name in another group is not what the pod needs": {
+			former: object(t, `{apiVersion: example.com/v1, kind: PriorityClass, metadata: {name: gone}}`, ownedBy(owner), live),
+			change: func(in *diff.Input) { in.InUse = []diff.Reference{{Kind: "PriorityClass", Name: "gone"}} },
+			want:   decision{diff.Delete, diff.ReasonNotDeclared},
+		},
 		"a namespace is never deleted": {
 			former: object(t, `{apiVersion: v1, kind: Namespace, metadata: {name: gone}}`, ownedBy(owner), live),
 			want:   decision{diff.Keep, diff.ReasonProtectedKind},
@@ -160,6 +237,33 @@ func TestPrunedCountsThePodsThatAreBehind(t *testing.T) {
 			kept := diff.Calculate(in).Of(diff.Keep)
 			if len(kept) != 1 || !strings.Contains(kept[0].Message, c.want) {
 				t.Errorf("kept %v, want a message with %q", kept, c.want)
+			}
+		})
+	}
+}
+
+func TestPrunedNamesWhomItWaitsFor(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		awaited []diff.Awaited
+		want    []string
+	}{
+		"one that has read nothing yet": {[]diff.Awaited{{Owner: "agents.other"}}, []string{"GitSync agents.other", "(but none yet):", "suspend or delete"}},
+		"one at an older commit":        {[]diff.Awaited{{Owner: "agents.other", Commit: "0123456789"}}, []string{"GitSync agents.other", "(but commit 01234567):"}},
+		"several":                       {[]diff.Awaited{{Owner: "agents.other"}, {Owner: "agents.third"}, {Owner: "b.c"}}, []string{"GitSync agents.other", ", nor have 2 more:"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := prunable(t, settings(t, with("gone", "metadata", "name"), live))
+			in.Awaited = c.awaited
+			kept := diff.Calculate(in).Of(diff.Keep)
+			if len(kept) != 1 {
+				t.Fatalf("kept %v, want one", kept)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(kept[0].Message, want) {
+					t.Errorf("the message is %q, want %q in it", kept[0].Message, want)
+				}
 			}
 		})
 	}

@@ -43,6 +43,8 @@ func (o Operation) counted() string {
 		return "to create"
 	case Update:
 		return "to update"
+	case Release:
+		return "to release"
 	case Delete:
 		return "to delete"
 	case Unchanged:
@@ -66,6 +68,8 @@ func (o Operation) sign() string {
 		return "+"
 	case Update:
 		return "~"
+	case Release:
+		return ">"
 	case Delete:
 		return "-"
 	case Conflict, Refused, Foreign:

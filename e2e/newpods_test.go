@@ -42,8 +42,8 @@ func TestNewPodsGetTheCandidate(t *testing.T) {
 	w.act(t, "what is rejected leaves the DaemonSet and every node", func(t *testing.T) {
 		r := record(t, w.cluster.Client)
 		commit := w.deliver("flaky")
-		canaries := w.waitBound(r, "flaky", 1)
-		evicted := but(w.nodes(), canaries...)[len(w.nodes())-3:]
+		canaries := w.waitBound(r, "flaky", 2)
+		evicted := but(w.nodes(), canaries...)[len(w.nodes())-4:]
 		r.excuse(evicted...)
 		w.evictPods(evicted...)
 		w.waitRejected(commit, 2*time.Minute)

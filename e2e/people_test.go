@@ -1,14 +1,17 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -29,10 +32,26 @@ func (w *world) meddle(rest corev1.PodTemplateSpec) {
 	w.t.Helper()
 	w.patchDaemonSet("kubectl-rollout", restartPatch)
 	w.waitRest(rest, 30*time.Second)
+	w.undo()
+	w.waitRest(rest, 30*time.Second)
 	w.patchDaemonSet("kubectl-set", imagePatch)
 	w.waitRest(rest, 30*time.Second)
 	w.patchDaemonSet("kubectl-edit", strategyPatch)
 	w.waitRest(rest, 30*time.Second)
+}
+
+// undo is kubectl rollout undo: it writes the template of the revision before the
+// newest one.
+func (w *world) undo() {
+	w.t.Helper()
+	list, err := w.cluster.Client.AppsV1().ControllerRevisions(metav1.NamespaceDefault).List(w.t.Context(), metav1.ListOptions{LabelSelector: "app=example"})
+	w.must(err, "list controller revisions")
+	if len(list.Items) < 2 {
+		w.t.Fatalf("there are %d revisions: nothing can be undone", len(list.Items))
+	}
+	slices.SortFunc(list.Items, func(a, b appsv1.ControllerRevision) int { return cmp.Compare(b.Revision, a.Revision) })
+	_, err = w.cluster.Client.AppsV1().DaemonSets(metav1.NamespaceDefault).Patch(w.t.Context(), agent, types.StrategicMergePatchType, list.Items[1].Data.Raw, metav1.PatchOptions{FieldManager: "kubectl-rollout"})
+	w.must(err, "undo")
 }
 
 func TestPeopleMeddle(t *testing.T) {
@@ -106,10 +125,13 @@ func TestPauseAndRetry(t *testing.T) {
 	t.Parallel()
 	w := settled(t, 12, quick(soak(0, 2)))
 
-	w.act(t, "a pause lets nothing change, a resume completes", func(t *testing.T) {
+	w.act(t, "a pause lets nothing change, a resume completes, and neither needs Git", func(t *testing.T) {
 		r := record(t, w.cluster.Client)
 		var commit string
-		w.onGate(func() { commit = w.deliver("v2") }, func() { w.patchRollout(`{"paused":true}`) })
+		w.onGate(func() { commit = w.deliver("v2") }, func() {
+			w.must(w.git.Stop(), "stop git server")
+			w.patchRollout(`{"paused":true}`)
+		})
 		n := w.waitRollout("it is paused and what was in flight has arrived", time.Minute, func(n *v1alpha1.NodeRollout) bool {
 			return n.Status.Phase == v1alpha1.PhaseHeld && n.Status.Reason == "Paused" && len(n.Status.InFlight) == 0 && n.Status.Nodes.Absent == 0
 		})
@@ -125,11 +147,15 @@ func TestPauseAndRetry(t *testing.T) {
 		w.waitTag("v2", w.nodes())
 		r.wantHistory(t, w.nodes(), "v1", "v2")
 		r.wantWorst(t, 3)
+		w.must(w.git.Resume(t.Context()), "resume git server")
 	})
 	w.act(t, "a retry runs the canaries again, once", func(t *testing.T) {
 		r := record(t, w.cluster.Client)
 		n := w.waitRejected(w.deliver("bad"), time.Minute)
 		first := r.nodesOf("bad")
+		// Another commit of the same template is no new candidate.
+		label := w.deliverFiles(map[string]string{"daemonset.yaml": strings.Replace(manifest("bad"), "labels:", "labels:\n    changed: label", 1)})
+		w.waitSync("the commit of a label is applied", time.Minute, func(gs *v1alpha1.GitSync) bool { return gs.Status.Applied == label })
 		w.wantQuiet(5 * time.Second)
 
 		w.patchRollout(fmt.Sprintf(`{"retry":%q}`, n.Status.Rejected[0].Digest))

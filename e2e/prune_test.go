@@ -30,6 +30,10 @@ func TestPrune(t *testing.T) {
 		"protected":     protectedKind,
 		"released":      released,
 		"handed over":   handedOver,
+		"moved":         moved,
+		"swapped":       swapped,
+		"used":          usedElsewhere,
+		"port":          renamedWithPort,
 		"agent removed": agentRemoved,
 		"by hand":       deletedByHand,
 		"renamed file":  renamedFile,
@@ -181,8 +185,8 @@ func released(n *tenant) {
 	n.wantStill(before)
 }
 
-// handedOver is a DaemonSet that one GitSync lets go of and another one takes
-// over: nothing restarts.
+// handedOver is a DaemonSet that two GitSyncs declare until one of them, which
+// does not even prune, lets go of it: nothing restarts.
 func handedOver(n *tenant) {
 	commit := n.push("first", map[string]string{"a/daemonset.yaml": manifest("v1"), "a/extra.yaml": plainConfig("extra", "1"), "b/daemonset.yaml": manifest("v1")})
 	n.follow(func(gs *v1alpha1.GitSync) { gs.Spec.Source.Path, gs.Spec.Prune = "a", false })
@@ -191,9 +195,6 @@ func handedOver(n *tenant) {
 	n.rival()
 	n.waitHeld("rival", "OwnedByAnother", "b/daemonset.yaml")
 	n.waitProven(n.deliver("let go", map[string]string{"a/daemonset.yaml": ""}))
-	patch := []byte(`{"metadata":{"labels":{"` + v1alpha1.LabelOwner + `":null}}}`)
-	_, err := n.w.cluster.Client.AppsV1().DaemonSets(n.namespace).Patch(n.t.Context(), agent, types.MergePatchType, patch, metav1.PatchOptions{})
-	n.must(err, "take the label away")
 	n.waitSync("rival", "the rival has it", func(gs *v1alpha1.GitSync) bool {
 		return gs.Status.Proven != "" && readyCondition(gs).Status == metav1.ConditionTrue
 	})

@@ -29,6 +29,8 @@ type recorder struct {
 	born map[string]bool
 	// excused nodes are not rollcall's doing.
 	excused map[string]bool
+	// leaving nodes are excused when a gated pod stands in the place of their agent.
+	leaving []string
 	// worst is the most nodes that were without a Ready agent at once.
 	worst   int
 	worstAt string
@@ -69,7 +71,11 @@ func record(t *testing.T, client kubernetes.Interface) *recorder {
 }
 
 func (r *recorder) see(p *corev1.Pod) {
-	if p.Labels["app"] != "example" || p.Spec.NodeName == "" {
+	if p.Labels["app"] != "example" {
+		return
+	}
+	if p.Spec.NodeName == "" {
+		r.leave(p)
 		return
 	}
 	r.mu.Lock()

@@ -129,7 +129,7 @@ func TestRollCallAtRest(t *testing.T) {
 			return n.Status.Phase == v1alpha1.PhaseProven && n.Status.Nodes.Held == 1
 		})
 		w.waitSync("the GitSync does not claim node-6", time.Minute, func(gs *v1alpha1.GitSync) bool {
-			return strings.Contains(readyCondition(gs).Message, "is proven on every eligible node of 1 DaemonSets but for 1 held out by the label rollcall.dev/hold")
+			return strings.Contains(readyCondition(gs).Message, "is proven on every eligible node of 1 DaemonSet but for 1 held out by the label rollcall.dev/hold")
 		})
 		w.wantKept(copies, "AwaitingPods", "1 pods of DaemonSet.apps default/"+agent, "held out")
 		w.blinded(func() { w.wantKept(copies, "controller revisions could not be listed") })

@@ -9,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	appsv1 "k8s.io/api/apps/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -37,6 +39,22 @@ func quick(change ...func(*v1alpha1.RolloutPolicySpec)) v1alpha1.RolloutPolicySp
 	return p
 }
 
+// disrupt lets so many agents be evicted at once. rollcall deletes pods, as the
+// DaemonSet controller does, and a delete asks no PodDisruptionBudget.
+func (w *world) disrupt(most int) {
+	w.t.Helper()
+	allowed := intstr.FromInt(most)
+	budget := &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Name: "agents"}, Spec: policyv1.PodDisruptionBudgetSpec{
+		MaxUnavailable: &allowed, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "example"}},
+	}}
+	_, err := w.cluster.Client.PolicyV1().PodDisruptionBudgets(metav1.NamespaceDefault).Create(w.t.Context(), budget, metav1.CreateOptions{})
+	w.must(err, "create PodDisruptionBudget")
+	eviction := &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: w.pods()[0].Name, Namespace: metav1.NamespaceDefault}}
+	if err := w.cluster.Client.PolicyV1().Evictions(metav1.NamespaceDefault).Evict(w.t.Context(), eviction); !apierrors.IsTooManyRequests(err) {
+		w.t.Errorf("an eviction that the budget forbids: %v", err)
+	}
+}
+
 func TestGoodCommitReachesEveryNode(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 20)
@@ -45,6 +63,7 @@ func TestGoodCommitReachesEveryNode(t *testing.T) {
 	w.follow()
 	w.waitProven(first, time.Minute)
 	r := record(t, w.cluster.Client)
+	w.disrupt(0)
 
 	second := w.deliver("v2")
 	w.waitProven(second, 2*time.Minute)

@@ -44,7 +44,7 @@ func refusedState(n *tenant) {
 	lift := n.refuse("configmaps", admissionv1.Update, "!object.metadata.name.endsWith('.rollcall-state')")
 	n.eventually("the state is refused", func(ctx context.Context) (string, error) { return n.refused(n.tryState(ctx)) })
 	commit := n.deliver("next", map[string]string{"daemonset.yaml": manifest("v2")})
-	n.waitStuck(v1alpha1.PhaseProven, n.namespace+"/"+agent+".rollcall-state", denial)
+	n.waitStuck(v1alpha1.PhaseWaiting, n.namespace+"/"+agent+".rollcall-state", denial)
 	n.waitSync("fleet", "it names what stands still", func(gs *v1alpha1.GitSync) bool {
 		return strings.Contains(readyCondition(gs).Message, agent+" is Waiting (StepFailed)")
 	})

@@ -29,9 +29,15 @@ type Node struct {
 	Leaving bool
 	// Held nodes carry the label rollcall.dev/hold: "true".
 	Held bool
-	// Eligible nodes should have an agent: selector and affinity match, and no
-	// lasting taint keeps it out.
+	// Eligible nodes should have an agent: selector and affinity match, no lasting
+	// taint keeps it out, and the node is not virtual unless that is asked for.
 	Eligible bool
+	// Lost nodes are eligible by the version that is proven and not by the one on its
+	// way, and Won nodes the other way round: whoever takes one in makes it eligible.
+	Lost, Won bool
+	// Virtual nodes stand for a service that runs pods one by one, and are eligible only
+	// for a DaemonSet that asks for them. A pod that one is to have is not put there.
+	Virtual bool
 	// Schedulable nodes would get a new pod from the DaemonSet controller now.
 	// Deleting the agent of a node that is not leaves it with none.
 	Schedulable bool
@@ -55,6 +61,8 @@ type Agent struct {
 	Created  time.Time
 	// Gated pods still carry rollcall's scheduling gate: they run nowhere.
 	Gated bool
+	// Unbound pods are meant for the node, and no scheduler has put them there.
+	Unbound bool
 	// Terminating pods have been deleted but are not gone; Deleted is when that was
 	// asked for.
 	Terminating bool

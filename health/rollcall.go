@@ -31,13 +31,10 @@ type Problem struct {
 // RollCall says what is wrong on the node, and whether anything is: no Ready
 // agent where there should be one, two of them, or one that should not be.
 func RollCall(n *Node) (Problem, bool) {
-	live := 0
-	for i := range n.Agents {
-		if a := &n.Agents[i]; !a.Terminating && (!a.Gated || a == n.Agent()) { // one that waits beside it runs nowhere
-			live++
-		}
-	}
+	live := n.living()
 	switch {
+	case !n.Eligible && n.Virtual && live > 0:
+		return onVirtual(n)
 	case !n.Eligible && live > 0:
 		return problem(n, ReasonUnwanted, "has an agent but is not eligible", n.Agent().Created), true
 	case !n.Eligible:
@@ -49,6 +46,30 @@ func RollCall(n *Node) (Problem, bool) {
 	default:
 		return absence(n), true
 	}
+}
+
+// living counts the agents that are to stay. One that waits beside another for its
+// gate runs nowhere.
+func (n *Node) living() int {
+	count := 0
+	for i := range n.Agents {
+		if a := &n.Agents[i]; !a.Terminating && (!a.Gated || a == n.Agent()) {
+			count++
+		}
+	}
+	return count
+}
+
+// onVirtual is about a virtual node that the DaemonSet does not ask for. Tolerating
+// every taint makes pods for those too, which wait for ever; only one that was put
+// there is worth a word.
+func onVirtual(n *Node) (Problem, bool) {
+	for i := range n.Agents {
+		if a := &n.Agents[i]; !a.Terminating && !a.Unbound {
+			return problem(n, ReasonUnwanted, "has an agent but is a virtual node: it counts when the DaemonSet names such nodes in its nodeSelector, affinity or tolerations", a.Created), true
+		}
+	}
+	return Problem{}, false
 }
 
 // absence names the first cause that explains a missing agent, from the node

@@ -32,6 +32,8 @@ func nodeNotReady(n *Node, _ *Agent)  { n.Ready = false }
 func unready(_ *Node, a *Agent)       { a.Ready, a.ReadySince = false, ago(time.Minute) }
 func unschedulable(n *Node, _ *Agent) { n.Schedulable, n.Taint = false, "gpu=yes:NoSchedule" }
 func ineligible(n *Node, _ *Agent)    { n.Eligible = false }
+func virtual(n *Node, _ *Agent)       { n.Virtual = true }
+func unbound(_ *Node, a *Agent)       { a.Unbound = true }
 
 func restarted(times int32) func(*Node, *Agent) {
 	return func(_ *Node, a *Agent) { a.Restarts = times }
@@ -131,6 +133,9 @@ func TestRollCall(t *testing.T) {
 		"a node with a Ready agent is present":                          {node: wellNode()},
 		"a node that should have none and has none is fine":             {node: wellNode(noPod, ineligible)},
 		"a node that should have none but has one":                      {wellNode(ineligible), ReasonUnwanted, ago(2 * time.Hour)},
+		"a virtual node for whose pod there is no place":                {node: wellNode(ineligible, virtual, unbound, unready)},
+		"a virtual node that runs one all the same":                     {wellNode(ineligible, virtual), ReasonUnwanted, ago(2 * time.Hour)},
+		"a virtual node that was asked for is one like any other":       {wellNode(virtual, unready), ReasonNotReady, ago(time.Minute)},
 		"an unwanted agent on its way out is none":                      {node: wellNode(ineligible, terminating)},
 		"two agents, even if both are Ready":                            {wellNode(two), ReasonDuplicate, ago(time.Minute)},
 		"an agent beside one on its way out is one":                     {node: wellNode(terminating, two)},

@@ -41,6 +41,9 @@ type Controller struct {
 	memory map[types.NamespacedName]*memory
 	// syncs are the GitSyncs as they are known here.
 	syncs cache.Store
+	// others is what the GitSyncs declare, for each other.
+	others others
+	loop   *apply.Loop
 }
 
 // fleetPatience is how long the first passes wait for the fleet to be listed. A
@@ -54,13 +57,10 @@ func (c *Controller) Run(ctx context.Context) error {
 	c.syncs = syncs.GetStore()
 	loop := &apply.Loop{Name: "gitsync", Reconcile: c.Reconcile, Workers: 4, Settle: 50 * time.Millisecond, Logger: c.Logger}
 	loop.Init()
-	ofOwner := c.ofOwner(loop)
-	c.Objects.Owned.Changed = ofOwner
-	stirred := func(owner string) {
-		c.stir(owner)
-		ofOwner(owner)
-	}
-	if err := errors.Join(onGitSync(syncs, loop), onRollout(rollouts, stirred), c.Rollouts.Fleet.NotifyAround(ofOwner)); err != nil {
+	c.loop = loop
+	touched := c.ofOwner(c.lookSoon)
+	c.Objects.Owned.Changed = touched
+	if err := errors.Join(onGitSync(syncs, loop), onRollout(rollouts, c.ofOwner(c.passSoon)), c.Rollouts.Fleet.NotifyAround(touched)); err != nil {
 		return fmt.Errorf("watch for gitsyncs: %w", err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
@@ -104,23 +104,35 @@ func onGitSync(i cache.SharedIndexInformer, loop *apply.Loop) error {
 	return err
 }
 
-// ofOwner returns what runs a pass of the GitSync that an owner label names.
-func (c *Controller) ofOwner(loop *apply.Loop) func(owner string) {
+// ofOwner calls do with the GitSync that an owner label names.
+func (c *Controller) ofOwner(do func(...types.NamespacedName)) func(owner string) {
 	return func(owner string) {
 		for _, o := range c.syncs.List() {
 			if gs := o.(*v1alpha1.GitSync); apply.Owner(name(gs)) == owner {
-				loop.Enqueue(name(gs))
+				do(name(gs))
 			}
 		}
 	}
 }
 
-// stir has the next pass of the owner look, whatever else is as it was.
-func (c *Controller) stir(owner string) {
+// lookSoon asks for passes that look whether something has changed, and passSoon for
+// whole ones.
+func (c *Controller) lookSoon(keys ...types.NamespacedName) {
+	for _, key := range keys {
+		c.loop.Enqueue(key)
+	}
+}
+
+func (c *Controller) passSoon(keys ...types.NamespacedName) {
+	c.stir(keys)
+	c.lookSoon(keys...)
+}
+
+func (c *Controller) stir(keys []types.NamespacedName) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for key, m := range c.memory {
-		if apply.Owner(key) == owner {
+	for _, key := range keys {
+		if m := c.memory[key]; m != nil {
 			m.stirred.Store(true)
 		}
 	}
@@ -219,11 +231,12 @@ func (c *Controller) announce(gs *v1alpha1.GitSync, o *outcome) {
 // forget drops what was known of a GitSync that is gone, and its clone unless
 // another one follows the same.
 func (c *Controller) forget(key types.NamespacedName) {
+	c.Objects.Forget(key)
+	c.Metrics.forget(key)
+	c.passSoon(c.others.forget(key)...)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.memory, key)
-	c.Objects.Forget(key)
-	c.Metrics.forget(key)
 	followed := make([]git.Source, 0, len(c.memory))
 	for _, m := range c.memory {
 		followed = append(followed, m.source)

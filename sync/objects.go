@@ -74,6 +74,7 @@ func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared
 	out.input = diff.Input{
 		Owner: out.set.Owner, Objects: out.seen.Objects, DaemonSets: out.set.DaemonSets, Frozen: frozen,
 		Previous: gs.Status.Inventory, Former: out.seen.Former, Prune: gs.Spec.Prune, Unproven: true,
+		Clashes: apply.Clashes(declared.DaemonSets, out.seen.Former),
 	}
 	out.plan = diff.Calculate(out.input)
 	m.left = left{settled: out.seen.Settled(out.plan, nil)}
@@ -151,7 +152,10 @@ func (c *Controller) prune(ctx context.Context, gs *v1alpha1.GitSync, s observed
 		return c.endRollouts(ctx, s.set)
 	}
 	s.input.Unproven = o.proven == ""
-	var err error
+	s, err := c.inherit(ctx, gs, o.declared, s) // with what the others have read since
+	if err != nil {
+		return err
+	}
 	if s.input, err = c.Rollouts.Spare(ctx, s.set, s.input); err != nil {
 		return err
 	}

@@ -31,6 +31,8 @@ type outcome struct {
 	// status keeps what earlier passes reached.
 	applied, proven string
 	rollouts        []v1alpha1.RolloutSummary
+	// native counts the declared DaemonSets that are left to Kubernetes.
+	native int
 	// absent counts the agents that proven DaemonSets lack, and held the nodes
 	// that are kept out of rollouts.
 	absent, held int32
@@ -103,12 +105,31 @@ func (o *outcome) condition() apply.Condition {
 		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: ReasonStragglers,
 			Message: fmt.Sprintf("commit %s is applied; %s%s", short(o.commit()), o.stragglers, o.kept())}
 	}
-	proven := "declares no DaemonSet"
-	if len(o.rollouts) > 0 {
-		proven = fmt.Sprintf("is proven on every eligible node of %d DaemonSets%s", len(o.rollouts), o.exceptions())
-	}
 	return apply.Condition{Ready: metav1.ConditionTrue, Reason: ReasonProven,
-		Message: fmt.Sprintf("commit %s is applied and %s%s", short(o.commit()), proven, o.kept())}
+		Message: fmt.Sprintf("commit %s is applied and %s%s", short(o.commit()), o.declares(), o.kept())}
+}
+
+// declares says of which DaemonSets a commit at rest is proven.
+func (o *outcome) declares() string {
+	native := fmt.Sprintf("leaves %s to Kubernetes (%s: %s), of which nothing is proven", daemonSets(o.native), v1alpha1.AnnotationRollout, v1alpha1.RolloutNative)
+	proven := fmt.Sprintf("is proven on every eligible node of %s%s", daemonSets(len(o.rollouts)), o.exceptions())
+	switch {
+	case len(o.rollouts) == 0 && o.native == 0:
+		return "declares no DaemonSet"
+	case len(o.rollouts) == 0:
+		return native
+	case o.native == 0:
+		return proven
+	default:
+		return proven + ", and " + native
+	}
+}
+
+func daemonSets(count int) string {
+	if count == 1 {
+		return "1 DaemonSet"
+	}
+	return fmt.Sprintf("%d DaemonSets", count)
 }
 
 // exceptions are the nodes of which nobody can tell that they run what is proven.

@@ -75,6 +75,14 @@ func TestCondition(t *testing.T) {
 			func(o *outcome) { o.rollouts = nil },
 			apply.Condition{Ready: "True", Reason: "Proven", Message: "commit 89abcdef is applied and declares no DaemonSet"},
 		},
+		"DaemonSets that are left to Kubernetes are said": {
+			func(o *outcome) { o.rollouts, o.native = nil, 2 },
+			apply.Condition{Ready: "True", Reason: "Proven", Message: "commit 89abcdef is applied and leaves 2 DaemonSets to Kubernetes (rollcall.dev/rollout: native), of which nothing is proven"},
+		},
+		"beside those that are rolled": {
+			func(o *outcome) { o.native = 1 },
+			apply.Condition{Ready: "True", Reason: "Proven", Message: "commit 89abcdef is applied and is proven on every eligible node of 2 DaemonSets, and leaves 1 DaemonSet to Kubernetes (rollcall.dev/rollout: native), of which nothing is proven"},
+		},
 		"what is kept is counted": {
 			func(o *outcome) {
 				o.withheld = kept(diff.ReasonInUse, diff.ReasonPruneDisabled, diff.ReasonInUse)

@@ -17,6 +17,7 @@ import (
 func (c *Controller) pass(ctx context.Context, gs *v1alpha1.GitSync) *outcome {
 	o := newOutcome(gs)
 	if gs.Spec.Suspend || gs.DeletionTimestamp != nil {
+		c.passSoon(c.others.awaiting(name(gs))...)
 		return o
 	}
 	declared, err := c.read(ctx, gs, o)
@@ -42,8 +43,10 @@ func (c *Controller) converge(ctx context.Context, gs *v1alpha1.GitSync, declare
 		return err
 	}
 	c.Metrics.drifted(gs, len(seen.drift), 0)
+	seen, err := c.inherit(ctx, gs, o.declared, seen)
 	o.inventory, o.withheld, o.objects = apply.Inventory(seen.set, seen.plan, nil), seen.kept(), len(seen.set.Objects)
-	err := c.Metrics.time(stageApply, func() error { return c.write(ctx, gs, declared, seen, o) })
+	err = errors.Join(err, c.Metrics.time(stageApply, func() error { return c.write(ctx, gs, declared, seen, o) }))
+	o.native = len(declared.DaemonSets) - len(seen.set.DaemonSets)
 	rollouts, unread := c.readRollouts(ctx, declared)
 	if unread == nil {
 		o.take(summarise(rollouts))

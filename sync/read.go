@@ -6,6 +6,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/rollcall-dev/rollcall/sync/git"
 	"github.com/rollcall-dev/rollcall/sync/render"
@@ -17,7 +18,7 @@ import (
 // or nil when this process knows none: that keeps running.
 func (c *Controller) read(ctx context.Context, gs *v1alpha1.GitSync, o *outcome) (*render.Declared, error) {
 	m, q := c.remember(gs), questionOf(gs)
-	if !m.answers(q, time.Now()) {
+	if asked := c.others.asked(name(gs)); asked || !m.answers(q, time.Now()) {
 		err := c.poll(ctx, gs, m)
 		m.polled(q, err, interval(gs), time.Now())
 	}
@@ -45,11 +46,11 @@ func (c *Controller) poll(ctx context.Context, gs *v1alpha1.GitSync, m *memory) 
 		m.fetched = &m.commit
 		return nil
 	}
-	return c.fetchAndRender(ctx, source, from, m)
+	return c.fetchAndRender(ctx, name(gs), source, from, m)
 }
 
 // fetchAndRender fills the memory whole, or leaves what is known to be good.
-func (c *Controller) fetchAndRender(ctx context.Context, source git.Source, from rendered, m *memory) error {
+func (c *Controller) fetchAndRender(ctx context.Context, key types.NamespacedName, source git.Source, from rendered, m *memory) error {
 	var snapshot *git.Snapshot
 	if err := c.Metrics.time(stageFetch, func() (err error) {
 		snapshot, err = c.Git.Fetch(ctx, source, from.commit)
@@ -67,6 +68,7 @@ func (c *Controller) fetchAndRender(ctx context.Context, source git.Source, from
 			return err
 		}
 		m.from, m.declared, m.commit = from, declared, commit
+		c.passSoon(c.others.note(key, from, declared)...)
 		return nil
 	})
 }

@@ -32,3 +32,17 @@ func (p *pass) onCandidate() int {
 	}
 	return count
 }
+
+// awaitsApproval says what a person has to approve before the wave begins, and whether
+// there is anything.
+func (p *pass) awaitsApproval(w Wave, picked []*health.Node) bool {
+	switch {
+	case p.needsMoveApproval(w):
+		p.sayNeedsMoveApproval(w)
+	case p.needsApproval(w, picked):
+		p.sayNeedsApproval(w)
+	default:
+		return false
+	}
+	return true
+}

@@ -24,22 +24,29 @@ func (p *pass) goBack() {
 	p.sayBack(strangers)
 	if len(strangers) == 0 && p.flying() == 0 {
 		p.atRest()
-		if stay != nil {
-			p.sayBlock(stay)
-		}
+		p.stay(stay)
 	}
 }
 
-// giveProven replaces agents by the proven version. Nodes that are not served
-// come first and do not wait: a proven agent can only help. The others go as the
-// budget allows beside those that the candidate broke.
+// giveProven replaces agents by the proven version. Nodes on which a candidate has been
+// and that are not served come first and do not wait: a proven agent can only help. The
+// others of these go as the budget allows beside those that the candidate broke, and
+// stragglers as it allows beside all that have no agent.
 func (p *pass) giveProven(nodes []*health.Node) {
-	p.giveUnserved(nodes)
-	if p.surges() && p.losers() == 0 { // a way back waits for no taint
-		p.surgeBack(nodes)
+	returns, stragglers := p.sorted(nodes)
+	p.giveUnserved(returns)
+	room := p.rooms()
+	if served, _ := p.losers(); p.surges() && served == 0 { // a way back waits for no taint
+		p.giveStragglers(unserved(stragglers), &room)
+		p.surgeBack(nodes, room)
 		return
 	}
-	room := p.beside(p.owed())
+	p.giveServed(returns, &room)
+	p.giveStragglers(stragglers, &room)
+}
+
+// giveServed replaces the agents that serve, of nodes on which a candidate has been.
+func (p *pass) giveServed(nodes []*health.Node, room *rooms) {
 	var taken []*health.Node
 	for _, n := range nodes {
 		a, f := n.Agent(), p.inFlight(n)
@@ -47,17 +54,17 @@ func (p *pass) giveProven(nodes []*health.Node) {
 		switch {
 		case !n.Present(), p.yields(n):
 			continue
-		case recorded && room.over(n):
+		case recorded && room.back.over(n):
 			room.give(n) // it has recovered since, and its loss is beyond the budget now
 			continue
 		case recorded:
-		case !room.has(n):
+		case !room.back.has(n):
 			continue
 		default:
 			room.take(n)
 			taken = append(taken, n)
 		}
-		p.do(deletion(n, a, p.whyBack(n)))
+		p.do(deletion(n, a, ForReturn))
 	}
 	p.take(taken)
 }
@@ -73,14 +80,15 @@ func (p *pass) giveUnserved(nodes []*health.Node) {
 		if f == nil || f.PodUID != a.UID {
 			taken = append(taken, n)
 		}
-		p.do(deletion(n, a, p.whyBack(n)))
+		p.do(deletion(n, a, ForReturn))
 	}
 	p.take(taken)
 }
 
 // strangers are the nodes whose agent is not of the proven version and can be
 // replaced. A NotReady node is left alone unless it was touched: then the agent
-// may be what keeps it down.
+// may be what keeps it down. One that a taint keeps the next agent out of keeps the one
+// that serves it.
 func (p *pass) strangers() []*health.Node {
 	var out []*health.Node
 	for i := range p.in.Fleet {
@@ -97,7 +105,7 @@ func (p *pass) reversible(n *health.Node) bool {
 	if r == nil {
 		return p.reachable(n)
 	}
-	return !r.KeptOut && (p.reachable(n) || !r.Touched.IsZero() && !p.available(n))
+	return !r.KeptOut && (p.reachable(n) || !r.Touched.IsZero() && !n.Present())
 }
 
 // record returns the node's record, or nil.
@@ -114,13 +122,6 @@ func (p *pass) record(n *health.Node) *Record {
 // recorded is where the records of nodes of that name begin.
 func (p *pass) recorded(name string) int {
 	return p.atRecord.find(name, len(p.next.Records), func(i int) string { return p.next.Records[i].Node })
-}
-
-func (p *pass) whyBack(n *health.Node) Why {
-	if r := p.record(n); r != nil && !r.Touched.IsZero() || p.goal != goalRest {
-		return ForReturn
-	}
-	return ForStraggler
 }
 
 // withdrawProven forgets intents to replace a pod that is proven after all: the
@@ -154,9 +155,10 @@ func (p *pass) flying() int {
 }
 
 // arrives is whether the node's next agent may still become available. A first
-// version that failed waits for a gate that is not opened again.
+// version that failed waits for a gate that is not opened again, and one on a node that is
+// in no wave for a wave that takes it.
 func (p *pass) arrives(n *health.Node, since time.Time) bool {
-	if r := p.record(n); r != nil && r.Failed != "" && p.firstWaves() && p.waitsForFirst(n) {
+	if r := p.record(n); (r == nil || r.Failed != "") && p.firstWaves() && p.waitsForFirst(n) {
 		return false
 	}
 	v := health.Judge(n, since, p.in.Policy.Health, p.in.Now)

@@ -3,8 +3,6 @@ package rollout
 import (
 	"fmt"
 	"strings"
-
-	"github.com/rollcall-dev/rollcall/health"
 )
 
 // Sick is how much of the fleet is sick, whatever the cause: nodes that are
@@ -47,25 +45,6 @@ func (s Sick) examples() string {
 	return ", such as " + strings.Join(s.Examples, ", ")
 }
 
-// holdBack leaves out nodes whose agent is of an old version, serves, and stays
-// while the breaker is open, and says why: rollcall has not touched them, and to
-// replace them now helps nobody.
-func (p *pass) holdBack(strangers []*health.Node) (others []*health.Node, why *Block) {
-	b := p.tripped()
-	if b == nil || p.goal != goalRest {
-		return strangers, nil
-	}
-	for _, n := range strangers {
-		r := p.record(n)
-		if untouched := r == nil || r.Touched.IsZero(); untouched && n.Present() && !p.isOwed(n) && p.inFlight(n) == nil {
-			why = b
-			continue
-		}
-		others = append(others, n)
-	}
-	return others, why
-}
-
 // SickNodes are the nodes that should have an agent of the DaemonSet, and those of
 // them that are sick, both sorted by name. A first version that waits for its wave
 // makes no node sick.
@@ -73,7 +52,7 @@ func SickNodes(in Input) (sick, eligible []string) {
 	first := in.State.Proven == nil
 	for i := range in.Fleet {
 		n := &in.Fleet[i]
-		if !n.Eligible {
+		if !n.Eligible || vacated(n) {
 			continue
 		}
 		eligible = append(eligible, n.Name)

@@ -38,14 +38,17 @@ func (p *pass) broken(n *health.Node) bool {
 }
 
 // isOwed is whether the node is among those owed an agent.
-func (p *pass) isOwed(n *health.Node) bool {
+func (p *pass) isOwed(n *health.Node) bool { return p.owing(n) != nil }
+
+// owing is what is owed to the node, or nil.
+func (p *pass) owing(n *health.Node) *Owed {
 	all := p.next.Owed
 	for i := p.atOwed.find(n.Name, len(all), func(i int) string { return all[i].Node }); i < len(all) && all[i].Node == n.Name; i++ {
 		if all[i].UID == n.UID {
-			return true
+			return &all[i]
 		}
 	}
-	return false
+	return nil
 }
 
 // owed are the nodes that lost an available agent on the way back and have

@@ -37,6 +37,10 @@ func drawCommits(t *rapid.T) plan {
 	p.options.Policy.FailureBudget, p.options.Policy.Health.Node, p.options.Policy.HoldOnFailure = 0, true, false
 	// Under RollingUpdate Kubernetes itself moves what another tool writes.
 	p.options.RollingUpdate = p.options.RollingUpdate && !p.options.Foreign
+	if p.options.Foreign {
+		// What it stopped at stays as it is, and how many nodes are sick by it.
+		p.options.Policy.MaxSick = nil
+	}
 	for range rapid.IntRange(1, 3).Draw(t, "commits") {
 		digest := drawDigest(t)
 		p.script = append(p.script, line{command: "commit " + digest})

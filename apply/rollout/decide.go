@@ -35,9 +35,13 @@ type pass struct {
 	// waving is whether a first version has begun in waves, and installHeld whether
 	// one for all nodes at once has not begun, and may not.
 	waving, installHeld bool
+	// moving is whether nodes are lost or won by the version on its way.
+	moving bool
 	// tailWaits is whether nothing is begun on late nodes.
 	tailWaits bool
 	queue     queue
+	// stays is why stragglers are not given the proven version; nil while they are.
+	stays *Block
 	// Where the fleet, and what is recorded of it, was last searched.
 	atNode, atRecord, atFlight, atOwed, atBusy finger
 	atBehind                                   []finger
@@ -64,10 +68,11 @@ func Decide(in Input) Decision {
 }
 
 func newPass(in Input) *pass {
-	p := &pass{in: in, next: in.State.clone(), verdicts: make([]health.Verdict, len(in.Fleet)), atBehind: make([]finger, len(in.After))}
+	p := &pass{in: in, next: in.State.clone(), verdicts: make([]health.Verdict, len(in.Fleet)), atBehind: make([]finger, len(in.After)), moving: isMoving(&in)}
+	p.placeNodes()
 	runs := false
 	for i := range in.Fleet {
-		if in.Fleet[i].Eligible {
+		if p.in.Fleet[i].Eligible {
 			p.eligible++
 		}
 		a := in.Fleet[i].Agent()
@@ -107,6 +112,7 @@ func (p *pass) takeWanted() {
 	case p.next.Candidate == nil || p.next.Candidate.Digest != want.Digest:
 		p.next.Candidate = &Version{Digest: want.Digest, Commit: want.Commit}
 		p.restart()
+		p.oweStrangers(false)
 	}
 }
 
@@ -179,11 +185,13 @@ func (p *pass) restart() {
 }
 
 // owe remembers of waves that are about to be forgotten on which nodes their
-// candidate ran.
+// candidate ran, or will when it was in the spec as their agents went.
 func (p *pass) owe() {
 	for _, r := range p.next.Records {
 		o := Owed{Node: r.Node, UID: r.UID}
-		if r.Ran && !r.First && !r.SickBefore && !r.KeptOut && !p.paid(o) {
+		o.Left = r.Left
+		ran := r.Ran || p.inSpec() && !r.Touched.IsZero()
+		if (ran && !r.First && !r.SickBefore || r.Left) && !r.KeptOut && !p.paid(o) {
 			p.next.Owed = append(p.next.Owed, o)
 		}
 	}

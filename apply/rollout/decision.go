@@ -55,6 +55,8 @@ const (
 	ReasonWaitsForDependency = "WaitsForDependency"
 	// ReasonBreakerOpen holds while too much of the fleet is sick.
 	ReasonBreakerOpen = "BreakerOpen"
+	// ReasonStragglersWait holds nodes with an older version while the proven one fails.
+	ReasonStragglersWait = "StragglersWait"
 )
 
 // Decision is what to record, then what to do.
@@ -120,7 +122,8 @@ const (
 	ForReturn Why = "Return"
 	// ForStray removes a gated pod that no wave opened.
 	ForStray Why = "Stray"
-	// ForStraggler gives a node that was out of reach the proven template.
+	// ForStraggler gives a node that was out of reach, held out or late the proven
+	// template.
 	ForStraggler Why = "Straggler"
 )
 
@@ -131,6 +134,10 @@ type Step struct {
 	Digest string
 	Gated  bool
 	Surge  bool
+	// Moved is whether the template is to run where the proven version does and on the
+	// nodes named in Won, sorted and joined by commas, instead of where it declares.
+	Moved  bool
+	Won    string
 	Node   string
 	Pod    string
 	PodUID types.UID

@@ -12,7 +12,7 @@ import (
 func (p *pass) quota(w Wave) quota {
 	var eligible, members []*health.Node
 	for i := range p.in.Fleet {
-		if n := &p.in.Fleet[i]; n.Eligible {
+		if n := &p.in.Fleet[i]; n.Eligible || n.Won {
 			eligible = append(eligible, n)
 		}
 	}

@@ -27,6 +27,7 @@ func (p *pass) gatherEvidence() {
 		}
 		if r.Failed != "" {
 			failed++
+			p.expel(r)
 		}
 	}
 	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, p.lostNothing)

@@ -54,7 +54,7 @@ func (p *pass) forward() {
 
 // hold is why nothing new may begin; nil when it may.
 func (p *pass) hold() *Block {
-	return cmp.Or(p.tripped(), p.in.Unknown, p.in.Block, p.in.Policy.Calendar.Closed(p.in.Now))
+	return cmp.Or(p.tripped(), p.in.Unknown, p.in.Block, p.cannotMove(), p.in.Policy.Calendar.Closed(p.in.Now))
 }
 
 // stillNext is whether the node, recorded to be replaced, is so still.
@@ -77,14 +77,14 @@ func (p *pass) sayBlock(b *Block) {
 // may begin.
 func (p *pass) passWave() bool {
 	g := p.waveProgress()
-	p.tailWaits = g.tailWaits()
+	p.tailWaits = g.tailWaits() && !p.losesTooMany()
 	if p.replace() {
 		return false
 	}
 	switch {
 	case g.unfinished > 0, g.tail > 0 && !p.tailWaits:
 		p.sayUnfinished()
-	case g.evidence == 0 && (!p.lastWave() || g.any == 0):
+	case p.lacksEvidence(g):
 		p.say(Held, ReasonNoEvidence, fmt.Sprintf("wave %s has no healthy node to prove the candidate: its nodes were sick before, failed within the budget, or are held out by label", p.waveName()))
 	case g.evidence == 0 && p.unreached() > 0:
 		p.say(Held, ReasonUnreachable, fmt.Sprintf("wave %s: none of its %d nodes can be reached (NotReady, tainted or without a pod); one has to come back, or all have to leave or be held out by label", p.waveName(), p.unreached()))
@@ -92,18 +92,33 @@ func (p *pass) passWave() bool {
 		p.say(Soaking, ReasonSoaking, fmt.Sprintf("wave %s: %d nodes healthy, soaking until %s%s", p.waveName(), g.evidence, timeOfDay(g.until), g.followers()))
 		p.wakeAt(g.until)
 	case p.lastWave():
-		p.promote()
+		p.end()
 	default:
 		return p.beginWave(p.next.Wave + 1)
 	}
 	return false
 }
 
+// lacksEvidence is whether no node of the wave is healthy, or of any wave if it is the
+// last one or all of its nodes are lost.
+func (p *pass) lacksEvidence(g progress) bool {
+	return g.evidence == 0 && (!p.lastWave() && !p.onlyLoses() || g.any == 0)
+}
+
+// end promotes the candidate after its last wave, unless that would take too many agents.
+func (p *pass) end() {
+	if p.losesTooMany() {
+		p.sayLosing()
+		return
+	}
+	p.promote()
+}
+
 // unreached counts the nodes that are in no wave yet and should be.
 func (p *pass) unreached() int {
 	count := 0
 	for i := range p.in.Fleet {
-		if n := &p.in.Fleet[i]; n.Eligible && !n.Held && p.record(n) == nil {
+		if n := &p.in.Fleet[i]; (n.Eligible || n.Won) && !n.Held && p.record(n) == nil {
 			count++
 		}
 	}
@@ -123,13 +138,14 @@ func (p *pass) returnHurt() bool {
 	hurt := slices.DeleteFunc(p.strangers(), func(n *health.Node) bool {
 		r := p.record(n)
 		if p.runsCandidate(n) {
-			return r == nil || r.Failed == ""
+			return r == nil || r.Failed == "" && !p.surgesInVain(r, n)
 		}
 		return n.Present() || r != nil && !p.firstWaves() && p.isNext(r)
 	})
 	if p.firstWaves() {
 		p.clear(hurt)
 	} else {
+		hurt, _ = p.holdBack(hurt)
 		p.giveProven(hurt)
 	}
 	return len(p.d.Steps) > 0

@@ -68,6 +68,9 @@ type Live struct {
 	Digest string
 	// Gated is whether the template carries rollcall's gate.
 	Gated bool
+	// Won are the nodes that the template takes in beside those where the proven version
+	// runs, by name, sorted and joined by commas; empty for one as it is declared.
+	Won string
 	// OnDelete is whether updateStrategy is OnDelete.
 	OnDelete bool
 	// Surging is whether updateStrategy is the one of a surge: RollingUpdate with

@@ -21,9 +21,10 @@ import (
 // touches no further node until the template is the proven one again.
 
 // inSpec is whether the candidate goes over the nodes from the DaemonSet's own
-// spec. A first version has its gate to wait behind.
+// spec. A first version has its gate to wait behind, and so has one that moves: from
+// the spec it would move at once.
 func (p *pass) inSpec() bool {
-	return p.next.Proven != nil && (p.in.Foreign || p.in.Policy.NewPodsCandidate)
+	return p.next.Proven != nil && (p.in.Foreign || p.in.Policy.NewPodsCandidate && !p.moving)
 }
 
 // holds is the digest that the DaemonSet is to hold now, outside a pulse. A
@@ -39,7 +40,7 @@ func (p *pass) holds() string {
 // it is the one to be held, or the proven one before the candidate is written.
 func (p *pass) holdsEnough() bool {
 	live := p.in.Live
-	return live.Gated == (p.firstWaves() || p.installHeld) && (live.Digest == p.holds() || p.inSpec() && live.Digest == p.rest())
+	return live.Gated == (p.firstWaves() || p.installHeld) && live.Won == p.won(false) && (live.Digest == p.holds() || p.inSpec() && live.Digest == p.rest())
 }
 
 // replaceInSpec deletes the pods of the next nodes, once the DaemonSet makes new
@@ -88,6 +89,36 @@ func (p *pass) startUngated(r *Record, n *health.Node) {
 		return
 	}
 	r.Touched, r.Ran, r.Well, r.Breaks = p.in.Now, true, false, 0
+}
+
+// takenInSpec is whether the agent of the node went for a candidate in the spec, or may
+// have gone though it is still seen: the next one is of the candidate.
+func (p *pass) takenInSpec(r *Record, n *health.Node) bool {
+	if !p.inSpec() || p.next.Candidate == nil || r.Touched.IsZero() {
+		return false
+	}
+	if seen := r.Touched.Add(cacheLag); p.in.Now.Before(seen) {
+		p.wakeAt(seen)
+		return true
+	}
+	a := n.Agent()
+	return a == nil || a.Digest == p.candidate()
+}
+
+// keptInSpec says of nodes that failed within the failure budget that they are given
+// nothing else while the candidate is in the spec; empty when there are none.
+func (p *pass) keptInSpec() string {
+	failed := 0
+	for i := range p.next.Records {
+		r := &p.next.Records[i]
+		if n := p.node(r.Node, r.UID); n != nil && r.Failed != "" && p.down(n) {
+			failed++
+		}
+	}
+	if failed == 0 || !p.inSpec() || p.awaitsSpec() {
+		return ""
+	}
+	return fmt.Sprintf(", or maxUnavailable has to be larger: %d of them failed within the failureBudget and get the candidate again, which is in the DaemonSet", failed)
 }
 
 // judgeUnasked judges the candidate where it came by itself. That is no evidence for

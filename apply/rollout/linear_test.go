@@ -29,7 +29,7 @@ func TestDecideTakesLinearMemory(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			allocations, bytes := taken(m.input(small))
 			moreAllocations, moreBytes := taken(m.input(large))
-			if most := uint64(times * 3 / 2); moreAllocations > most*allocations || moreBytes > most*bytes {
+			if most := uint64(times * 3); 2*moreAllocations > most*allocations || 2*moreBytes > most*bytes {
 				t.Errorf("%d nodes take %d allocations of %d bytes, %d take %d of %d", small, allocations, bytes, large, moreAllocations, moreBytes)
 			}
 		})

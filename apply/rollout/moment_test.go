@@ -106,6 +106,15 @@ func moments() []moment {
 			f.in.Want, f.in.State.Candidate, f.in.State.About = f.in.State.Proven, nil, ""
 			f.every(2, owed)
 		}},
+		{"stragglers", rollout.Returning, rollout.ReasonStragglers, rollout.DeletePod, func(f *fixture) {
+			f.in.Want, f.in.State.Candidate, f.in.State.About = f.in.State.Proven, nil, ""
+			f.every(2, straggling)
+		}},
+		{"stragglers-waiting", rollout.Held, rollout.ReasonStragglersWait, rollout.NameRevision, func(f *fixture) {
+			f.in.Want, f.in.State.Candidate, f.in.State.About = f.in.State.Proven, nil, ""
+			f.every(2, straggling)
+			f.every(3, straggled)
+		}},
 		{"first-install", rollout.Replacing, rollout.ReasonInstalling, "", func(f *fixture) {
 			f.installing()
 			f.every(1, installed)
@@ -293,6 +302,19 @@ func sickBefore(n *health.Node) recorded {
 func owed(n *health.Node) recorded {
 	crashing(n)
 	return recorded{owed: true}
+}
+
+// straggling nodes run what was proven before v1.
+func straggling(n *health.Node) recorded {
+	n.Agents[0].Digest = ""
+	return recorded{}
+}
+
+// straggled nodes did so, and crash on v1.
+func straggled(n *health.Node) recorded {
+	crashing(n)
+	n.Agents[0].Digest = "v1"
+	return recorded{flight: &rollout.InFlight{PodUID: "gone", At: n.Agents[0].Created, Straggler: true}}
 }
 
 // installed nodes are healthy on v2, and nothing is recorded of them.

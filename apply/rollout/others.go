@@ -53,12 +53,12 @@ func Claims(s State) []Claim {
 	for _, f := range s.InFlight {
 		out = append(out, Claim{f.Node, f.NodeUID, f.PodUID})
 	}
-	if s.Proven != nil {
-		return out
-	}
 	var first []Claim
 	for _, r := range s.Records {
-		if r.Ran && !r.Well && r.Failed == "" && !r.Excused {
+		if s.Proven != nil && !r.First {
+			continue
+		}
+		if (r.Ran || r.First && s.Proven != nil) && !r.Well && r.Failed == "" && !r.Excused {
 			first = append(first, Claim{Node: r.Node, UID: r.UID})
 		}
 	}
@@ -201,11 +201,14 @@ func (p *pass) sayKept(k keeping, wave string) {
 func (p *pass) sayYielding(nodes []*health.Node) bool {
 	var k keeping
 	for _, n := range nodes {
-		if p.yields(n) {
+		switch {
+		case p.straggles(n) && p.waitsForOthers(n):
+			p.keep(&k, n)
+		case p.yields(n):
 			k.note(p.busy(n), n)
 		}
 	}
-	if k.busy < len(nodes) || k.busy == 0 {
+	if k.behind+k.busy < len(nodes) || !k.kept() {
 		return false
 	}
 	p.sayKept(k, "on the way back to "+short(*p.next.Proven))
@@ -226,7 +229,7 @@ func (p *pass) sayBehind(k keeping, wave string) {
 func Behind(in Input, d Decision) []string {
 	var out []string
 	for i := range in.Fleet {
-		if n := &in.Fleet[i]; n.Eligible && !caughtUp(n, in, &d.Next) {
+		if n := &in.Fleet[i]; n.Eligible && !vacated(n) && !caughtUp(n, in, &d.Next) {
 			out = append(out, n.Name)
 		}
 	}

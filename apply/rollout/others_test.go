@@ -122,7 +122,7 @@ func TestBreakerOnTheWayBack(t *testing.T) {
 		t.Errorf("an old agent that serves: %s %s %v", d.Phase, d.Reason, d.Steps)
 	}
 	d = rollout.Decide(three(open, on(0, old), on(0, func(_ *health.Node, a *health.Agent) { a.Ready = false })))
-	if len(d.Steps) != 1 || d.Steps[0].Action != rollout.DeletePod {
+	if d.Phase != rollout.Held || d.Reason != rollout.ReasonBreakerOpen || len(d.Steps) > 0 { // it is a step forward all the same
 		t.Errorf("an old agent that serves nobody: %s %s %v", d.Phase, d.Reason, d.Steps)
 	}
 	d = rollout.Decide(three(open))

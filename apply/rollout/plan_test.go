@@ -2,6 +2,8 @@ package rollout_test
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -16,12 +18,41 @@ import (
 func stories() *rapid.Generator[plan] {
 	return rapid.Custom(func(t *rapid.T) plan {
 		p := plan{options: drawOptions(t), abandoned: rapid.IntRange(0, 5).Draw(t, "abandoned") == 5}
-		p.script = append(p.script, line{0, "commit " + drawDigest(t)})
+		p.tell(t, 0, "commit "+drawDigest(t))
 		for range rapid.IntRange(0, 14).Draw(t, "lines") {
-			p.script = append(p.script, line{rapid.IntRange(0, 40).Draw(t, "after"), drawCommand(t, p.options)})
+			p.tell(t, rapid.IntRange(0, 40).Draw(t, "after"), drawCommand(t, p.options))
+		}
+		if rapid.IntRange(0, 7).Draw(t, "stragglers") == 7 {
+			p.script = append(drawStragglers(t, p.options), p.script...)
 		}
 		return p
 	})
+}
+
+// tell adds a line. Most changes of placement are approved after a while, or nothing
+// would be seen of them.
+func (p *plan) tell(t *rapid.T, after int, command string) {
+	p.script = append(p.script, line{after, command})
+	if verb, digest, _ := strings.Cut(command, " "); verb == "commit" && (strings.Contains(digest, "/") || strings.Contains(p.options.Proven, "/")) && rapid.IntRange(0, 3).Draw(t, "approved") > 0 {
+		p.script = append(p.script, line{rapid.IntRange(0, 20).Draw(t, "approvedAfter"), "approve"})
+	}
+}
+
+// drawStragglers draws how nodes miss a version that is proven without them, which may
+// fail later, and come back.
+func drawStragglers(t *rapid.T, o sim.Options) []line {
+	leave, back := "hold", "release"
+	if rapid.IntRange(0, 2).Draw(t, "away") == 2 {
+		leave, back = "down", "up"
+	}
+	digest := rapid.SampledFrom([]string{"v5:late", "v5:late", "v5:late@a", "v4:flaky", "v2", "v8:bad@b"}).Draw(t, "missed")
+	var before, after []line
+	for i := range rapid.IntRange(1, o.Nodes).Draw(t, "missing") {
+		before = append(before, line{0, fmt.Sprintf("%s n%02d", leave, o.Nodes-i)})
+		after = append(after, line{0, fmt.Sprintf("%s n%02d", back, o.Nodes-i)})
+	}
+	after[0].after = rapid.IntRange(40, 120).Draw(t, "missedFor")
+	return slices.Concat(before, []line{{0, "commit " + digest}}, after)
 }
 
 func drawOptions(t *rapid.T) sim.Options {
@@ -31,7 +62,10 @@ func drawOptions(t *rapid.T) sim.Options {
 		ReadyAfter: pick("readyAfter", 1, 4), ControllerLag: pick("controllerLag", 0, 2), CacheLag: pick("cacheLag", 0, 4),
 		TolerateAll: rapid.Bool().Draw(t, "tolerateAll"), RollingUpdate: pick("rollingUpdate", 0, 4) == 4,
 	}
-	if pick("install", 0, 3) == 3 {
+	switch pick("install", 0, 7) {
+	case 5:
+		o.Proven = rapid.SampledFrom([]string{"v1/a", "v1/ab", "v1/b"}).Draw(t, "provenOn")
+	case 6, 7:
 		o.Proven = ""
 	}
 	switch pick("newPods", 0, 9) {
@@ -91,7 +125,7 @@ func drawChoice(t *rapid.T, w *rollout.Wave) {
 }
 
 func drawDigest(t *rapid.T) string {
-	return rapid.SampledFrom([]string{"v2", "v3", "v2:bad", "v3:stuck", "v4:flaky", "v5:late", "v6:killer", "v7:slow", "v8:bad@a", "v9:killer@b"}).Draw(t, "digest")
+	return rapid.SampledFrom([]string{"v2", "v3", "v2:bad", "v3:stuck", "v4:flaky", "v5:late", "v6:killer", "v7:slow", "v8:bad@a", "v9:killer@b", "v2/a", "v3/b", "v4/ab:bad@b", "v5/bc:late@b"}).Draw(t, "digest")
 }
 
 // drawCommand draws one thing that people, machines or clouds do.
@@ -100,8 +134,8 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 	few := func(label string, high int) int { return rapid.IntRange(0, high).Draw(t, label) }
 	verb := rapid.SampledFrom([]string{
 		"evict", "evict", "evict", "commit", "commit", "revert", "crash", "crash", "stall", "stall", "second", "join", "leave", "announce", "rejoin",
-		"down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "drain", "fail", "unready", "set-image", "rolling-update",
-		"lag", "controller", "move", "forbid", "forbid", "allow", "pause", "resume", "retry", "block", "unblock", "lose", "declare", "policy", "install", "new-pods", "on-delete", "waves", "busy", "busy", "idle", "behind", "behind", "caught-up", "sick", "allow-empty", "approve", "own",
+		"down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "virtual", "drain", "fail", "unready", "set-image", "rolling-update",
+		"lag", "controller", "move", "forbid", "forbid", "allow", "pause", "resume", "retry", "block", "unblock", "lose", "declare", "forget", "policy", "install", "new-pods", "on-delete", "waves", "busy", "busy", "idle", "behind", "behind", "caught-up", "sick", "allow-empty", "approve", "own",
 	}).Draw(t, "verb")
 	switch verb {
 	case "evict", "leave", "announce", "rejoin", "down", "up", "cordon", "uncordon", "hold", "release", "exclude", "include", "fail", "own", "idle", "behind", "caught-up":
@@ -110,7 +144,7 @@ func drawCommand(t *rapid.T, o sim.Options) string {
 		return verb + " " + drawDigest(t)
 	case "crash", "stall":
 		return fmt.Sprintf("%s %d %d", verb, few("calls", 9), 1+few("pause", 25))
-	case "join", "move":
+	case "join", "virtual", "move":
 		return verb + " " + node() + " " + string(rune('a'+few("group", o.Groups-1)))
 	case "busy":
 		return fmt.Sprintf("busy %s %d", node(), few("ticks", 120))

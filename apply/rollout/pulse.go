@@ -49,7 +49,7 @@ func (p *pass) settleTemplate() bool {
 	switch {
 	case p.keepsFirst():
 	case rest != "" && (!p.holdsEnough() || live.Surging):
-		p.do(Step{Action: WriteTemplate, Digest: rest, Gated: waits})
+		p.do(p.writeRest(rest, waits))
 	case !live.Observed:
 		return true
 	case rest != "":
@@ -65,7 +65,7 @@ func (p *pass) keepsFirst() bool {
 }
 
 func (p *pass) pulseOpen() bool {
-	return p.goal == goalForward && !p.firstWaves() && !p.inSpec() && !p.surges() && p.in.Live.Gated && p.in.Live.Digest == p.candidate()
+	return p.goal == goalForward && !p.firstWaves() && !p.inSpec() && !p.surges() && !p.in.Live.Surging && p.in.Live.Gated && p.in.Live.Digest == p.candidate()
 }
 
 // pulsePause is how long no pulse is opened after one in which a pod was to be
@@ -88,7 +88,7 @@ func (p *pass) runPulse() {
 			p.wakeAt(soon)
 		}
 	default:
-		p.do(Step{Action: WriteTemplate, Digest: p.rest()})
+		p.do(p.writeRest(p.rest(), false))
 	}
 }
 
@@ -101,6 +101,12 @@ func (p *pass) awaited() (waiting int, limit time.Time) {
 		}
 		if n := p.node(f.Node, f.NodeUID); n.Agent() == nil && p.reachable(n) && !p.overdue(f) {
 			waiting++
+		}
+	}
+	for _, r := range p.awaitedEntries() {
+		waiting++
+		if end := r.Touched.Add(pulseSlack); end.After(limit) {
+			limit = end
 		}
 	}
 	return waiting, limit
@@ -175,26 +181,32 @@ func (p *pass) deletePending() bool {
 // closeGates opens the gates of pods that a pulse made on nodes in flight. Any
 // other gated pod is a stray: deleted, it comes back proven.
 func (p *pass) closeGates() {
+	var back []*health.Node
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
-		if a := n.Agent(); a != nil && a.Gated { // one beside another is Kubernetes' to remove
-			p.closeGate(n, a)
+		if a := n.Agent(); a != nil && a.Gated && p.closeGate(n, a) && p.comesBack(n) { // one beside another is Kubernetes' to remove
+			back = append(back, n)
 		}
 	}
+	p.awaitBack(back)
 }
 
-func (p *pass) closeGate(n *health.Node, a *health.Agent) {
+// closeGate says whether the pod is a stray.
+func (p *pass) closeGate(n *health.Node, a *health.Agent) (stray bool) {
 	r := p.record(n)
 	switch {
-	case p.mayOpen(n, a):
+	case p.mayOpen(n, a), p.mayEnter(n, a):
 		p.open(r, n, a)
-		return
+		return false
+	case p.leaves(n, a):
+		return false
 	case (p.firstWaves() || p.installHeld) && p.waitsForFirst(n):
-		return
+		return false
 	case r != nil && a.Digest == p.candidate() && r.Tries <= 1:
 		r.Ran = false // its gate was to be opened, and never was
 	}
 	p.do(deletion(n, a, ForStray))
+	return true
 }
 
 // open lets the pod start. The node's time begins: until now it could not.
@@ -216,7 +228,7 @@ func (p *pass) mayOpen(n *health.Node, a *health.Agent) bool {
 	if c == nil || f == nil || r == nil {
 		return false
 	}
-	return a.Digest == c.Digest && a.UID != f.PodUID && !r.Touched.IsZero() && r.Failed == "" && p.next.rejection(c.Digest) == nil && p.openable(f, a)
+	return !n.Lost && a.Digest == c.Digest && a.UID != f.PodUID && !r.Touched.IsZero() && r.Failed == "" && p.next.rejection(c.Digest) == nil && p.openable(f, a)
 }
 
 // openable is whether it may still be tried to open the gate of the node's next pod,

@@ -48,11 +48,11 @@ func (p *pass) lineUp() queue {
 }
 
 // groupInTurn is the first group with a node of the wave that is not done or has
-// not soaked, and of several one that was begun, or then one of which a node ran the
+// not soaked, and of several one that is at it, or then one that was begun, or one of which a node ran the
 // candidate already: that may be true of several. Late nodes that nothing was begun
 // on count only when there is no other: they put nothing off.
 func (p *pass) groupInTurn(w Wave) uint32 {
-	t := standings{map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}}
+	t := standings{map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}}
 	for i := range p.next.Records {
 		if r := &p.next.Records[i]; r.Wave == p.next.Wave {
 			t.add(p, r, w)
@@ -61,23 +61,29 @@ func (p *pass) groupInTurn(w Wave) uint32 {
 	if len(t.unfinished) == 0 {
 		t.unfinished = t.late
 	}
-	return firstOf(t.unfinished, t.begun, t.found, t.hurt)
+	return firstOf(t.unfinished, t.under, t.begun, t.found, t.hurt)
 }
 
-// standings are the turns of the groups of a wave, by what is known of their nodes.
+// standings are the turns of the groups of a wave, by what is known of their nodes. Those
+// under way have a node that was begun and is not through: one that is only begun waits,
+// as it does for a node that rollcall ran on.
 type standings struct {
-	begun, found, hurt, unfinished, late map[uint32]bool
+	under, begun, found, hurt, unfinished, late map[uint32]bool
 }
 
 func (t standings) add(p *pass, r *Record, w Wave) {
 	turn, blocked := p.turnNow(r), p.standing(r) == standingBlocked
-	t.begun[r.Turn] = t.begun[r.Turn] || !r.Touched.IsZero() && !r.Found
+	soaks := p.in.Now.Before(p.soaksUntil(r, w))
+	if !r.Touched.IsZero() && !r.Found {
+		t.under[turn] = t.under[turn] || blocked || soaks
+		t.begun[r.Turn] = true
+	}
 	t.found[r.Turn] = t.found[r.Turn] || r.Found
 	t.hurt[r.Turn] = t.hurt[r.Turn] || blocked && p.holdsBudget(r)
 	switch {
 	case blocked && r.tail():
 		t.late[turn] = true
-	case blocked, p.in.Now.Before(p.soaksUntil(r, w)):
+	case blocked, soaks:
 		t.unfinished[turn] = true
 	}
 }

@@ -25,7 +25,8 @@ func (p *pass) replace() bool {
 	}
 	batch := p.batch()
 	waiting, most := len(batch), p.atOnce(batch)
-	if batch = p.affordable(batch); len(batch) == 0 {
+	entering := p.entering()
+	if batch = p.affordable(batch); len(batch)+len(entering) == 0 {
 		return false
 	}
 	if _, until := p.late(); p.in.Now.Before(until) {
@@ -48,8 +49,13 @@ func (p *pass) replace() bool {
 		p.openSurge(p.candidate())
 		return true
 	}
-	first := p.node(batch[0].Node, batch[0].UID).Agent()
-	p.do(Step{Action: WriteTemplate, Digest: p.candidate(), Gated: true, Pod: first.Name, PodUID: first.UID})
+	p.enter(entering)
+	s := Step{Action: WriteTemplate, Digest: p.candidate(), Gated: true, Moved: p.moving, Won: p.won(true)}
+	if len(batch) > 0 {
+		first := p.node(batch[0].Node, batch[0].UID).Agent()
+		s.Pod, s.PodUID = first.Name, first.UID
+	}
+	p.do(s)
 	return true
 }
 
@@ -170,11 +176,23 @@ func (p *pass) waits(r *Record) bool {
 	if a == nil || a.Gated {
 		return p.firstWaves() && p.waitsForFirst(n)
 	}
-	if a.Digest != p.candidate() || r.Touched.IsZero() {
-		return true
-	}
+	return p.isToGo(r, n, a) || p.goesAgain(n)
+}
+
+// goesAgain is whether the agent of the candidate is recorded to go, for another one.
+func (p *pass) goesAgain(n *health.Node) bool {
 	f := p.inFlight(n)
-	return f != nil && f.PodUID == a.UID
+	return f != nil && f.PodUID == n.Agent().UID && !p.keepsSame(n)
+}
+
+// isPodless is whether the node was to get a pod.
+func (p *pass) isPodless(r *Record, n *health.Node) bool {
+	return n.Agent() == nil && (p.inFlight(n) != nil || n.Won && !r.Touched.IsZero())
+}
+
+// isToGo is whether the agent is not what the node is to have.
+func (p *pass) isToGo(r *Record, n *health.Node, a *health.Agent) bool {
+	return n.Lost && p.moving || a.Digest != p.candidate() || r.Touched.IsZero()
 }
 
 // urgency is the node's place in a batch: 0, 1 or 2.
@@ -214,11 +232,13 @@ func (b *blocked) add(p *pass, r *Record) {
 	switch {
 	case p.waits(r):
 		b.addWaiting(p, r, n)
+	case p.isOutside(r, n):
+		b.addOutside(p, r, n)
 	case !p.reachable(n) && !r.Down:
 		b.away++
 	case n.Agent() == nil && p.inFlight(n) != nil && len(n.Agents) > 0:
 		b.ending++
-	case n.Agent() == nil && p.inFlight(n) != nil:
+	case p.isPodless(r, n):
 		b.podless++
 	default:
 		b.moving++
@@ -255,7 +275,7 @@ func (p *pass) sayBlocked() {
 	case b.waiting == 0 && b.keeping.kept():
 		p.sayKept(b.keeping, wave)
 	case b.waiting > 0:
-		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("%s: %d nodes wait because %s is used up by touched nodes without an available agent; they have to recover or leave", wave, b.waiting, p.budgetWords()))
+		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("%s: %d nodes wait because %s is used up by touched nodes without an available agent; they have to recover or leave%s", wave, b.waiting, p.budgetWords(), p.keptInSpec()))
 	default:
 		p.say(Held, ReasonUnreachable, fmt.Sprintf("%s: %d nodes cannot be reached (NotReady or tainted); they have to come back or leave", wave, b.away))
 	}

@@ -23,6 +23,7 @@ func (p *pass) report() {
 	if p.d.Phase == "" {
 		p.sayDefault()
 	}
+	p.sayMoved()
 }
 
 func (p *pass) count() {
@@ -65,13 +66,11 @@ func (p *pass) failedCount() int {
 }
 
 func (p *pass) listFailing() {
-	named := map[string]bool{}
 	for _, r := range p.next.Records {
 		if len(p.d.Failing) == MaxFailing {
 			return
 		}
 		if r.Failed != "" {
-			named[r.Node] = true
 			p.d.Failing = append(p.d.Failing, health.Problem{Node: r.Node, Reason: r.Failed, Message: r.FailedMessage, Since: r.Touched})
 		}
 	}
@@ -80,10 +79,19 @@ func (p *pass) listFailing() {
 			return
 		}
 		n := &p.in.Fleet[i]
-		if x, wrong := health.RollCall(n); wrong && !named[n.Name] && (x.Reason != health.ReasonDuplicate || p.inFlight(n) == nil) {
+		if x, wrong := health.RollCall(n); wrong && !p.accounted(n, x) {
 			p.d.Failing = append(p.d.Failing, p.inPlay(n, x))
 		}
 	}
+}
+
+// accounted is whether the rollout itself is why the roll call names the node, or names
+// it already; the record of an earlier node of that name is not about this one.
+func (p *pass) accounted(n *health.Node, x health.Problem) bool {
+	if r := p.record(n); r != nil && r.Failed != "" || p.explained(n) {
+		return true
+	}
+	return x.Reason == health.ReasonDuplicate && p.inFlight(n) != nil
 }
 
 // inPlay is the problem, or that rollcall itself is at work on the node, which
@@ -114,13 +122,18 @@ func (p *pass) sayDefault() {
 	case goalInstall:
 		p.sayInstalling()
 	case goalBack:
-		if p.next.Proven != nil && p.stillTouched() {
-			p.say(Returning, ReasonReturning, "touched nodes go back to "+short(*p.next.Proven))
-			return
-		}
-		p.sayRejected()
+		p.sayGoingBack()
 	case goalRest:
 		p.sayRest()
+	}
+}
+
+func (p *pass) sayGoingBack() {
+	switch {
+	case p.next.Proven != nil && p.stays == nil && p.stillTouched():
+		p.say(Returning, ReasonReturning, "touched nodes go back to "+short(*p.next.Proven))
+	case p.sayRejected() && p.stays != nil:
+		p.d.Message += "; " + p.stays.Message
 	}
 }
 
@@ -140,8 +153,24 @@ func (p *pass) sayForward() {
 	if p.firstWaves() {
 		reason, wave = ReasonInstalling, "first install, "+wave
 	}
-	p.say(Replacing, reason, fmt.Sprintf("%s: %d of %d eligible nodes run the candidate, %d healthy, %d unavailable of at most %d",
-		wave, c.Candidate, c.Eligible, c.Healthy, c.Unavailable, p.budget()))
+	p.say(Replacing, reason, fmt.Sprintf("%s: %d of %d eligible nodes run the candidate, %d healthy, %d unavailable of at most %d%s",
+		wave, c.Candidate, c.Eligible, c.Healthy, c.Unavailable, p.budget(), p.sayLost()))
+}
+
+// sayLost says of nodes that had the candidate and lost it that they put off the others:
+// for ever, if that happens often enough. Empty when there are none.
+func (p *pass) sayLost() string {
+	lost := 0
+	for i := range p.next.Records {
+		r := &p.next.Records[i]
+		if n := p.node(r.Node, r.UID); n != nil && r.Ran && r.Touched.Before(p.in.Now) && r.Failed == "" && !p.runsCandidate(n) {
+			lost++
+		}
+	}
+	if lost == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d nodes had it and lost it, and are given it again before others: see what deletes their agents if that goes on, or raise maxUnavailable", lost)
 }
 
 // outdated counts eligible nodes with an agent that is not of the rest version, by
@@ -160,7 +189,7 @@ func (o outdated) String() string {
 		count int
 		why   string
 	}{
-		{o.held, "held out by label"}, {o.failed, "failed within the budget"}, {o.away, "not to be reached (NotReady or tainted)"}, {o.other, "about to be given the proven one"},
+		{o.held, "held out by label"}, {o.failed, "failed it and are not tried again"}, {o.away, "not to be reached (NotReady or tainted)"}, {o.other, "about to be given the proven one"},
 	} {
 		if p.count > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.count, p.why))
@@ -233,7 +262,11 @@ func (p *pass) sayRest() {
 	case p.next.Proven == nil:
 		p.say(Waiting, ReasonProven, "nothing is declared yet")
 	case c.Absent > 0:
-		p.say(Proven, ReasonAgentsAbsent, fmt.Sprintf("%s is proven; %d of %d eligible nodes have no Ready agent", short(*p.next.Proven), c.Absent, c.Eligible))
+		others := ""
+		if late.sum() > 0 {
+			others = fmt.Sprintf("; %d run another version: %s", late.sum(), late)
+		}
+		p.say(Proven, ReasonAgentsAbsent, fmt.Sprintf("%s is proven; %d of %d eligible nodes have no Ready agent%s", short(*p.next.Proven), c.Absent, c.Eligible, others))
 	case late.sum() > 0:
 		p.say(Proven, ReasonNodesOutdated, fmt.Sprintf("%s is proven; of %d eligible nodes %d run another version: %s", short(*p.next.Proven), c.Eligible, late.sum(), late))
 	default:

@@ -11,7 +11,7 @@ import (
 func (p *pass) settle() {
 	if p.next.About != p.candidate() {
 		p.owe()
-		p.oweStrangers()
+		p.oweStrangers(true)
 		p.forgetWaves()
 	}
 	if p.next.Candidate != nil && p.next.Wave >= len(p.waves()) {
@@ -32,20 +32,28 @@ func (p *pass) settle() {
 }
 
 // oweStrangers takes nodes that run another version than the proven one for such on
-// which an earlier candidate ran, when nothing is recorded of any: that was lost.
-func (p *pass) oweStrangers() {
-	if p.next.About != "" || p.next.Proven == nil {
+// which an earlier candidate ran, when nothing is recorded of any: that was lost. One
+// that runs this candidate is such a node even if it cannot be reached. At rest there
+// was no other candidate: who runs neither is a straggler.
+func (p *pass) oweStrangers(others bool) {
+	if p.next.About != "" || p.next.Proven == nil && !p.firstWaves() {
 		return
 	}
 	var lost []Owed
 	for i := range p.in.Fleet {
 		n := &p.in.Fleet[i]
-		a := n.Agent()
-		if a != nil && !a.Gated && a.Digest != p.rest() && p.reachable(n) && p.record(n) == nil && !p.isOwed(n) {
-			lost = append(lost, Owed{Node: n.Name, UID: n.UID})
+		if p.record(n) == nil && !p.isOwed(n) && (p.runsCandidate(n) || others && p.runsEarlier(n)) {
+			lost = append(lost, Owed{Node: n.Name, UID: n.UID, Lost: p.runsCandidate(n)})
 		}
 	}
 	p.next.Owed = merge(p.next.Owed, lost, func(o Owed) string { return o.Node })
+}
+
+// runsEarlier is whether the node can be reached and runs another version than the proven
+// one.
+func (p *pass) runsEarlier(n *health.Node) bool {
+	a := n.Agent()
+	return p.next.Proven != nil && a != nil && !a.Gated && a.Digest != p.rest() && p.reachable(n)
 }
 
 // forgetWaves drops what is recorded of waves, but for the nodes that are kept
@@ -57,7 +65,8 @@ func (p *pass) forgetWaves() {
 
 // over is whether a record says nothing any more: its node left as announced, or
 // is to have no agent, or the candidate never ran on it and it cannot be reached
-// now, so that it goes to the tail.
+// now, so that it goes to the tail. Whose agent was taken gets the candidate without
+// a gate when that is in the spec, whatever is seen of it yet.
 func (p *pass) over(r Record) bool {
 	n := p.node(r.Node, r.UID)
 	switch {
@@ -65,11 +74,19 @@ func (p *pass) over(r Record) bool {
 		return true
 	case n == nil:
 		return !r.Ran || r.Leaving
-	case !n.Eligible && r.Failed == "" && !p.runsCandidate(n):
+	case p.staysLeft(&r, n):
+		return false
+	case !n.Eligible && r.Failed == "" && !p.runsCandidate(n), p.recovered(&r, n):
 		return true
 	default:
-		return !r.Ran && r.Failed == "" && !p.reachable(n)
+		return !r.Ran && r.Failed == "" && !p.reachable(n) && !p.takenInSpec(&r, n)
 	}
+}
+
+// recovered is whether the node, which was left with another version since it failed the
+// proven one, is served by that after all.
+func (p *pass) recovered(r *Record, n *health.Node) bool {
+	return r.Self && r.KeptOut && n.Present() && n.Agent().Digest == p.rest()
 }
 
 // paid is whether nothing is owed to the node any more: it is gone or given up,
@@ -79,10 +96,19 @@ func (p *pass) paid(o Owed) bool {
 	if n == nil || !n.Eligible {
 		return true
 	}
-	r, a := p.record(n), n.Agent()
-	if r != nil && r.KeptOut {
+	switch r := p.record(n); {
+	case r != nil && r.KeptOut:
 		return true
+	case o.Lost && p.next.Candidate != nil && !slices.ContainsFunc(p.next.Records, p.exists):
+		return false // it is the first to be taken again
+	default:
+		return p.hasRest(n) && (n.Present() || !o.Left) // what was taken for good has to serve
 	}
+}
+
+// hasRest is whether the node has arrived at the version that it shall have.
+func (p *pass) hasRest(n *health.Node) bool {
+	a := n.Agent()
 	arrived := a != nil && !a.Gated && a.Digest == p.rest() && p.inFlight(n) == nil
 	return arrived && (n.Present() || !p.firstWaves()) // what is not proven has to serve
 }
@@ -102,6 +128,9 @@ func (p *pass) arrived(f InFlight) bool {
 	n := p.node(f.Node, f.NodeUID)
 	if n == nil || !n.Eligible {
 		return true
+	}
+	if f.Straggler && !p.stands(n) {
+		return false
 	}
 	a := n.Agent()
 	return n.Pod(f.PodUID) == nil && a != nil && p.available(n)
@@ -154,7 +183,7 @@ func (p *pass) take(nodes []*health.Node) {
 	var added []InFlight
 	var lost []Owed
 	for _, n := range nodes {
-		next := InFlight{Node: n.Name, NodeUID: n.UID, PodUID: n.Agent().UID, At: p.in.Now, Idle: !n.Present() && !p.broken(n)}
+		next := InFlight{Node: n.Name, NodeUID: n.UID, PodUID: n.Agent().UID, At: p.in.Now, Idle: !n.Present() && !p.broken(n), Straggler: p.straggles(n)}
 		if f := p.inFlight(n); f != nil {
 			if !f.Idle && n.Pod(f.PodUID) == nil && !p.broken(n) {
 				lost = append(lost, Owed{Node: n.Name, UID: n.UID})

@@ -35,7 +35,8 @@ type State struct {
 	// they are so because of rollcall.
 	Owed []Owed
 	// Bare are the nodes without an available agent when the surge that is open was
-	// opened, sorted by node name: that they have none is not its doing.
+	// opened, or about to lose theirs, sorted by node name: that they have none does not
+	// end it.
 	Bare []Owed
 	// InFlight are the nodes whose agent was, or is about to be, taken away,
 	// sorted by node name.
@@ -105,8 +106,11 @@ type Record struct {
 	// most of them because they joined then: they do not put off the proof.
 	Late bool `json:"a,omitempty"`
 	// KeptOut nodes failed the version that is proven now, within the failure
-	// budget: they are not tried again by themselves.
+	// budget or in a surge beside an agent that serves: they are not tried again by
+	// themselves.
 	KeptOut bool `json:"k,omitempty"`
+	// Left nodes lost their agent for good, and a gated pod stands in its place.
+	Left bool `json:"q,omitempty"`
 	// Self nodes are in no wave: the candidate came to them by itself, and failed.
 	Self bool `json:"o,omitempty"`
 }
@@ -118,6 +122,13 @@ func (r *Record) tail() bool { return r.Late && r.Touched.IsZero() }
 type Owed struct {
 	Node string    `json:"n"`
 	UID  types.UID `json:"u"`
+	// Served is whether the node of a surge had an available agent, which a taint would
+	// have it lose.
+	Served bool `json:"s,omitempty"`
+	// Lost is whether the candidate ran on the node when what was recorded of it was lost.
+	Lost bool `json:"l,omitempty"`
+	// Left is whether a gated pod stands in the place of the agent that was taken.
+	Left bool `json:"q,omitempty"`
 }
 
 // InFlight is one node whose agent is being replaced.
@@ -129,6 +140,9 @@ type InFlight struct {
 	At     time.Time
 	// Idle is whether that pod served nobody: nothing was lost with it.
 	Idle bool
+	// Straggler is whether the node is given a proven version that it never had: it
+	// is in flight until that has been available for as long as a candidate has to be.
+	Straggler bool
 }
 
 func (s State) clone() State {

@@ -38,7 +38,7 @@ func (p *pass) surgesTo() string {
 	switch {
 	case !live.Surging || !live.Gated || p.next.Proven == nil || p.inSpec():
 		return ""
-	case p.goal == goalForward && live.Digest == p.candidate():
+	case p.surgesForward():
 		return live.Digest
 	case (p.goal == goalForward || back) && live.Digest == p.rest():
 		return live.Digest
@@ -51,8 +51,8 @@ func (p *pass) surgesTo() string {
 func (p *pass) openSurge(target string) {
 	p.next.Bare = nil
 	for i := range p.in.Fleet {
-		if n := &p.in.Fleet[i]; n.Eligible && !n.Present() && p.inFlight(n) == nil {
-			p.next.Bare = append(p.next.Bare, Owed{Node: n.Name, UID: n.UID})
+		if n := &p.in.Fleet[i]; n.Eligible && (!n.Present() || !n.Schedulable) && p.inFlight(n) == nil {
+			p.next.Bare = append(p.next.Bare, Owed{Node: n.Name, UID: n.UID, Served: n.Present()})
 		}
 	}
 	p.do(Step{Action: WriteTemplate, Digest: target, Gated: true, Surge: true})
@@ -67,16 +67,15 @@ func (p *pass) runSurge(target string) {
 	case !p.in.Live.Observed:
 		p.closeSurge()
 	case p.bares():
-		for i := range p.next.InFlight { // that they have to begin anew is not their doing
-			p.next.InFlight[i].At = p.in.Now
-		}
+		p.putOff()
 		p.closeSurge()
 	case p.openSurged(target), p.awaitsSurged(target):
-	case p.fails(): // what failed beside an old agent goes with the surge, the others go back
+	case target == p.candidate() && p.fails(): // what failed beside an old agent goes with the surge, the others go back
 		p.keepOld()
 		p.closeSurge()
 	case p.surgesMore(target):
 	default:
+		p.staysServed(target)
 		p.closeSurge()
 	}
 }
@@ -102,15 +101,6 @@ func (p *pass) failedOn(n *health.Node) bool {
 	return r != nil && r.Failed != ""
 }
 
-// keepOld forgets the nodes in flight that failed the candidate and are served by the
-// agent that they had: they keep it.
-func (p *pass) keepOld() {
-	p.next.InFlight = slices.DeleteFunc(p.next.InFlight, func(f InFlight) bool {
-		n := p.node(f.Node, f.NodeUID)
-		return n != nil && p.pending(f) != nil && n.Present() && p.failedOn(n)
-	})
-}
-
 func (p *pass) closeSurge() {
 	p.next.Bare = nil
 	p.do(Step{Action: WriteTemplate, Digest: p.rest()})
@@ -134,27 +124,40 @@ func (p *pass) surgeLimit() (limit time.Time) {
 	return limit
 }
 
-// bares is whether a node that the surge is not for is left with a gated pod alone,
-// and was served or not there when it was opened, or is about to lose its agent.
+// bares is whether more nodes than can be borne are left with a gated pod alone that the
+// surge is not for, and were served or not there when it was opened, or are about to
+// lose their agent, and were not when it was opened.
 func (p *pass) bares() bool {
+	count := 0
+	most, since := p.bearable()
 	for i := range p.in.Fleet {
-		n := &p.in.Fleet[i]
-		if p.losesAgent(n) {
-			return true
-		}
-		a := n.Agent()
-		if n.Eligible && n.Ready && a != nil && a.Gated && p.inFlight(n) == nil && !p.isBare(n) {
-			return true
+		if n := &p.in.Fleet[i]; !n.Created.After(since) && p.isLeftBare(n) {
+			count++
 		}
 	}
-	return false
+	return count > most
 }
 
-func (p *pass) isBare(n *health.Node) bool {
-	_, found := slices.BinarySearchFunc(p.next.Bare, n, func(o Owed, n *health.Node) int {
+// isLeftBare is whether the node is one of those.
+func (p *pass) isLeftBare(n *health.Node) bool {
+	b, a := p.bare(n), n.Agent()
+	if p.losesAgent(n) {
+		return b == nil || !b.Served
+	}
+	alone := n.Eligible && n.Ready && a != nil && a.Gated && p.inFlight(n) == nil
+	return alone && (b == nil || b.Served)
+}
+
+// bare is what is recorded of the node if no agent was to be lost on it when the surge
+// was opened, or nil.
+func (p *pass) bare(n *health.Node) *Owed {
+	i, found := slices.BinarySearchFunc(p.next.Bare, n, func(o Owed, n *health.Node) int {
 		return cmp.Or(cmp.Compare(o.Node, n.Name), cmp.Compare(o.UID, n.UID))
 	})
-	return found
+	if !found {
+		return nil
+	}
+	return &p.next.Bare[i]
 }
 
 // second is the pod of the target that the node in flight is given, or nil.
@@ -180,7 +183,7 @@ func (p *pass) openSurged(target string) bool {
 		case a == nil || !a.Gated:
 		case target != p.candidate() && !p.openable(&f, a):
 		case target != p.candidate(): // the way back asks nobody
-			p.do(Step{Action: OpenGate, Node: n.Name, Pod: a.Name, PodUID: a.UID, Why: ForReturn})
+			p.do(Step{Action: OpenGate, Node: n.Name, Pod: a.Name, PodUID: a.UID, Why: f.why()})
 		case p.mayOpen(n, a):
 			p.open(r, n, a)
 		}
@@ -218,6 +221,11 @@ func (p *pass) judgedBy(n *health.Node, f InFlight, target string) time.Time {
 	return p.in.Now.Add(p.in.Policy.Health.Deadline)
 }
 
+// surgesForward is whether an open surge is that of the candidate.
+func (p *pass) surgesForward() bool {
+	return p.goal == goalForward && p.in.Live.Digest == p.candidate() && !p.moving
+}
+
 // surgesMore takes further nodes of the wave into a surge that is open, as the budget
 // becomes free: their second pods are there already. It says whether the surge stays
 // open for them, so that a wave costs one of all.
@@ -227,13 +235,20 @@ func (p *pass) surgesMore(target string) bool {
 	}
 	p.queue = p.lineUp()
 	next := slices.DeleteFunc(p.batch(), func(r *Record) bool { return p.inFlight(p.node(r.Node, r.UID)) != nil })
-	waiting, flying := len(next) > 0, p.flying() > 0
+	waiting, landing := len(next) > 0, slices.ContainsFunc(p.next.InFlight, p.landing)
 	var taken []*health.Node
 	for _, r := range p.affordable(next) {
 		taken = append(taken, p.touch(r))
 	}
 	p.take(taken)
-	return p.openSurged(target) || p.awaitsSurged(target) || waiting && flying
+	return p.openSurged(target) || p.awaitsSurged(target) || waiting && landing
+}
+
+// landing is whether the node in flight has its second pod alone by now, which is about
+// to be available.
+func (p *pass) landing(f InFlight) bool {
+	n := p.node(f.Node, f.NodeUID)
+	return n != nil && n.Ready && n.Schedulable && p.pending(f) == nil && p.arrives(n, f.At)
 }
 
 // withoutOld is the node as its new agent makes it, once that may start beside the

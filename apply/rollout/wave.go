@@ -54,8 +54,7 @@ func (p *pass) beginWave(i int) bool {
 			p.sayEmpty(waves[i])
 			return false
 		}
-		if p.needsApproval(waves[i], picked) {
-			p.sayNeedsApproval(waves[i])
+		if p.awaitsApproval(waves[i], picked) {
 			return false
 		}
 		if p.allBehind(picked) {
@@ -120,6 +119,7 @@ func (p *pass) addRecords(nodes []*health.Node, late bool) {
 		if grouped {
 			r.Turn = p.turn(n)
 		}
+		n.Eligible = n.Eligible || n.Won // in the copy of the fleet that a move has
 		if p.runsCandidate(n) {
 			p.accept(&r, n)
 		}
@@ -133,7 +133,7 @@ func (p *pass) addRecords(nodes []*health.Node, late bool) {
 // was half recorded.
 func (p *pass) accept(r *Record, n *health.Node) {
 	v := health.Judge(n, p.in.Now, p.in.Policy.Health, p.in.Now)
-	if v.Status == health.Failed {
+	if v.Status == health.Failed && !p.isCutOff(n) {
 		return
 	}
 	r.Touched, r.Ran, r.Found = p.in.Now, true, true
@@ -189,6 +189,8 @@ func (p *pass) standingAt(r *Record) (is standing, place int) {
 
 func (p *pass) standingOf(n *health.Node, v health.Verdict) standing {
 	switch {
+	case n.Lost && n.Eligible && !n.Held:
+		return standingBlocked // until it has left
 	case p.runsCandidate(n) && v.Status == health.Healthy:
 		return standingDone
 	case !p.runsCandidate(n) && (n.Held || !n.Eligible):
@@ -207,6 +209,9 @@ func (p *pass) waveProgress() progress {
 		r := &p.next.Records[i]
 		switch is, place := p.standingAt(r); is {
 		case standingOut:
+			if end := r.Touched.Add(waves[r.Wave].Soak); r.Left && r.Wave == p.next.Wave && end.After(g.until) {
+				g.until = end // the others soak without it
+			}
 		case standingBlocked:
 			g.block(r)
 		case standingDone:

@@ -36,7 +36,7 @@ func (w *witness) seeEvidence(in *rollout.Input, d rollout.Decision) {
 		if promoted && slices.ContainsFunc(after.Records, func(x rollout.Record) bool { return x.UID == r.UID && x.KeptOut }) {
 			continue // failed within the budget, and remembered for it
 		}
-		if r.Wave >= passed || n == nil || r.Failed != "" || r.SickBefore || n.Held || !n.Eligible {
+		if r.Wave >= passed || n == nil || r.Failed != "" || r.SickBefore || n.Held || !n.Eligible && !n.Won || n.Lost {
 			continue
 		}
 		if promoted && !r.Ran && (!n.Ready || !n.Schedulable || n.Agent() == nil) {
@@ -84,7 +84,7 @@ func (w *witness) seeLastWave(in *rollout.Input, records, after []rollout.Record
 		case j >= 0 && records[j].Wave < last:
 		case healthySince(n, in.State.Candidate.Digest, in, 0):
 			healthy++
-		case !n.Eligible, n.Held:
+		case !n.Eligible && !n.Won, n.Lost, n.Held:
 		case slices.ContainsFunc(after, func(r rollout.Record) bool { return r.UID == n.UID && r.KeptOut }):
 		case j < 0 || !records[j].SickBefore:
 			left++

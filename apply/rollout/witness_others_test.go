@@ -2,6 +2,7 @@ package rollout_test
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/rollcall-dev/rollcall/apply/rollout"
 	"github.com/rollcall-dev/rollcall/health"
@@ -23,6 +24,11 @@ func (w *witness) seeOthers(in *rollout.Input, d rollout.Decision) {
 		}
 	}
 	for _, s := range d.Steps {
+		for _, name := range strings.Split(s.Won, ",") {
+			if name != "" && s.Gated && !slices.Contains(strings.Split(in.Live.Won, ","), name) {
+				w.seeBegun(in, nodeOf(in, name), true)
+			}
+		}
 		switch {
 		case s.Action == rollout.DeletePod && s.Why != rollout.ForStray:
 			everywhere := d.Next.Proven == nil && !in.Live.Gated // a first version on all nodes at once, over an earlier one

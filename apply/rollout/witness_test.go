@@ -20,6 +20,9 @@ type witness struct {
 	cluster *sim.Cluster
 	// broken are the promises that were, first first.
 	broken []string
+	// miscalled is what was wrong with roll calls. It is said last: a rule that looks
+	// away from what fails also calls wrongly.
+	miscalled []string
 	// proven are the digests that ever were, by the record, and those installed
 	// before any was.
 	proven map[string]bool
@@ -57,6 +60,15 @@ type witness struct {
 	blocked bool
 	// flipped is whether somebody else wrote the DaemonSet, and perhaps its strategy.
 	flipped bool
+	// forgotten is whether what is recorded of the nodes was lost, until nodes of a wave
+	// are recorded again, and everForgotten whether it ever was.
+	forgotten, everForgotten bool
+	// swept are the nodes of which a template took the agent in the tick.
+	swept map[types.UID]bool
+	sweep int
+	// declared is what Git declares; a version that it does no more is known by its record.
+	declared   string
+	stragglers stragglers
 	// unrest is for how many ticks the template has not been the rest one while a
 	// process was at work.
 	unrest int
@@ -85,6 +97,8 @@ type order struct {
 	node         types.UID
 	lost, broken map[types.UID]bool
 	budget       int
+	// fails is whether the proven version does, on more nodes than may fail.
+	fails bool
 }
 
 func broken(n *health.Node) bool {
@@ -99,7 +113,8 @@ type opening struct {
 }
 
 func newWitness() *witness {
-	return &witness{proven: map[string]bool{}, reach: map[string]*reach{}, ran: map[string]bool{}, taken: map[types.UID]bool{}, orders: map[types.UID]order{}, down: map[types.UID]bool{}, emptied: map[types.UID]bool{}, opened: map[types.UID]opening{}}
+	return &witness{proven: map[string]bool{}, reach: map[string]*reach{}, ran: map[string]bool{}, taken: map[types.UID]bool{}, orders: map[types.UID]order{}, down: map[types.UID]bool{}, emptied: map[types.UID]bool{}, opened: map[types.UID]opening{},
+		stragglers: stragglers{late: map[types.UID]bool{}, ready: map[types.UID]bool{}}}
 }
 
 func (w *witness) accuse(promise, format string, args ...any) {
@@ -120,6 +135,7 @@ func (w *witness) see(f sim.Fact) {
 		w.seeRun(f)
 	case sim.BecameReady:
 		delete(w.down, f.NodeUID)
+		w.stragglers.ready[f.Pod] = true
 		if w.proven[f.Digest] {
 			delete(w.taken, f.NodeUID)
 		}
@@ -128,13 +144,24 @@ func (w *witness) see(f sim.Fact) {
 		delete(w.taken, f.NodeUID)
 		delete(w.emptied, f.NodeUID)
 	case sim.Deleted:
+		w.seeUntold(f)
 		w.seeDeletion(f)
+		w.seeStraggler(f)
 	case sim.Decided:
 		w.seeDecision(f.Input, f.Decision)
 	case sim.Recorded:
 		w.seeRecord(f.Input, f.Decision)
 	case sim.Asked:
-		w.moved = w.moved || strings.HasPrefix(f.Command, "move ")
+		if digest, commits := strings.CutPrefix(f.Command, "commit "); commits || f.Command == "revert" {
+			w.declared = digest
+			if w.forgotten {
+				w.seeForgotten()
+			}
+		}
+		if f.Command == "forget" {
+			w.seeForgotten()
+		}
+		w.seeRelabelled(f.Command)
 		if name, excluded := strings.CutPrefix(f.Command, "exclude "); excluded {
 			delete(w.down, w.uid(name)) // it shall have none
 			delete(w.taken, w.uid(name))
@@ -201,6 +228,7 @@ func (w *witness) reached(r *reach, node types.UID, digest string) {
 // seeDeletion holds P2.
 func (w *witness) seeDeletion(f sim.Fact) {
 	w.seeSurge(f)
+	w.seeMoved(f)
 	if f.By != sim.Rollcall {
 		delete(w.emptied, f.NodeUID)
 		delete(w.taken, f.NodeUID) // what it lacks now, somebody else took
@@ -243,7 +271,7 @@ func (w *witness) isLost(f sim.Fact, n *health.Node) bool {
 func (w *witness) seeDecision(in *rollout.Input, d rollout.Decision) {
 	eligible := 0
 	for _, n := range in.Fleet {
-		if n.Eligible {
+		if n.Eligible || n.Won {
 			eligible++
 		}
 	}
@@ -256,15 +284,19 @@ func (w *witness) seeDecision(in *rollout.Input, d rollout.Decision) {
 		w.accuse("P9", "a decision does not speak: %q %q %q", d.Phase, d.Reason, d.Message)
 	}
 	w.blocked = in.Block != nil
+	w.seeStanding()
 	w.seeSteps(in, d)
+	w.seeMove(in, d)
 	w.seeOthers(in, d)
+	w.seeRollCall(in, d)
 	w.seeLosses(in, d)
+	w.seeBegunStragglers(in, d)
 	w.seeEvidence(in, d)
 }
 
 // seeLosses learns what a decision knows of the nodes that are down already.
 func (w *witness) seeLosses(in *rollout.Input, d rollout.Decision) {
-	o := order{lost: map[types.UID]bool{}, broken: map[types.UID]bool{}, budget: w.budgets[len(w.budgets)-1]}
+	o := order{lost: map[types.UID]bool{}, broken: map[types.UID]bool{}, budget: w.budgets[len(w.budgets)-1], fails: w.fails(in)}
 	for i := range in.Fleet {
 		n := &in.Fleet[i]
 		o.lost[n.UID] = w.taken[n.UID] && !n.Present()
@@ -291,7 +323,7 @@ func (w *witness) seeSteps(in *rollout.Input, d rollout.Decision) {
 		w.seeInSpec(in, d, s)
 		w.seeInstall(in, d, s)
 		switch {
-		case s.Action == rollout.OpenGate && !inFlight(s.Node) && d.Next.Proven != nil:
+		case s.Action == rollout.OpenGate && !inFlight(s.Node) && d.Next.Proven != nil && !nodeOf(in, s.Node).Won:
 			w.accuse("P1", "the gate on %s is opened though the node is not in flight", s.Node)
 		case s.Action == rollout.DeletePod && s.Why == rollout.ForReturn && d.Next.Proven == nil:
 			if n := nodeOf(in, s.Node); n.Present() {
@@ -310,7 +342,7 @@ func (w *witness) seeSteps(in *rollout.Input, d rollout.Decision) {
 			}
 		case s.Gated && in.Policy.Calendar.Closed(in.Now) != nil:
 			w.accuse("P9", "a pulse is opened in a freeze")
-		case s.Gated && (len(d.Next.InFlight) == 0 || d.Next.Candidate == nil || s.Digest != d.Next.Candidate.Digest):
+		case s.Gated && (len(d.Next.InFlight) == 0 && s.Won == "" || d.Next.Candidate == nil || s.Digest != d.Next.Candidate.Digest):
 			w.accuse("P4", "a pulse with %s is opened for nobody", s.Digest)
 		case !s.Gated && s.Digest != rest(d.Next) && !inSpecNow(in, d.Next, s.Digest):
 			w.accuse("P4", "%s is written, the rest state is %s", s.Digest, rest(d.Next))
@@ -375,6 +407,7 @@ func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 		if r.KeptOut {
 			delete(w.down, r.UID) // lost within the failure budget
 			delete(w.taken, r.UID)
+			delete(w.stragglers.late, r.UID)
 		}
 	}
 	if s.Proven != nil && !w.proven[s.Proven.Digest] {
@@ -404,9 +437,12 @@ func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 	w.inSpec = w.inSpec || in.Policy.NewPodsCandidate
 	s.Records = slices.DeleteFunc(slices.Clone(s.Records), func(r rollout.Record) bool { return r.Self })
 	if !s.WaveStarted.IsZero() {
-		if r.waves == nil {
+		w.forgotten = w.forgotten && len(s.Records) == 0
+		if r.waves == nil && len(s.Waves) > 0 {
 			r.waves = in.Policy.Waves
 		}
+	}
+	if r.waves != nil && !s.WaveStarted.IsZero() {
 		r.limit = max(r.limit, limitOf(r.waves, s.Wave, in.Fleet))
 		w.seeWaves(in, s, w.wavesOf(digest, in))
 	}
@@ -449,6 +485,7 @@ const maxUnrest = 40
 // seeTick holds P4 between pulses.
 func (w *witness) seeTick() {
 	s, live := w.cluster.State(), w.cluster.Live()
+	w.seeStanding()
 	switch {
 	case resting(live, s), s.Proven == nil && w.blocked, w.foreign, w.inSpec && w.mayHold(live, s), live.Surging && len(s.InFlight) > 0: // a surge takes as long as its agents
 		w.unrest = 0

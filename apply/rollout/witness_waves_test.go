@@ -27,7 +27,7 @@ func limitOf(waves []rollout.Wave, wave int, fleet []health.Node) int {
 func sizes(fleet []health.Node, w rollout.Wave) map[string]int {
 	out := map[string]int{}
 	for i := range fleet {
-		if fleet[i].Eligible {
+		if fleet[i].Eligible || fleet[i].Won {
 			out[countedIn(&fleet[i], w)]++
 		}
 	}
@@ -61,7 +61,7 @@ func (w *witness) seeWaves(in *rollout.Input, s rollout.State, waves []rollout.W
 			w.accuse("P1", "%s was in wave %d and is in wave %d", r.Node, in.State.Records[before].Wave, r.Wave)
 		case (before < 0 || !known) && n != nil && r.Wave == s.Wave:
 			took[countedIn(n, wave)] = true
-			if !last && r.Node == in.OwnNode && !alone(in.Fleet, r.UID) && s.Proven != nil && n.Agent().Digest == s.Proven.Digest {
+			if !last && r.Node == in.OwnNode && !alone(in.Fleet, r.UID) && s.Proven != nil && (n.Agent() == nil || n.Agent().Digest == s.Proven.Digest) {
 				w.accuse("P1", "wave %s takes %s, on which rollcall runs", wave.Name, r.Node)
 			}
 			if a := in.Approved; wave.Approval && !r.Late && (a == nil || a.Digest != s.Candidate.Digest || a.Wave != "" && a.Wave != wave.Name) {
@@ -71,7 +71,7 @@ func (w *witness) seeWaves(in *rollout.Input, s rollout.State, waves []rollout.W
 			if r.Node == in.OwnNode {
 				w.reach[s.Candidate.Digest].last[r.UID] = true
 			}
-			if selector, err := labels.Parse(wave.Select); err != nil || !selector.Matches(labels.Set(n.Labels)) {
+			if selector, err := labels.Parse(wave.Select); (err != nil || !selector.Matches(labels.Set(n.Labels))) && !(w.everForgotten && w.runs(r.UID, s.Candidate.Digest)) {
 				w.accuse("P1", "wave %s takes %s, which %q does not select", wave.Name, r.Node, wave.Select)
 			}
 		}
@@ -108,7 +108,7 @@ func (w *witness) seeOwn(in *rollout.Input, s rollout.State) {
 		for _, other := range s.Records {
 			o := find(in.Fleet, other.UID)
 			late := other.Late && !slices.ContainsFunc(in.State.Records, func(x rollout.Record) bool { return x.UID == other.UID && !x.Touched.IsZero() })
-			if o == nil || other.UID == r.UID || late || other.Failed != "" || other.Excused || o.Held || !o.Eligible {
+			if o == nil || other.UID == r.UID || late || other.Failed != "" || other.Excused || o.Held || !o.Eligible && !o.Won || hasLeft(o) {
 				continue
 			}
 			if !healthySince(o, s.Candidate.Digest, in, 0) {
@@ -143,7 +143,7 @@ func (w *witness) seeGroups(in *rollout.Input, s rollout.State, wave rollout.Wav
 			if n == nil || other.Wave != s.Wave || groups[other.UID] == groups[r.UID] || !begun[groups[other.UID]] {
 				continue
 			}
-			done := other.Late || other.Node == in.OwnNode || last[other.UID] || other.Failed != "" || other.Excused || n.Held || !n.Eligible || healthySince(n, s.Candidate.Digest, in, wave.Soak)
+			done := other.Late || other.Node == in.OwnNode || last[other.UID] || other.Failed != "" || other.Excused || n.Held || !n.Eligible && !n.Won || hasLeft(n) || healthySince(n, s.Candidate.Digest, in, wave.Soak)
 			if !done {
 				w.accuse("P1", "%s of group %s is begun, and %s of group %s is not done", r.Node, groups[r.UID], other.Node, groups[other.UID])
 			}

@@ -199,10 +199,14 @@ func (p *planner) hold(ctx context.Context, ds render.DaemonSet, lost, won []str
 	if err != nil {
 		return nil, err
 	}
-	switch {
+	move := rollout.Move{Name: ds.GetNamespace() + "/" + ds.GetName(), Wave: policy.Waves[0].Name, Lost: lost, Won: won,
+		Budget: rollout.Resolve(policy.MaxUnavailable, f.Nodes+len(lost)-len(won)), Surge: policy.Surge}
+	switch held := move.Hold(); {
 	case block != nil:
+	case held != nil:
+		block = held
 	case len(lost)+len(won) > 0:
-		block = apply.PlacementChange(lost, won)
+		f.Message = rollout.PlacementWords(lost, won) + ", within maxUnavailable"
 	default:
 		if closed := policy.Calendar.Closed(time.Now()); closed != nil {
 			f.Message = closed.Reason + ": " + closed.Message

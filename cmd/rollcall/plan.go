@@ -51,7 +51,7 @@ either the owner is left open.
 
 Exit codes: 0 nothing changes, 2 something does, 1 an error, or something that
 cannot be applied.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMostOne("DIRECTORY"),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveFilterDirs
 		},
@@ -125,6 +125,8 @@ type planner struct {
 	policy string
 	// gitsync is what the directory is planned for; nil leaves it open.
 	gitsync *v1alpha1.GitSync
+	// root is the working tree that the directory lies in.
+	root string
 }
 
 func (f *planFlags) planner() (*planner, error) {
@@ -190,6 +192,7 @@ func (p *planner) build(dir string) (*render.Declared, error) {
 		return nil, fmt.Errorf("find directory %s: %w", dir, err)
 	}
 	root := workingTree(abs)
+	p.root = root
 	path, err := filepath.Rel(root, abs)
 	if err != nil {
 		return nil, fmt.Errorf("find directory %s in %s: %w", dir, root, err)
@@ -235,6 +238,9 @@ func (p *planner) plan(ctx context.Context, declared *render.Declared) (*planned
 	in := diff.Input{Owner: set.Owner, Objects: seen.Objects, DaemonSets: set.DaemonSets, Previous: previous, Former: seen.Former, Prune: prune}
 	var err error
 	if in.Frozen, err = p.frozen(ctx, declared); err != nil {
+		return nil, err
+	}
+	if in.Heirs, in.Awaited, err = p.heirs(ctx, seen.Former); err != nil {
 		return nil, err
 	}
 	out.objects = diff.Calculate(in)
@@ -301,7 +307,7 @@ func (p *planner) spare(ctx context.Context, set apply.Set, in diff.Input, out *
 	begins := func(f forecast) bool { return f.begins() }
 	if len(out.objects.Of(diff.Create, diff.Update)) > 0 || slices.ContainsFunc(out.rollouts, begins) {
 		var err error
-		in.InUse, err = p.rollouts.InUse(ctx, set.Owner)
+		in.InUse, err = p.rollouts.InUse(ctx, in)
 		return in, err
 	}
 	in.Unproven = slices.ContainsFunc(out.rollouts, func(f forecast) bool { return !f.rests })

@@ -40,6 +40,9 @@ func (p *planned) render(st style) string {
 		page.forecast(&p.rollouts[i])
 		page.WriteByte('\n')
 	}
+	if len(p.objects.Of(diff.Release)) > 0 {
+		page.WriteString("What is released goes over as it is to the GitSync that declares it: nothing restarts.\n")
+	}
 	if len(p.objects.Of(diff.Delete)) > 0 {
 		page.WriteString("What is deleted goes after proof, once no pod reads it.\n")
 	}

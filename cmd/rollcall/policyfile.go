@@ -3,11 +3,9 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -17,8 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
-	kjson "sigs.k8s.io/json"
-	"sigs.k8s.io/yaml"
 
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -77,10 +73,27 @@ func readPolicyFile(name string, raw []byte) (*v1alpha1.RolloutPolicy, error) {
 	if found == nil {
 		return nil, noPolicy(name, others)
 	}
-	if err := validatePolicy(found.Spec).ToAggregate(); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+	var wrong []error
+	for _, err := range validatePolicy(found.Spec) {
+		wrong = append(wrong, err)
+	}
+	if len(wrong) > 0 {
+		return nil, fmt.Errorf("%s: %w", name, listErrors(wrong))
 	}
 	return found, nil
+}
+
+// listErrors is the one error, or all of them, each on its own line as kubectl
+// lists them.
+func listErrors(all []error) error {
+	if len(all) == 1 {
+		return all[0]
+	}
+	var lines strings.Builder
+	for _, err := range all {
+		fmt.Fprintf(&lines, "\n* %v", err)
+	}
+	return errors.New(lines.String())
 }
 
 func noPolicy(name string, others []string) error {
@@ -89,85 +102,6 @@ func noPolicy(name string, others []string) error {
 		has = "it has " + strings.Join(others, ", ")
 	}
 	return fmt.Errorf("%s: there is no RolloutPolicy of %s in it: %s", name, v1alpha1.GroupVersion(), has)
-}
-
-// decodePolicy reads one document; it returns nil and its kind for any other one,
-// and neither for an empty one.
-func decodePolicy(document []byte) (*v1alpha1.RolloutPolicy, []string, error) {
-	raw, err := yaml.YAMLToJSONStrict(document)
-	if err != nil {
-		return nil, nil, err
-	}
-	var meta *metav1.TypeMeta
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &meta); err != nil {
-		return nil, nil, errors.New("this is no Kubernetes object: begin with apiVersion and kind")
-	}
-	switch {
-	case meta == nil:
-		return nil, nil, nil
-	case meta.Kind != "RolloutPolicy" || meta.APIVersion != v1alpha1.GroupVersion().String():
-		return nil, []string{fmt.Sprintf("%q of %q", meta.Kind, meta.APIVersion)}, nil
-	}
-	p := &v1alpha1.RolloutPolicy{Spec: v1alpha1.RolloutPolicySpec{Health: v1alpha1.HealthSpec{
-		ReadyFor: metav1.Duration{Duration: 30 * time.Second}, Deadline: metav1.Duration{Duration: 10 * time.Minute}}}}
-	unknown, err := kjson.UnmarshalStrict(raw, p)
-	if err != nil {
-		return nil, nil, locate(raw, err)
-	}
-	return p, nil, errors.Join(unknown...)
-}
-
-// locate names the field that an error of decoding is about, which what decodes
-// fields does not know: without it there is another error, or none.
-func locate(raw []byte, wrong error) error {
-	var object map[string]any
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &object); err != nil {
-		return wrong
-	}
-	helps := func() bool {
-		raw, err := json.Marshal(object)
-		if err == nil {
-			_, err = kjson.UnmarshalStrict(raw, &v1alpha1.RolloutPolicy{})
-		}
-		return err == nil || err.Error() != wrong.Error()
-	}
-	if at := culprit(object, nil, helps); at != nil {
-		return fmt.Errorf("%s: %w", at, wrong)
-	}
-	return wrong
-}
-
-// culprit is the path of the innermost value that it helps to leave out; nil if
-// there is none.
-func culprit(v any, at *field.Path, helps func() bool) *field.Path {
-	try := func(child any, at *field.Path, set func(any)) *field.Path {
-		set(nil)
-		found := helps()
-		set(child)
-		switch inner := culprit(child, at, helps); {
-		case !found:
-			return nil
-		case inner != nil:
-			return inner
-		default:
-			return at
-		}
-	}
-	switch v := v.(type) {
-	case map[string]any:
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			if found := try(v[key], at.Child(key), func(x any) { v[key] = x }); found != nil {
-				return found
-			}
-		}
-	case []any:
-		for i := range v {
-			if found := try(v[i], at.Index(i), func(x any) { v[i] = x }); found != nil {
-				return found
-			}
-		}
-	}
-	return nil
 }
 
 // validatePolicy holds a policy to the rules that the CustomResourceDefinition

@@ -18,6 +18,9 @@ health that its nodes show now.
 DAEMONSET is NAME, ds/NAME or NAMESPACE/NAME.`,
 	}, func(cmd *cobra.Command, t *target) (string, error) {
 		said := fmt.Sprintf("%s is not paused: %s", t, whereItStands(t.rollout))
+		if t.rollout.Status.ObservedGeneration < t.rollout.Generation {
+			said = fmt.Sprintf("%s is not paused; the controller has not looked at the last request yet", t)
+		}
 		if t.rollout.Spec.Paused {
 			if err := t.patch(cmd.Context(), map[string]any{"paused": false}); err != nil {
 				return "", err
@@ -30,12 +33,14 @@ DAEMONSET is NAME, ds/NAME or NAMESPACE/NAME.`,
 
 // whereItStands is the rollout's own explanation.
 func whereItStands(n *v1alpha1.NodeRollout) string {
-	if n.Status.Phase == "" {
+	phase, reason := string(n.Status.Phase), n.Status.Reason
+	switch {
+	case phase == "" && reason == "":
 		return "the controller has not looked at it yet"
-	}
-	phase := string(n.Status.Phase)
-	if n.Status.Reason != "" && n.Status.Reason != phase {
-		phase += " (" + n.Status.Reason + ")"
+	case phase == "":
+		phase = reason
+	case reason != "" && reason != phase:
+		phase += " (" + reason + ")"
 	}
 	return phase + ": " + clean(n.Status.Message)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -190,12 +191,8 @@ func syncMark(gs *v1alpha1.GitSync, ready *metav1.Condition) mark {
 func (p *page) rollout(v *rolloutView) {
 	n := &v.rollout
 	state := "not looked at yet"
-	if s := n.Status; s.Phase != "" {
-		state = string(s.Phase)
-		if s.Reason != "" && s.Reason != string(s.Phase) {
-			state += " " + s.Reason
-		}
-		state += " · " + since(s.Since.Time, p.now)
+	if s := n.Status; s.Phase != "" || s.Reason != "" {
+		state = strings.TrimSpace(strings.Join(slices.Compact([]string{string(s.Phase), s.Reason}), " ")) + " · " + since(s.Since.Time, p.now)
 	}
 	if c := n.Status.Nodes; !v.detailed {
 		state = fmt.Sprintf("%d of %d nodes · %s", c.Present, c.Eligible, state)
@@ -215,7 +212,7 @@ func (p *page) rollout(v *rolloutView) {
 }
 
 func rolloutMark(n *v1alpha1.NodeRollout) mark {
-	if n.Status.Reason == apply.ReasonStepFailed {
+	if s := n.Status; s.Reason == apply.ReasonStepFailed || s.Phase == "" && s.Reason != "" { // or it cannot begin
 		return mark{"!", yellow}
 	}
 	switch n.Status.Phase {

@@ -310,6 +310,18 @@ func TestStaleScreenSaysSo(t *testing.T) {
 
 // A rollout whose steps fail stands still wherever it is: it is shown with its
 // message, and not as if all were well.
+func TestWhatCannotBeginSaysWhy(t *testing.T) {
+	t.Parallel()
+	v := viewOf(v1alpha1.NodeRolloutStatus{Reason: "DaemonSetGone", Since: ago(time.Minute), Message: "there is no DaemonSet of that name"}, nil, nil)
+	got := (&screen{now: noon(), rollouts: []rolloutView{v}}).render(style{width: 80})
+	if first, _, _ := strings.Cut(got, "\n"); !strings.HasPrefix(first, "! DaemonSet ") || !strings.HasSuffix(first, " DaemonSetGone · 60s") {
+		t.Errorf("the headline is %q", first)
+	}
+	if said, want := whereItStands(&v.rollout), "DaemonSetGone: there is no DaemonSet of that name"; said != want {
+		t.Errorf("it stands at %q, want %q", said, want)
+	}
+}
+
 func TestAFailingStepIsNoRest(t *testing.T) {
 	t.Parallel()
 	n := atRestScreen().rollouts[0].rollout

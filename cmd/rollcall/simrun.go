@@ -1,11 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -45,13 +42,14 @@ type rehearsal struct {
 	touched   map[types.UID]bool
 	// wave is the start of the last one.
 	wave time.Time
-	// proven and quiet are the ticks of the proof, and since when nothing has moved.
-	proven, quiet int
+	// proven and quiet are the ticks of the proof, and since when nothing has moved; held is
+	// since when a rollout is held, whatever else moves in the fleet.
+	proven, quiet, held int
 }
 
 // simulate plays the rollout of a new version until its end.
 func simulate(ctx context.Context, s setting) (*simulation, error) {
-	r := &rehearsal{setting: s, out: s.expected(), touched: map[types.UID]bool{}, proven: sim.Never, quiet: sim.Never}
+	r := &rehearsal{setting: s, out: s.expected(), touched: map[types.UID]bool{}, proven: sim.Never, quiet: sim.Never, held: sim.Never}
 	o := sim.Options{Fleet: s.fleet, Faults: s.faults, Proven: oldVersion, Policy: s.policy, Start: s.start, ReadyAfter: seconds(s.readyAfter), Trace: r.hear}
 	o.Decide = func(in rollout.Input) rollout.Decision {
 		r.decisions++
@@ -110,9 +108,25 @@ func (r *rehearsal) over() bool {
 	} else if r.quiet == sim.Never {
 		r.quiet = c.Now()
 	}
+	if r.settled() {
+		r.quiet = min(r.quiet, max(r.held, r.lastChange()))
+		return true
+	}
 	waits := r.unrest.next() != sim.Never && c.Now() < r.quiet+patience
 	return r.quiet != sim.Never && !waits || c.Now() >= seconds(r.limit) || r.decisions >= r.maxDecisions
 }
+
+// settled is whether the rollout has come to an end that it does not leave by itself,
+// and nothing of it has changed for long enough, though the fleet never rests.
+func (r *rehearsal) settled() bool {
+	if r.unrest.next() == sim.Never || r.held == sim.Never {
+		return false
+	}
+	return r.cluster.Now() >= max(r.held, r.lastChange())+patience
+}
+
+// lastChange is when the census last was another one.
+func (r *rehearsal) lastChange() int { return r.out.Series[len(r.out.Series)-1].Seconds }
 
 // hear learns what the census does not show.
 func (r *rehearsal) hear(f sim.Fact) {
@@ -122,8 +136,21 @@ func (r *rehearsal) hear(f sim.Fact) {
 			r.touched[f.NodeUID] = true
 		}
 	case sim.Recorded:
+		r.hearEnd(f.Tick, f.Decision)
 		r.hearRecord(f.Tick, f.Decision.Next)
 	case sim.Ran, sim.BecameReady, sim.Wrote, sim.Decided, sim.Asked, sim.Died, sim.NodeLeft:
+	}
+}
+
+// hearEnd learns since when the rollout is rejected, or held and waits for no time. On
+// its way back it may be from time to time, for what the fleet does to its nodes.
+func (r *rehearsal) hearEnd(tick int, d rollout.Decision) {
+	rejected := len(d.Next.Rejected) > 0
+	switch {
+	case d.Phase == rollout.Rejected, d.Phase == rollout.Held && d.Wake.IsZero(), rejected && r.held != sim.Never:
+		r.held = min(r.held, tick)
+	default:
+		r.held = sim.Never
 	}
 }
 
@@ -199,81 +226,4 @@ func (r *rehearsal) stopped() string {
 		return fmt.Sprintf("stopped by --max-decisions %d", r.maxDecisions)
 	}
 	return "stopped by --limit"
-}
-
-// unrest is what goes on in a fleet beside the rollout. A nil one is none.
-type unrest struct {
-	// churn is how many nodes an hour are replaced by new ones, evict how many pods
-	// are evicted.
-	churn, evict int
-	chance       *rand.Rand
-	names        []string
-	// groups are those of the node that a new one takes the place of.
-	groups map[string]string
-	// leave is when a node that was announced to go does.
-	leave                        int
-	leaving                      string
-	nextChurn, nextEvict, joined int
-}
-
-// notice is for how long a node is announced to go.
-const notice = 30
-
-func newUnrest(churn, evict int, fleet []health.Node, chance *rand.Rand) *unrest {
-	if churn+evict == 0 {
-		return nil
-	}
-	u := &unrest{churn: churn, evict: evict, chance: chance, groups: map[string]string{}, leave: sim.Never, nextChurn: every(churn, 0), nextEvict: every(evict, 0)}
-	for _, n := range fleet {
-		u.names = append(u.names, n.Name)
-		u.groups[n.Name] = cmp.Or(strings.Join(n.Groups, ","), "-")
-	}
-	return u
-}
-
-// every is when it happens next that does so many times an hour.
-func every(anHour, now int) int {
-	if anHour == 0 {
-		return sim.Never
-	}
-	return now + max(1, 3600/anHour)
-}
-
-func (u *unrest) next() int {
-	if u == nil {
-		return sim.Never
-	}
-	return min(u.nextChurn, u.nextEvict, u.leave)
-}
-
-// happen lets happen what is due.
-func (u *unrest) happen(c *sim.Cluster) error {
-	if u == nil {
-		return nil
-	}
-	var commands []string
-	if c.Now() >= u.leave {
-		u.joined++
-		name := fmt.Sprintf("%s-new-%d", strings.SplitN(u.leaving, "-new-", 2)[0], u.joined)
-		commands = append(commands, "leave "+u.leaving, "join "+name+" "+u.groups[u.leaving])
-		u.groups[name] = u.groups[u.leaving]
-		u.names, u.leave = append(u.names, name), sim.Never
-	}
-	if c.Now() >= u.nextChurn && u.leave == sim.Never && len(u.names) > 0 {
-		i := u.chance.IntN(len(u.names))
-		u.leaving, u.leave = u.names[i], c.Now()+notice
-		u.names[i] = u.names[len(u.names)-1]
-		u.names, u.nextChurn = u.names[:len(u.names)-1], every(u.churn, c.Now())
-		commands = append(commands, "announce "+u.leaving)
-	}
-	if c.Now() >= u.nextEvict && len(u.names) > 0 {
-		u.nextEvict = every(u.evict, c.Now())
-		commands = append(commands, "evict "+u.names[u.chance.IntN(len(u.names))])
-	}
-	for _, command := range commands {
-		if err := c.Do(command); err != nil {
-			return err
-		}
-	}
-	return nil
 }

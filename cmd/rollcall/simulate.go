@@ -50,17 +50,18 @@ It writes nothing, and asks a cluster for nothing but the policy of --policy.
 POLICY is a file with a RolloutPolicy, or - for standard input. Without it, and
 without --policy, it is the built-in policy.
 
-Faults are what the new version does on some nodes, chosen by --seed: ` + strings.Join(sim.Faults()[:3], ", ") + `,
-` + strings.Join(sim.Faults()[3:], ", ") + `. bad crashes at once, stuck is never Ready, flaky fails 5 s after it was
-Ready and late 45 s, slow needs 10 s more, and killer takes its node with it 20 s
-after. 100%:flaky is a version that is bad everywhere.
+Faults are what the new version does on some nodes, chosen by --seed. There are
+` + strings.Join(sim.Faults(), ", ") + `. bad crashes at once, stuck is never
+Ready, flaky fails 5 s after it was Ready and late 45 s, slow needs 10 s more, and
+killer takes its node with it 20 s after. 100%:flaky is a version that is bad
+everywhere.
 
 What the API server, the scheduler and the kubelets take is not simulated, but for
 --ready-after. Waves that wait for an approval have it.`,
 		Example: `  rollcall simulate policy.yaml --nodes 1000 --fault 2%:flaky --seed 7
   kubectl get nodes -o json | rollcall simulate --fleet - --svg rollout.svg
   rollcall simulate --policy cautious --nodes 500 --fault 100%:killer -o json`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMostOne("POLICY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.run(cmd.Context(), args, streams{cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()})
 		},
@@ -82,7 +83,7 @@ func (f *simulateFlags) register(cmd *cobra.Command) {
 	flags.IntVar(&f.churn, "churn", 0, "nodes an hour that leave and are replaced by new ones, at most 60")
 	flags.IntVar(&f.evict, "evict", 0, "pods of the agent an hour that somebody evicts, at most 3600")
 	flags.DurationVar(&f.readyAfter, "ready-after", 5*time.Second, "how long a healthy agent takes to become Ready, 1s to 1h")
-	flags.Uint64Var(&f.seed, "seed", 1, "chooses the nodes with faults, and what churns; the same seed has the same outcome")
+	flags.Uint64Var(&f.seed, "seed", 1, "chooses the nodes with faults, and what churns; the same seed has the same outcome, with windows or freezes from the same --start")
 	flags.StringVar(&f.start, "start", "", "when it begins, for windows and freezes: RFC 3339, such as 2026-03-02T09:00:00Z; default now")
 	f.limit.Duration = 30 * 24 * time.Hour
 	flags.Var(&f.limit, "limit", "until when it is simulated, such as 36h or 30d")

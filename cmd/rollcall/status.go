@@ -30,7 +30,7 @@ progress and its nodes, zone by zone. Where there are more than three rollouts,
 those at rest take one line each.
 
 DAEMONSET is NAME, ds/NAME or NAMESPACE/NAME.`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              atMostOne("DAEMONSET"),
 		ValidArgsFunction: k.completeRollouts,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := f.observer(args)

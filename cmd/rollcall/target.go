@@ -30,6 +30,16 @@ func oneDaemonSet(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("%s, such as: %s node-exporter -n monitoring; %s status -A lists them", wrong, cmd.CommandPath(), cmd.Root().CommandPath())
 }
 
+// atMostOne wants one argument or none.
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return fmt.Errorf("name one %s, not %d; see %s --help", what, len(args), cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
 // target is the NodeRollout that a command acts on.
 type target struct {
 	kinds   *kinds.Client

@@ -107,7 +107,11 @@ func (c *Cluster) connect() error {
 	}
 	config.QPS = -1
 	c.Config = config
-	if c.Client, err = kubernetes.NewForConfig(config); err != nil {
+	// Tests list pods and nodes ten times a second: protobuf costs both sides a fraction of JSON.
+	compact := rest.CopyConfig(config)
+	compact.ContentType = "application/vnd.kubernetes.protobuf"
+	compact.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+	if c.Client, err = kubernetes.NewForConfig(compact); err != nil {
 		return fmt.Errorf("make client of cluster: %w", err)
 	}
 	if c.Dynamic, err = dynamic.NewForConfig(config); err != nil {

@@ -22,6 +22,7 @@ func newAgent(p *corev1.Pod) health.Agent {
 		Revision:    p.Labels[appsv1.ControllerRevisionHashLabelKey],
 		Created:     p.CreationTimestamp.Time,
 		Gated:       gated(p.Spec.SchedulingGates),
+		Unbound:     p.Spec.NodeName == "",
 		Terminating: p.DeletionTimestamp != nil,
 		Failed:      p.Status.Phase == corev1.PodFailed,
 		Trouble:     trouble(p),
@@ -141,8 +142,13 @@ func newNode(n *corev1.Node, p Placement, groupBy []string) health.Node {
 		Created:  n.CreationTimestamp.Time,
 		Cordoned: n.Spec.Unschedulable,
 		Held:     n.Labels[v1alpha1.LabelHold] == "true",
+		Virtual:  virtual(n),
 		Eligible: p.Eligible(n),
 		Leaving:  n.Spec.Unschedulable || n.DeletionTimestamp != nil,
+	}
+	out.Lost, out.Won = p.Change(n)
+	if out.Won {
+		p = *p.next
 	}
 	out.Schedulable, out.Taint = p.Schedulable(n)
 	for _, t := range n.Spec.Taints {

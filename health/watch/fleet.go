@@ -170,22 +170,16 @@ func (f *Fleet) Revisions(daemonSet types.UID) []*appsv1.ControllerRevision {
 	return out
 }
 
-// CompareEligible says which nodes only one of two placements wants, by name. A
-// node whose agent only the one after would lose, to a taint that passes, is lost
-// too: the DaemonSet controller does not wait for it to pass.
-func (f *Fleet) CompareEligible(before, after Placement) (lost, won []string) {
+// Beyond are the nodes, by name, that only the second of two placements wants.
+func (f *Fleet) Beyond(first, second Placement) []string {
+	var out []string
 	for _, o := range f.nodes.GetStore().List() {
-		n := o.(*corev1.Node)
-		switch was, is := before.Eligible(n), after.Eligible(n); {
-		case was && (!is || after.Evicts(n) && !before.Evicts(n)):
-			lost = append(lost, n.Name)
-		case is && !was:
-			won = append(won, n.Name)
+		if n := o.(*corev1.Node); second.Eligible(n) && !first.Eligible(n) {
+			out = append(out, n.Name)
 		}
 	}
-	slices.Sort(lost)
-	slices.Sort(won)
-	return lost, won
+	slices.Sort(out)
+	return out
 }
 
 // known is the object itself, also when an informer only remembers it.

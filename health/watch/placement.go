@@ -13,6 +13,28 @@ import (
 type Placement struct {
 	affinity    nodeaffinity.RequiredNodeAffinity
 	tolerations []corev1.Toleration
+	// next is where another one wants to run that is on its way; nil for none.
+	next *Placement
+	// virtual is whether it asks for virtual nodes.
+	virtual bool
+}
+
+// Towards is the placement with the one that is to follow it: nodes that only one of
+// the two wants are lost or won.
+func (p Placement) Towards(next Placement) Placement {
+	p.next = &next
+	return p
+}
+
+// Change is whether the node is lost or won on the way to the placement that is to
+// follow. One whose agent only that would lose, to a taint that passes, is lost too:
+// the DaemonSet controller does not wait for it to pass.
+func (p Placement) Change(n *corev1.Node) (lost, won bool) {
+	if p.next == nil {
+		return false, false
+	}
+	was, is := p.Eligible(n), p.next.Eligible(n)
+	return was && (!is || p.next.evicts(n) && !p.evicts(n)), is && !was
 }
 
 // NewPlacement reads the placement of a template: node selector, required node
@@ -21,6 +43,7 @@ func NewPlacement(t *corev1.PodTemplateSpec) Placement {
 	return Placement{
 		affinity:    nodeaffinity.GetRequiredNodeAffinity(&corev1.Pod{Spec: t.Spec}),
 		tolerations: slices.Concat(t.Spec.Tolerations, daemonTolerations(t.Spec.HostNetwork)),
+		virtual:     asksForVirtual(&t.Spec),
 	}
 }
 
@@ -45,10 +68,11 @@ func daemonTolerations(hostNetwork bool) []corev1.Toleration {
 }
 
 // Eligible is whether the node should have an agent: selector and affinity
-// match, and no lasting taint keeps it out. A passing taint (NotReady, disk
-// pressure, an autoscaler's) makes an agent absent, not unwanted.
+// match, no lasting taint keeps it out, and it is not virtual unless that is asked
+// for. A passing taint (NotReady, disk pressure, an autoscaler's) makes an agent
+// absent, not unwanted.
 func (p Placement) Eligible(n *corev1.Node) bool {
-	if match, err := p.affinity.Match(n); err != nil || !match {
+	if match, err := p.affinity.Match(n); err != nil || !match || virtual(n) && !p.virtual {
 		return false
 	}
 	for i := range n.Spec.Taints {
@@ -59,9 +83,9 @@ func (p Placement) Eligible(n *corev1.Node) bool {
 	return true
 }
 
-// Evicts is whether Kubernetes would end a pod of this placement on the node, by a
+// evicts is whether Kubernetes would end a pod of this placement on the node, by a
 // taint that lasts or by one that passes.
-func (p Placement) Evicts(n *corev1.Node) bool {
+func (p Placement) evicts(n *corev1.Node) bool {
 	return slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Effect == corev1.TaintEffectNoExecute && p.repels(&t) })
 }
 

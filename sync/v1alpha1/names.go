@@ -18,6 +18,9 @@ const (
 	// AnnotationAfter on a DaemonSet names those of the same GitSync, as NAME or
 	// NAMESPACE/NAME and separated by commas, that it comes after on each node.
 	AnnotationAfter = "rollcall.dev/after"
+	// AnnotationMoved on a pod template has the digest of the version that it is of,
+	// while it runs on other nodes than that declares.
+	AnnotationMoved = "rollcall.dev/moved"
 	// AnnotationPinConfig with the value "false" opts a DaemonSet, a ConfigMap
 	// or a Secret out of config pinning.
 	AnnotationPinConfig = "rollcall.dev/pin-config"

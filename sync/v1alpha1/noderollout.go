@@ -6,9 +6,9 @@ import (
 )
 
 // NodeRollout says how far one DaemonSet's change has got. rollcall makes one
-// for every DaemonSet that a GitSync declares, with the DaemonSet's name. Made by
-// somebody else, for a DaemonSet that another tool applies under OnDelete, it has the
-// changes of that tool go over the nodes in waves.
+// for every DaemonSet that a GitSync declares, with the DaemonSet's name. Made
+// by somebody else, for a DaemonSet that another tool applies under OnDelete,
+// it has the changes of that tool go over the nodes in waves.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -44,9 +44,9 @@ type NodeRolloutSpec struct {
 	// +optional
 	Retry string `json:"retry,omitempty"`
 
-	// Policy is the name of the RolloutPolicy of a DaemonSet that another tool applies;
-	// without it the one that is called "default", else the built-in one. A DaemonSet that
-	// a GitSync declares names its own by annotation.
+	// Policy is the name of the RolloutPolicy of a DaemonSet that another tool
+	// applies; without it the one that is called "default", else the built-in one.
+	// A DaemonSet that a GitSync declares names its own by annotation.
 	// +kubebuilder:validation:MaxLength=253
 	// +optional
 	Policy string `json:"policy,omitempty"`
@@ -112,8 +112,8 @@ type NodeRolloutStatus struct {
 	// +optional
 	Wave *WaveStatus `json:"wave,omitempty"`
 
-	// AwaitsApproval is the name of the wave that begins when spec.approved names it
-	// and the candidate; absent when none waits for that.
+	// AwaitsApproval is the name of the wave that begins when spec.approved names
+	// it and the candidate; absent when none waits for that.
 	// +optional
 	AwaitsApproval string `json:"awaitsApproval,omitempty"`
 
@@ -131,16 +131,17 @@ type NodeRolloutStatus struct {
 	// Proven is the version that passed every wave.
 	// +optional
 	Proven *Version `json:"proven,omitempty"`
-	// Candidate is the version on its way; absent when Git asks for the proven one.
+	// Candidate is the version on its way; absent when Git asks for the proven
+	// one.
 	// +optional
 	Candidate *Version `json:"candidate,omitempty"`
-	// UnprovenSince is since when Git has asked, without a break, for another version
-	// than the proven one; absent when it asks for that. A version that supersedes
-	// another one does not begin it anew.
+	// UnprovenSince is since when Git has asked, without a break, for another
+	// version than the proven one; absent when it asks for that. A version that
+	// supersedes another one does not begin it anew.
 	// +optional
 	UnprovenSince *metav1.Time `json:"unprovenSince,omitempty"`
-	// Superseded is how many versions Git has replaced by others in that time before
-	// they were proven or rejected.
+	// Superseded is how many versions Git has replaced by others in that time
+	// before they were proven or rejected.
 	// +optional
 	Superseded int32 `json:"superseded,omitempty"`
 	// Rejected are the versions that failed, newest first; at most 10.
@@ -242,6 +243,11 @@ type InFlight struct {
 	// recorded: replacing it cost no budget.
 	// +optional
 	Idle bool `json:"idle,omitempty"`
+	// Straggler is whether the node is given the proven version without having
+	// been in a wave of it: it stays in flight until its new agent has been
+	// available for readyFor.
+	// +optional
+	Straggler bool `json:"straggler,omitempty"`
 }
 
 // NodeRolloutList is a list of NodeRollouts.

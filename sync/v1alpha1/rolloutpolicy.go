@@ -27,32 +27,35 @@ type RolloutPolicy struct {
 // +kubebuilder:validation:XValidation:rule="(has(self.groupBy) && self.groupBy.size() > 0) || !has(self.maxUnavailablePerGroup)",message="maxUnavailablePerGroup needs the groups of groupBy"
 // +kubebuilder:validation:XValidation:rule="!(has(self.replace) && self.replace == 'surge' && has(self.newPods) && self.newPods == 'candidate')",message="replace: surge keeps new pods on the proven version: newPods must be proven"
 type RolloutPolicySpec struct {
-	// Replace says how a node's agent is replaced: delete takes the old one and then
-	// starts the new one; surge starts the new one beside it, and Kubernetes takes the
-	// old one when the new one is Ready, for the DaemonSet's minReadySeconds. Then
-	// maxUnavailable is how many nodes may have two at once. While a wave is under way
-	// each node has one more pod, gated and not scheduled. Agents with a hostPort
-	// cannot surge. A DaemonSet whose own updateStrategy has maxUnavailable 0 and a
-	// maxSurge is replaced by surge whatever is said here, on maxSurge nodes at a time.
+	// Replace says how a node's agent is replaced: delete takes the old one and
+	// then starts the new one; surge starts the new one beside it, and Kubernetes
+	// takes the old one when the new one is Ready, for the DaemonSet's
+	// minReadySeconds. Then maxUnavailable is how many nodes may have two at once.
+	// While a wave is under way each node has one more pod, gated and not
+	// scheduled. Agents with a hostPort cannot surge. A DaemonSet whose own
+	// updateStrategy has maxUnavailable 0 and a maxSurge is replaced by surge
+	// whatever is said here, on maxSurge nodes at a time.
 	// +kubebuilder:default=delete
 	// +optional
 	Replace Replace `json:"replace,omitempty"`
-	// NewPods says what a pod gets that appears by itself in the middle of a rollout,
-	// since another one was evicted or a node joined: the proven version, or the
-	// candidate. With candidate the candidate is written to the DaemonSet when its first
-	// wave begins, without rollcall's gate: pods that nobody asked for run it on nodes of
-	// later waves, and the blast radius is kept only by what rollcall itself replaces. A
-	// failure of such a pod is evidence against the candidate. A DaemonSet that another
-	// tool applies (spec.policy of its NodeRollout) needs candidate.
+	// NewPods says what a pod gets that appears by itself in the middle of a
+	// rollout, since another one was evicted or a node joined: the proven version,
+	// or the candidate. With candidate the candidate is written to the DaemonSet
+	// when its first wave begins, without rollcall's gate: pods that nobody asked
+	// for run it on nodes of later waves, and the blast radius is kept only by
+	// what rollcall itself replaces. A failure of such a pod is evidence against
+	// the candidate. A DaemonSet that another tool applies (spec.policy of its
+	// NodeRollout) needs candidate.
 	// +kubebuilder:default=proven
 	// +optional
 	NewPods NewPods `json:"newPods,omitempty"`
 
-	// FirstInstall says how a DaemonSet that does not exist yet comes to the nodes:
-	// in the waves, or on all of them at once. In waves its pods stay unscheduled
-	// until their nodes' turn, and it is no commit's canary that takes an agent away:
-	// maxUnavailable does not limit it. A DaemonSet that makes nodes Ready, such as a
-	// network plugin, may begin on one that is not. Windows and freezes hold either.
+	// FirstInstall says how a DaemonSet that does not exist yet comes to the
+	// nodes: in the waves, or on all of them at once. In waves its pods stay
+	// unscheduled until their nodes' turn, and it is no commit's canary that takes
+	// an agent away: maxUnavailable does not limit it. A DaemonSet that makes
+	// nodes Ready, such as a network plugin, may begin on one that is not. Windows
+	// and freezes hold either.
 	// +kubebuilder:default=waves
 	// +optional
 	FirstInstall FirstInstall `json:"firstInstall,omitempty"`
@@ -66,9 +69,9 @@ type RolloutPolicySpec struct {
 	GroupBy []string `json:"groupBy,omitempty"`
 
 	// Waves in order. UpTo is cumulative and must grow within counts and within
-	// percentages, but for waves with select or eachGroup; the last must be 100%. A
-	// rollout keeps the waves that it started with: an edit holds for the next one,
-	// but for soak and allowEmpty of a wave of the same name.
+	// percentages, but for waves with select or eachGroup; the last must be 100%.
+	// A rollout keeps the waves that it started with: an edit holds for the next
+	// one, but for soak and allowEmpty of a wave of the same name.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=20
 	// +kubebuilder:validation:XValidation:rule="self[self.size()-1].upTo == '100%'",message="the last wave must be upTo: 100%"
@@ -91,11 +94,11 @@ type RolloutPolicySpec struct {
 	// +optional
 	MaxUnavailable *intstr.IntOrString `json:"maxUnavailable,omitempty"`
 
-	// MaxUnavailablePerGroup is how many nodes of one group may be without an available
-	// agent because of rollcall at any instant, beside MaxUnavailable for all of them: a
-	// count, or a percentage of the group's eligible nodes (rounded down, at least 1). A
-	// group is the nodes that have the same values for all labels of groupBy. Without it
-	// groups are not bounded.
+	// MaxUnavailablePerGroup is how many nodes of one group may be without an
+	// available agent because of rollcall at any instant, beside MaxUnavailable
+	// for all of them: a count, or a percentage of the group's eligible nodes
+	// (rounded down, at least 1). A group is the nodes that have the same values
+	// for all labels of groupBy. Without it groups are not bounded.
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=20
 	// +kubebuilder:validation:XValidation:rule="type(self) == int ? int(self) >= 1 && int(self) <= 100000 : string(self).matches('^([1-9][0-9]?|100)%$')",message="maxUnavailablePerGroup must be a count from 1 to 100000 or a percentage from 1% to 100%"
@@ -155,8 +158,8 @@ type Wave struct {
 	// +optional
 	EachGroup bool `json:"eachGroup,omitempty"`
 
-	// Select limits the wave to nodes whose labels match. The others come in a later
-	// wave, at the latest in the last one, which must not have it.
+	// Select limits the wave to nodes whose labels match. The others come in a
+	// later wave, at the latest in the last one, which must not have it.
 	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && self.matchLabels.size() > 0) || (has(self.matchExpressions) && self.matchExpressions.size() > 0)",message="select must have matchLabels or matchExpressions: without them it selects nothing in particular"
 	// +optional
 	Select *metav1.LabelSelector `json:"select,omitempty"`
@@ -166,21 +169,21 @@ type Wave struct {
 	// +optional
 	AllowEmpty bool `json:"allowEmpty,omitempty"`
 
-	// OneGroupAtATime gives the candidate to the wave's nodes of one group of groupBy
-	// after the other: the next group begins when all of the one before are healthy
-	// and have soaked. The order of the groups is another one for each version. The
-	// first install of a DaemonSet gives it to all groups together.
+	// OneGroupAtATime gives the candidate to the wave's nodes of one group of
+	// groupBy after the other: the next group begins when all of the one before
+	// are healthy and have soaked. The order of the groups is another one for each
+	// version. The first install of a DaemonSet gives it to all groups together.
 	// +optional
 	OneGroupAtATime bool `json:"oneGroupAtATime,omitempty"`
 
-	// Approval keeps the wave from beginning until a NodeRollout's spec.approved names
-	// the version, and this wave or none. Soaks of the waves before go on.
+	// Approval keeps the wave from beginning until a NodeRollout's spec.approved
+	// names the version, and this wave or none. Soaks of the waves before go on.
 	// +optional
 	Approval bool `json:"approval,omitempty"`
 
 	// Soak is how long every node of the wave must stay healthy, after it has
-	// become healthy, before the next wave begins; with oneGroupAtATime every node of
-	// a group, before the next group begins. At most 168h.
+	// become healthy, before the next wave begins; with oneGroupAtATime every node
+	// of a group, before the next group begins. At most 168h.
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,9})?(ms|s|m|h))+$') && duration(self) <= duration('168h')",message="soak must be a duration between 0s and 168h, such as 5m"
@@ -226,11 +229,12 @@ type Freeze struct {
 
 // Breaker is the limit.
 type Breaker struct {
-	// MaxSickNodes is how many nodes may be NotReady, or without an available agent
-	// of any DaemonSet that rollcall rolls out, before no node is given a candidate and
-	// no wave passes: a count, or a percentage of the nodes that should have such an
-	// agent (rounded down, at least 1). Nodes that rollcall itself is at work on
-	// count too, so that it should be more than maxUnavailable.
+	// MaxSickNodes is how many nodes may be NotReady, or without an available
+	// agent of any DaemonSet that rollcall rolls out, before no node is given a
+	// candidate and no wave passes: a count, or a percentage of the nodes that
+	// should have such an agent (rounded down, at least 1). Nodes that rollcall
+	// itself is at work on count too, so that it should be more than
+	// maxUnavailable.
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=20
 	// +kubebuilder:validation:XValidation:rule="type(self) == int ? int(self) >= 1 && int(self) <= 100000 : string(self).matches('^([1-9][0-9]?|100)%$')",message="maxSickNodes must be a count from 1 to 100000 or a percentage from 1% to 100%"

@@ -222,20 +222,22 @@ func (c *Cluster) Policy() rollout.Policy { return c.opts.Policy }
 // Live is the DaemonSet as it is.
 func (c *Cluster) Live() rollout.Live {
 	s := c.daemonSet.spec
-	return rollout.Live{Digest: s.template.digest, Gated: s.template.gated, OnDelete: s.onDelete, Surging: s.surge && !s.onDelete, Observed: c.daemonSet.observed()}
+	return rollout.Live{Digest: s.template.digest, Won: s.template.won, Gated: s.template.gated, OnDelete: s.onDelete, Surging: s.surge && !s.onDelete, Observed: c.daemonSet.observed()}
 }
 
 // Fleet is the fleet as it is, not as a cache shows it, and every agent has the
 // digest that it really runs.
 func (c *Cluster) Fleet() []health.Node {
 	out := make([]health.Node, 0, len(c.nodes))
+	by := c.viewOf(c.store.status, c.wanted())
 	for _, n := range c.nodes {
-		v := c.viewNode(n)
+		v := c.viewNode(n, by)
 		for _, p := range n.pods {
 			a := c.viewPod(n, p)
 			a.Digest = p.made.digest
 			v.Agents = append(v.Agents, a)
 		}
+		c.placed(&v)
 		out = append(out, v)
 	}
 	return out

@@ -13,7 +13,8 @@ import (
 
 // Do lets something happen before the next tick:
 //
-//	commit DIGEST          Git declares another version
+//	commit DIGEST          Git declares another version; with "/ab" behind its name one that
+//	                       runs on the nodes of the groups a and b only
 //	revert                 Git declares the proven version again
 //	pause, resume          a person stops and resumes the rollout
 //	retry DIGEST           a person wants a rejected version tried again
@@ -33,6 +34,7 @@ import (
 //	move NODE GROUP        a node's labels are of another group from now on
 //	leave NODE             a node is gone without notice
 //	announce NODE          an autoscaler taints the node before it goes
+//	virtual NODE GROUP     a new node that is no machine: not eligible, and it starts no pod
 //	rejoin NODE            a node registers anew, with the pods it had
 //	down NODE, up NODE     the node's kubelet stops, and comes back
 //	cordon NODE, uncordon NODE
@@ -253,9 +255,10 @@ func (c *Cluster) doPod(verb, name string, ticks int) bool {
 func (c *Cluster) doFleet(verb, arg, group string) bool {
 	next := c.daemonSet.spec
 	switch verb {
-	case "join":
+	case "join", "virtual":
 		if c.node(arg) == nil && group != "" {
 			c.join(arg, strings.Split(group, ","))
+			c.node(arg).virtual = verb == "virtual"
 		}
 	case "calm":
 		for _, n := range c.nodes {

@@ -12,15 +12,22 @@ import (
 type template struct {
 	digest string
 	gated  bool
+	// from is the version whose placement it has, with the nodes won, by name and
+	// joined by commas; empty for its own.
+	from, won string
 }
 
 // revision names the ControllerRevision of the template: the gate makes another
 // one, though the version is the same to rollcall.
 func (t template) revision() string {
-	if t.gated {
-		return t.digest + "+gate"
+	out := t.digest
+	if t.from != "" {
+		out += "~" + t.from + "~" + t.won
 	}
-	return t.digest
+	if t.gated {
+		out += "+gate"
+	}
+	return out
 }
 
 // spec is what is written to the DaemonSet.
@@ -102,7 +109,11 @@ func (c *Cluster) runController() {
 // roll manages each node, and then follows the update strategy.
 func (c *Cluster) roll() {
 	for _, n := range c.nodes {
-		c.manage(n)
+		if c.controller.seen.template.places(n) {
+			c.manage(n)
+		} else {
+			c.removeAll(n)
+		}
 	}
 	switch seen := c.controller.seen; {
 	case seen.onDelete:
@@ -126,6 +137,16 @@ func (c *Cluster) makeRevision(r string) bool {
 	k.revisions[r] = r
 	c.changed()
 	return true
+}
+
+// hasRevision is whether a revision of the version is there, with the gate or without.
+func (c *Cluster) hasRevision(digest string) bool {
+	for r := range c.controller.revisions {
+		if versionOf(r) == digest {
+			return true
+		}
+	}
+	return false
 }
 
 // manage is what the controller does on one node before and regardless of the
@@ -178,23 +199,45 @@ func (c *Cluster) manageSurge(n *node, running []*pod) {
 }
 
 // surge makes a pod of the template beside each that is of another one (update.go
-// rollingUpdate with maxSurge).
+// rollingUpdate with maxSurge). Of the nodes that get none it takes what they have: at
+// once if that is not available, and otherwise as many as more nodes are served than
+// shall be.
 func (c *Cluster) surge() {
+	var spared []*pod
+	var of []*node
+	spare := 0
 	for _, n := range c.nodes {
-		var running []*pod
-		for _, p := range n.pods {
-			if !p.terminating {
-				running = append(running, p)
-			}
-		}
+		running := n.staying()
+		spare += c.countSpare(n, running)
 		switch {
-		case len(running) != 1 || c.updated(running[0]) || c.forbidden["pods"]:
+		case len(running) != 1 || c.updated(running[0]):
 		case c.schedulable(n):
-			c.create(n)
+			if !c.forbidden["pods"] {
+				c.create(n)
+			}
 		case !running[0].ready:
 			c.remove(n, running[0], Fact{By: Controller})
+		default:
+			spared, of = append(spared, running[0]), append(of, n)
 		}
 	}
+	for i := range min(max(spare, 0), len(spared)) {
+		c.remove(of[i], spared[i], Fact{By: Controller})
+	}
+}
+
+// countSpare is what the node adds to the nodes that are served and takes from those that
+// shall be: the pod of another template is Ready or, where there is none, that of it.
+func (c *Cluster) countSpare(n *node, running []*pod) int {
+	spare := 0
+	if c.schedulable(n) {
+		spare--
+	}
+	i := max(0, slices.IndexFunc(running, func(p *pod) bool { return !c.updated(p) }))
+	if i < len(running) && running[i].ready {
+		spare++
+	}
+	return spare
 }
 
 // updated is whether the pod is of the template, by its label.

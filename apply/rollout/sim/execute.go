@@ -61,7 +61,10 @@ func (l *leader) writeTemplate(p *pass, s rollout.Step) bool {
 		return true
 	}
 	next := l.c.daemonSet.spec
-	next.template = template{digest: s.Digest, gated: s.Gated}
+	next.template = template{digest: s.Digest, gated: s.Gated, won: s.Won}
+	if proven := p.read.state.Proven; s.Moved && proven != nil {
+		next.template.from = proven.Digest
+	}
 	next.onDelete, next.surge = !s.Surge, s.Surge
 	return l.writeDaemonSet(p, next, Fact{By: Rollcall})
 }
@@ -100,5 +103,6 @@ func (l *leader) open(s rollout.Step) {
 // versionOf is the version of a revision, as rollcall finds it by comparing
 // templates without the gate.
 func versionOf(revision string) string {
-	return strings.TrimSuffix(revision, "+gate")
+	digest, _, _ := strings.Cut(strings.TrimSuffix(revision, "+gate"), "~")
+	return digest
 }

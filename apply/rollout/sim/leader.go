@@ -193,15 +193,18 @@ func (l *leader) decide(p *pass) {
 		Name: "default/agent", Approved: p.asked.approved, OwnNode: p.asked.ownNode, Foreign: c.opts.Foreign,
 		Policy: c.opts.Policy, State: p.read.state, Want: p.asked.known(), Unknown: p.asked.unknown, Paused: p.asked.paused, Retry: p.asked.retry, Block: p.asked.block,
 		Busy: c.busy(p.asked.others), After: c.after(p.asked.others),
-		Live: live, Fleet: l.fleet(known), Now: c.at(c.tick),
+		Live: live, Fleet: l.fleet(known, c.viewOf(p.read.state, p.asked.known())), Now: c.at(c.tick),
+	}
+	if p.input.Block == nil {
+		p.input.Block = c.unplaced(p.read.state, p.input.Want)
 	}
 	p.input.Sick = p.asked.others.sicken(p.input)
 	p.decision = c.opts.Decide(p.input)
 	c.tell(Fact{Event: Decided, By: Rollcall, Decision: p.decision, Input: &p.input})
 }
 
-// known are the digests whose templates the executor has: those kept and the
-// declared one.
+// known are the digests whose templates the executor has: those kept, the declared
+// one, and the proven one if it is among the revisions.
 func (l *leader) known(p *pass) map[string]bool {
 	out := map[string]bool{}
 	for _, digest := range p.read.templates {
@@ -210,12 +213,15 @@ func (l *leader) known(p *pass) map[string]bool {
 	if v := p.asked.known(); v != nil {
 		out[v.Digest] = true
 	}
+	if v := p.read.state.Proven; v != nil && l.c.hasRevision(v.Digest) {
+		out[v.Digest] = true
+	}
 	return out
 }
 
 // fleet shows the nodes as they are with the pods of the cache, overlaid with
 // what this process did since.
-func (l *leader) fleet(known map[string]bool) []health.Node {
+func (l *leader) fleet(known map[string]bool, by view) []health.Node {
 	out := make([]health.Node, 0, len(l.c.nodes))
 	agents := make([]health.Agent, 0, 2*len(l.c.nodes))
 	rest := l.cache
@@ -229,7 +235,7 @@ func (l *leader) fleet(known map[string]bool) []health.Node {
 				agents = append(agents, l.view(n, &rest[0].pods[i], known))
 			}
 		}
-		v := l.c.viewNode(n)
+		v := l.c.viewNode(n, by)
 		v.Agents = agents[from:len(agents):len(agents)]
 		out = append(out, v)
 	}

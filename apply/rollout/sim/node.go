@@ -29,6 +29,8 @@ type node struct {
 	held    bool
 	// excluded nodes carry a lasting NoSchedule taint: no new pods, the old stay.
 	excluded bool
+	// virtual nodes are not eligible, get pods all the same, and start none.
+	virtual bool
 	// drain is how much longer than usual pods take to terminate here.
 	drain int
 	// taken nodes had an available agent until rollcall deleted it, and have had
@@ -80,6 +82,14 @@ func (c *Cluster) schedulable(n *node) bool {
 	return !n.excluded && !n.leaving && (n.ready || c.opts.TolerateAll)
 }
 
+// staying are the pods that were not told to go.
+func (n *node) staying() []*pod {
+	return slices.DeleteFunc(slices.Clone(n.pods), func(p *pod) bool { return p.terminating })
+}
+
+// starts is whether a pod that waits for nothing else starts here now.
+func (c *Cluster) starts(n *node) bool { return c.schedulable(n) && !n.virtual }
+
 // serving is the node's agent if it is available.
 func (n *node) serving() *pod {
 	for _, p := range n.pods {
@@ -93,7 +103,7 @@ func (n *node) serving() *pod {
 	return nil
 }
 
-func (c *Cluster) viewNode(n *node) health.Node {
+func (c *Cluster) viewNode(n *node, by view) health.Node {
 	v := health.Node{
 		Name:        n.name,
 		UID:         n.uid,
@@ -106,9 +116,10 @@ func (c *Cluster) viewNode(n *node) health.Node {
 		Cordoned:    n.cordoned,
 		Leaving:     n.cordoned || n.leaving,
 		Held:        n.held,
-		Eligible:    !n.excluded,
+		Virtual:     n.virtual,
 		Schedulable: c.schedulable(n),
 	}
+	by.mark(n, &v)
 	if !v.Schedulable {
 		v.Taint = n.taint()
 	}

@@ -113,7 +113,7 @@ func (c *Cluster) next(n *node, p *pod) (deed, int) {
 	case p.terminating, p.gated, n.dead, p.failed:
 		return rest, never
 	case p.started == 0:
-		if !c.schedulable(n) {
+		if !c.starts(n) {
 			return rest, never
 		}
 		return start, p.opened + 1
@@ -189,6 +189,7 @@ func (c *Cluster) viewPod(n *node, p *pod) health.Agent {
 		Revision:    p.revision,
 		Created:     c.at(p.created),
 		Gated:       p.gated,
+		Unbound:     p.started == 0 && (p.gated || n.virtual),
 		Terminating: p.terminating,
 		Ready:       p.ready,
 		ReadySince:  c.at(p.readySince),

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
@@ -32,6 +33,14 @@ const (
 
 	// joinTimeout is for the largest clusters: 5,000 nodes take one to two minutes.
 	joinTimeout = 10 * time.Minute
+
+	// maxNodesWithRoom bounds the clusters that may hold more memory for less work.
+	maxNodesWithRoom = 100
+	// roomyGC is the heap's growth, in percent of what lives, until garbage is collected. By it, a start and a scenario
+	// take a tenth to a third less CPU time than by Go's default of 100: less where no core is idle.
+	roomyGC = 400
+	// roomyLimit is the memory, in bytes, above which garbage is collected earlier: without it some reach 850 MiB.
+	roomyLimit = 512 << 20
 )
 
 // upOptions are the flags of the command up.
@@ -82,6 +91,7 @@ func up(ctx context.Context, opts upOptions, stdout io.Writer) (err error) {
 		return err
 	}
 
+	spareCollector(opts.nodes)
 	plane := controlplane.Options{
 		Folder:     dir.path,
 		Listener:   listener,
@@ -97,6 +107,15 @@ func up(ctx context.Context, opts upOptions, stdout io.Writer) (err error) {
 		return fmt.Errorf("%w (see %s)", err, dir.file(logFile))
 	}
 	return nil
+}
+
+// spareCollector collects garbage less often where the cluster is small, unless the environment says how often.
+func spareCollector(nodes int) {
+	if nodes > maxNodesWithRoom || os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	debug.SetGCPercent(roomyGC)
+	debug.SetMemoryLimit(roomyLimit)
 }
 
 // listen claims the port, so that from now on no other cluster can take it. It is freed by the end of the process: an
