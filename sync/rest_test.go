@@ -1,0 +1,70 @@
+package sync
+
+import (
+	"testing"
+
+	"github.com/rollcall-dev/rollcall/apply"
+	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+func TestRested(t *testing.T) {
+	t.Parallel()
+	kept := func(reason string) func(*outcome) {
+		return func(o *outcome) { o.withheld = []diff.Change{{Reason: reason}} }
+	}
+	for sentence, c := range map[string]struct {
+		change func(*outcome)
+		want   string
+	}{
+		"everything is done":                              {func(*outcome) {}, "abc"},
+		"something is kept for good":                      {kept(diff.ReasonProtectedKind), "abc"},
+		"something is kept since nothing is pruned":       {kept(diff.ReasonPruneDisabled), "abc"},
+		"something is kept until nothing reads it":        {kept(diff.ReasonInUse), ""},
+		"something is kept until others have read":        {kept(diff.ReasonAwaitingOthers), ""},
+		"the pass failed":                                 {func(o *outcome) { o.failure = &Failure{} }, ""},
+		"the commit is not applied":                       {func(o *outcome) { o.applied = "" }, ""},
+		"a node has not got the proven version":           {func(o *outcome) { o.stragglers = "1 of 9" }, ""},
+		"an object was not found to be as it is declared": {func(o *outcome) { o.objects = 1 }, ""},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			o := &outcome{applied: "abc"}
+			c.change(o)
+			m := &memory{left: left{settled: apply.Settled{}, commit: "before"}, question: question{generation: 3}}
+			if m.rested(o); m.left.commit != c.want {
+				t.Errorf("rests at %q, want %q", m.left.commit, c.want)
+			}
+			if m.left.commit != "" && m.left.question != m.question {
+				t.Errorf("it answers %v, want %v", m.left.question, m.question)
+			}
+		})
+	}
+}
+
+func TestMoved(t *testing.T) {
+	t.Parallel()
+	proven := v1alpha1.NodeRolloutStatus{Phase: v1alpha1.PhaseProven, Reason: "Proven", Nodes: v1alpha1.NodeCounts{Eligible: 3, Present: 3}}
+	soaking := v1alpha1.NodeRolloutStatus{Phase: v1alpha1.PhaseSoaking, Reason: "Soaking", Nodes: v1alpha1.NodeCounts{Eligible: 3, Present: 3}}
+	for sentence, c := range map[string]struct {
+		before v1alpha1.NodeRolloutStatus
+		change func(*v1alpha1.NodeRolloutStatus)
+		want   bool
+	}{
+		"nothing":                            {proven, func(*v1alpha1.NodeRolloutStatus) {}, false},
+		"another phase":                      {proven, func(s *v1alpha1.NodeRolloutStatus) { s.Phase = v1alpha1.PhaseWaiting }, true},
+		"another reason":                     {proven, func(s *v1alpha1.NodeRolloutStatus) { s.Reason = "AgentsAbsent" }, true},
+		"an agent is missing at rest":        {proven, func(s *v1alpha1.NodeRolloutStatus) { s.Nodes.Present, s.Nodes.Absent = 2, 1 }, true},
+		"an agent is missing on the way":     {soaking, func(s *v1alpha1.NodeRolloutStatus) { s.Nodes.Present, s.Nodes.Absent = 2, 1 }, false},
+		"the message of one that is at rest": {proven, func(s *v1alpha1.NodeRolloutStatus) { s.Message = "other" }, false},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			after := *c.before.DeepCopy()
+			c.change(&after)
+			if got := moved(c.before, after); got != c.want {
+				t.Errorf("moved: %t, want %t", got, c.want)
+			}
+		})
+	}
+}
