@@ -15,9 +15,9 @@ import (
 )
 
 // InUse is what a new pod of a DaemonSet may need, now or on the way back, of
-// what a plan deletes: what every controller revision that Kubernetes keeps, the
-// proven version and the declared one refer to, whichever GitSync declares the
-// DaemonSet. Everything is read live: what a cache has not heard of is used all
+// what a plan deletes: what the proven version and the declared one refer to, and
+// the config of every controller revision that Kubernetes keeps, whichever GitSync
+// declares the DaemonSet. Everything is read live: what a cache has not heard of is used all
 // the same.
 func (r *Rollouts) InUse(ctx context.Context, in diff.Input) ([]diff.Reference, error) {
 	var out []diff.Reference
@@ -64,7 +64,7 @@ func (r *Rollouts) usedBy(ctx context.Context, key types.NamespacedName) ([]diff
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, neededBy(key.Namespace, &t.Spec)...)
+			out = append(out, configOf(key.Namespace, t)...)
 		}
 	}
 	s := store{r.Kube, key}

@@ -34,10 +34,10 @@ func TestStragglersWaitWhileTheProvenVersionFails(t *testing.T) {
 		}
 		r.excuse(w.nodes()[:3]...)
 		label(`null`)
-		n = w.waitReason(v1alpha1.PhaseHeld, "StragglersWait")
-		if !strings.Contains(n.Status.Message, "9 nodes") || !strings.Contains(n.Status.Message, "3 of 3 nodes") {
-			t.Errorf("message %q does not count the nodes", n.Status.Message)
-		}
+		w.waitRollout("the nodes are counted", time.Minute, func(n *v1alpha1.NodeRollout) bool {
+			s := n.Status
+			return s.Phase == v1alpha1.PhaseHeld && s.Reason == "StragglersWait" && strings.Contains(s.Message, "9 nodes") && strings.Contains(s.Message, "3 of 3 nodes")
+		})
 		before := w.uids()
 		time.Sleep(10 * time.Second) // what crash-loops is never quiet
 		w.wantSame(before)
