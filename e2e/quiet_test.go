@@ -18,7 +18,7 @@ func TestNothingToDo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 4)
 	w.policy(hurried())
-	files := map[string]string{"daemonset.yaml": manifest("v1"), "others.yaml": beside}
+	files := map[string]string{"daemonset.yaml": manifest("v1"), "others.yaml": accompanying}
 	for i := range 10 {
 		files[fmt.Sprintf("settings-%d.yaml", i)] = plainConfig(fmt.Sprintf("settings-%d", i), "1")
 	}
@@ -31,8 +31,8 @@ func TestNothingToDo(t *testing.T) {
 	w.act(t, "no request after it either", w.wantNoRequests)
 }
 
-// beside is one object of each of some kinds.
-const beside = `apiVersion: v1
+// accompanying is one object of each of some kinds.
+const accompanying = `apiVersion: v1
 kind: ServiceAccount
 metadata: {name: agent}
 ---
