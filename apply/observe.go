@@ -69,7 +69,7 @@ func (a *Applier) look(ctx context.Context, l located, set Set) sight {
 	if l.problem != nil || l.pending != "" {
 		return out
 	}
-	if live, mark := a.settled(l, set.Settled); live != nil {
+	if live, mark := a.settled(ctx, l, set.Settled); live != nil {
 		out.Live, out.Merged, out.mark = live, live, mark
 		return out
 	}

@@ -1,11 +1,14 @@
 package apply
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/rollcall-dev/rollcall/apply/owned"
@@ -62,28 +65,39 @@ func (o Observation) Settled(plan diff.Plan, results Results) Settled {
 	return out
 }
 
-// Untouched is whether every settled object still is what it was. What cannot be watched may have been touched.
-func (a *Applier) Untouched(settled Settled) bool {
+// Untouched is whether every settled object still is what it was. What is not watched is asked about.
+func (a *Applier) Untouched(ctx context.Context, settled Settled) bool {
 	for id, m := range settled {
-		if _, same := a.untouched(id, m); !same {
+		if a.untouched(ctx, id, m) == nil {
 			return false
 		}
 	}
 	return true
 }
 
-func (a *Applier) untouched(id diff.ID, m mark) (owned.Sight, bool) {
+// untouched returns what is known of an object that is what it was; nil when it may be another one now.
+func (a *Applier) untouched(ctx context.Context, id diff.ID, m mark) *unstructured.Unstructured {
 	if a.Owned == nil {
-		return owned.Sight{}, false
+		return nil
 	}
-	sight, known := a.Owned.See(m.place, id.Name)
-	return sight, known && sight.Print == m.print
+	named := &unstructured.Unstructured{}
+	named.SetGroupVersionKind(id.GroupKind().WithVersion(m.place.Resource.Version))
+	if sight, known := a.Owned.See(m.place, id.Name); known {
+		if sight.Print != m.print {
+			return nil
+		}
+		return outline(named, sight)
+	}
+	live, err := a.Dynamic.Resource(m.place.Resource).Namespace(m.place.Namespace).Get(ctx, id.Name, metav1.GetOptions{})
+	if err != nil || owned.PrintOf(m.place.Resource.Group, live) != m.print {
+		return nil
+	}
+	return live
 }
 
-// settled returns what is known of an object that need not be asked about; nil when it must be.
-func (a *Applier) settled(l located, known Settled) (*unstructured.Unstructured, mark) {
-	id := diff.IDOf(l.object)
-	before, is := known[id]
+// settled returns what is known of an object that need not be tried out; nil when it must be.
+func (a *Applier) settled(ctx context.Context, l located, known Settled) (*unstructured.Unstructured, mark) {
+	before, is := known[diff.IDOf(l.object)]
 	if !is {
 		return nil, mark{}
 	}
@@ -91,11 +105,7 @@ func (a *Applier) settled(l located, known Settled) (*unstructured.Unstructured,
 	if err != nil || now.declared != before.declared || now.place != before.place {
 		return nil, mark{}
 	}
-	sight, same := a.untouched(id, before)
-	if !same {
-		return nil, mark{}
-	}
-	return outline(l.object, sight), before
+	return a.untouched(ctx, diff.IDOf(l.object), before), before
 }
 
 // outline is a live object of which only the metadata is known.
@@ -111,6 +121,9 @@ func outline(named *unstructured.Unstructured, sight owned.Sight) *unstructured.
 	return out
 }
 
+// secret is the kind of which nothing is watched: who may list Secrets reads all of them.
+func secret(r schema.GroupVersionResource) bool { return r.Group == "" && r.Resource == "secrets" }
+
 // follow has the places of a set watched from now on.
 func (a *Applier) follow(owner string, all []located, former []formerTarget) {
 	if a.Owned == nil {
@@ -119,7 +132,7 @@ func (a *Applier) follow(owner string, all []located, former []formerTarget) {
 	seen := map[owned.Place]bool{}
 	var places []owned.Place
 	add := func(t target) {
-		if t.mapping != nil && !seen[t.place()] {
+		if t.mapping != nil && !secret(t.mapping.Resource) && !seen[t.place()] {
 			seen[t.place()] = true
 			places = append(places, t.place())
 		}

@@ -43,7 +43,7 @@ func passing(c diff.Change) bool {
 }
 
 // rests polls Git when it is time, and returns whether there is nothing else to do: Git has the same commit, and nobody
-// has touched what it declares. No request goes to the API server then, but for the credentials of a poll. It returns
+// has touched what it declares. No request goes to the API server then, but for the credentials of a poll and one for each Secret. It returns
 // when the next poll is due.
 func (c *Controller) rests(ctx context.Context, key types.NamespacedName) (time.Duration, bool) {
 	o, found, err := c.syncs.GetByKey(key.String())
@@ -53,7 +53,7 @@ func (c *Controller) rests(ctx context.Context, key types.NamespacedName) (time.
 	gs := o.(*v1alpha1.GitSync)
 	m := c.remember(gs)
 	stirred := m.stirred.Swap(false)
-	if stirred || m.left.commit == "" || m.left.question != questionOf(gs) || gs.DeletionTimestamp != nil || !c.unchanged(m) {
+	if stirred || m.left.commit == "" || m.left.question != questionOf(gs) || gs.DeletionTimestamp != nil || !c.unchanged(ctx, m) {
 		return 0, false
 	}
 	if declared, err := c.read(ctx, gs, newOutcome(gs)); declared == nil || err != nil || m.commit.Commit != m.left.commit {
@@ -64,13 +64,13 @@ func (c *Controller) rests(ctx context.Context, key types.NamespacedName) (time.
 }
 
 // unchanged is whether everything is as the last pass left it.
-func (c *Controller) unchanged(m *memory) bool {
+func (c *Controller) unchanged(ctx context.Context, m *memory) bool {
 	for key, around := range m.left.around {
 		if c.Rollouts.Fleet.Around(key.Namespace, key.Name) != around {
 			return false
 		}
 	}
-	return c.Objects.Untouched(m.left.settled)
+	return c.Objects.Untouched(ctx, m.left.settled)
 }
 
 // declared notes how a DaemonSet was left.
