@@ -85,9 +85,9 @@ unit: ## Run the tests of the root module, with the race detector where there is
 .PHONY: properties
 properties: ## Run each property of rollouts RAPID_CHECKS times, shared among RAPID_SEEDS, and the others RAPID_OTHERS times
 	go test -count=1 -timeout 60m $(filter-out ./apply/rollout,$(PROPERTIES)) -rapid.checks=$(RAPID_OTHERS) -rapid.seed=$(firstword $(RAPID_SEEDS))
-	for seed in $(RAPID_SEEDS); do \
-		go test -count=1 -timeout 600m -run '$(STORIES)' ./apply/rollout -rapid.checks=$(RAPID_SHARE) -rapid.seed=$$seed; \
-	done
+	go test -c -o bin/stories.test ./apply/rollout
+	cd apply/rollout && printf '%s\n' $(RAPID_SEEDS) | xargs -P 2 -I SEED ../../bin/stories.test -test.timeout 600m \
+		-test.run '$(STORIES)' -rapid.checks=$(RAPID_SHARE) -rapid.seed=SEED
 
 .PHONY: alerts
 alerts: bin/promtool ## Prove that every alert of the chart fires and clears
