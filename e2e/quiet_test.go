@@ -72,6 +72,7 @@ func (w *world) requests() (sum float64, spelled string) {
 
 // wantRequests wants so many requests for each of three polls of Git, and no others.
 func (w *world) wantRequests(t *testing.T, each float64) {
+	t.Helper()
 	sum, spelled := 0.0, ""
 	polls := w.polls()
 	w.eventually("what happened before is answered", 30*time.Second, func() (bool, error) {
@@ -103,6 +104,7 @@ func (w *world) polls() float64 {
 const daemonSetLabel = "a label of the DaemonSet"
 
 func (w *world) wantEditsUndone(t *testing.T) {
+	t.Helper()
 	w.retime(time.Hour)
 	client := w.cluster.Client
 	edits := map[string]func() error{

@@ -21,10 +21,10 @@ import (
 
 var settings = Place{Resource: schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}, Namespace: "a"}
 
-func configMap(name, owner, version string) *metav1.PartialObjectMetadata {
+func configMap(owner, version string) *metav1.PartialObjectMetadata {
 	return &metav1.PartialObjectMetadata{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: name, UID: "u-1", ResourceVersion: version, Labels: map[string]string{v1alpha1.LabelOwner: owner}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "x", UID: "u-1", ResourceVersion: version, Labels: map[string]string{v1alpha1.LabelOwner: owner}},
 	}
 }
 
@@ -89,7 +89,7 @@ func (c *cluster) calls() []string {
 
 func TestWatchSeesWhatItFollows(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, configMap("x", "a.one", "1"))
+	c := newCluster(t, configMap("a.one", "1"))
 	if _, known := c.See(settings, "x"); known {
 		t.Error("a place that nobody follows is known")
 	}
@@ -104,7 +104,7 @@ func TestWatchSeesWhatItFollows(t *testing.T) {
 	}
 	c.until("its owner is called", func() bool { return slices.Contains(c.calls(), "a.one") })
 
-	c.write(configMap("x", "a.two", "2"))
+	c.write(configMap("a.two", "2"))
 	c.until("another print is seen", func() bool { s, _ := c.See(settings, "x"); return s.Print != first.Print })
 	var called []string
 	c.until("both owners are called", func() bool {
@@ -121,7 +121,7 @@ func TestWatchSeesWhatItFollows(t *testing.T) {
 
 func TestWatchEndsWhatNobodyFollows(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, configMap("x", "a.one", "1"))
+	c := newCluster(t, configMap("a.one", "1"))
 	c.Follow("a.one", []Place{settings})
 	c.Follow("a.two", []Place{settings})
 	c.until("the place is known", func() bool { _, known := c.See(settings, "x"); return known })
@@ -138,7 +138,7 @@ func TestWatchEndsWhatNobodyFollows(t *testing.T) {
 // What may not be watched is unknown, and not absent.
 func TestWatchThatIsRefusedKnowsNothing(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, configMap("x", "a.one", "1"))
+	c := newCluster(t, configMap("a.one", "1"))
 	asked := make(chan struct{}, 100)
 	refuse := func(clienttesting.Action) (bool, error) {
 		select {
