@@ -178,7 +178,7 @@ func (a *Applier) locateFormer(set Set) []formerTarget {
 	var out []formerTarget
 	for _, f := range formerIDs(set) {
 		t, err := a.targetOf(f.ID, f.version)
-		out = append(out, formerTarget{target: t, id: f.ID, err: err})
+		out = append(out, formerTarget{target: t, err: err})
 	}
 	return out
 }
@@ -186,13 +186,12 @@ func (a *Applier) locateFormer(set Set) []formerTarget {
 // formerTarget is an object of the inventory with where the cluster keeps it, or with why that is not known.
 type formerTarget struct {
 	target
-	id  diff.ID
 	err error
 }
 
 // lookFormer observes an object that the inventory lists and the set does not. With its kind it is gone too.
 func (a *Applier) lookFormer(ctx context.Context, f formerTarget) diff.Former {
-	out := diff.Former{ID: f.id}
+	out := diff.Former{ID: diff.IDOf(f.object)}
 	err := f.err
 	if err == nil {
 		out.Live, err = a.get(ctx, f.target)

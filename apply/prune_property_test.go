@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"pgregory.net/rapid"
 
 	"github.com/rollcall-dev/rollcall/diff"
@@ -213,4 +215,33 @@ func (w *pruned) leaks() error {
 		}
 	}
 	return nil
+}
+
+// What a DaemonSet's next pod cannot be made without is in use though it has no pod now.
+func TestATemplateUsesWhatNoPodDoes(t *testing.T) {
+	p := newPruning()
+	p.world = newPruned()
+	for _, event := range []string{"keep 0", "commit 000", "pass", "replace 0 0", "prove 0"} {
+		if err := p.happen(strings.Fields(event)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	clear(p.world.sets[0].pods)
+	account := &unstructured.Unstructured{}
+	account.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: "ServiceAccount"})
+	account.SetNamespace("agents")
+	account.SetName("default")
+	account.SetLabels(map[string]string{v1alpha1.LabelOwner: "a.b"})
+	id := diff.IDOf(account)
+	used, err := p.rollouts.InUse(t.Context(), diff.Input{
+		Owner: "a.b", Prune: true, DaemonSets: []diff.ID{{Namespace: "agents", Name: "set-0", Group: "apps", Kind: "DaemonSet"}},
+		Previous: &v1alpha1.Inventory{Entries: []v1alpha1.InventoryEntry{{ID: id.Entry(), Version: "v1"}}},
+		Former:   []diff.Former{{ID: id, Live: account}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (diff.Reference{Kind: "ServiceAccount", Namespace: "agents", Name: "default"}); !slices.Contains(used, want) {
+		t.Errorf("in use are %v, want %v among them", used, want)
+	}
 }

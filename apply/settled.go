@@ -65,9 +65,22 @@ func (o Observation) Settled(plan diff.Plan, results Results) Settled {
 	return out
 }
 
-// Untouched is whether every settled object still is what it was. What is not watched is asked about.
+// Untouched is whether every settled object still is what it was. What is not watched is asked about, when all else is
+// untouched.
 func (a *Applier) Untouched(ctx context.Context, settled Settled) bool {
+	if a.Owned == nil {
+		return len(settled) == 0
+	}
+	unwatched := Settled{}
 	for id, m := range settled {
+		switch sight, known := a.Owned.See(m.place, id.Name); {
+		case !known:
+			unwatched[id] = m
+		case sight.Print != m.print:
+			return false
+		}
+	}
+	for id, m := range unwatched {
 		if a.untouched(ctx, id, m) == nil {
 			return false
 		}
@@ -97,7 +110,8 @@ func (a *Applier) untouched(ctx context.Context, id diff.ID, m mark) *unstructur
 
 // settled returns what is known of an object that need not be tried out; nil when it must be.
 func (a *Applier) settled(ctx context.Context, l located, known Settled) (*unstructured.Unstructured, mark) {
-	before, is := known[diff.IDOf(l.object)]
+	id := diff.IDOf(l.object)
+	before, is := known[id]
 	if !is {
 		return nil, mark{}
 	}
@@ -105,10 +119,10 @@ func (a *Applier) settled(ctx context.Context, l located, known Settled) (*unstr
 	if err != nil || now.declared != before.declared || now.place != before.place {
 		return nil, mark{}
 	}
-	return a.untouched(ctx, diff.IDOf(l.object), before), before
+	return a.untouched(ctx, id, before), before
 }
 
-// outline is a live object of which only the metadata is known.
+// outline is a live object of which only who it is and whose is known.
 func outline(named *unstructured.Unstructured, sight owned.Sight) *unstructured.Unstructured {
 	out := &unstructured.Unstructured{}
 	out.SetGroupVersionKind(named.GroupVersionKind())
@@ -116,8 +130,6 @@ func outline(named *unstructured.Unstructured, sight owned.Sight) *unstructured.
 	out.SetName(sight.Meta.GetName())
 	out.SetUID(sight.Meta.GetUID())
 	out.SetLabels(sight.Meta.GetLabels())
-	out.SetFinalizers(sight.Meta.GetFinalizers())
-	out.SetDeletionTimestamp(sight.Meta.GetDeletionTimestamp())
 	return out
 }
 

@@ -77,7 +77,7 @@ func trim(group string) cache.TransformFunc {
 		return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
 			Generation: trimmed,
 			Name:       object.Name, Namespace: object.Namespace, UID: object.UID, ResourceVersion: object.ResourceVersion,
-			Labels: object.Labels, Finalizers: object.Finalizers, DeletionTimestamp: object.DeletionTimestamp,
+			Labels:      object.Labels,
 			Annotations: map[string]string{annotationPrint: string(PrintOf(group, object))},
 		}}, nil
 	}

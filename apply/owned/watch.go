@@ -98,8 +98,7 @@ func (w *Watch) start(p *place) {
 
 // Sight is what is known of one object.
 type Sight struct {
-	// Meta is its name, namespace, UID, labels, finalizers and deletion timestamp; nil when there is no such object with an
-	// owner label.
+	// Meta is its name, namespace, UID and labels; nil when there is no such object with an owner label.
 	Meta  metav1.Object
 	Print Print
 }
