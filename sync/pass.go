@@ -89,9 +89,11 @@ func (c *Controller) writeObjects(ctx context.Context, gs *v1alpha1.GitSync, dec
 }
 
 // checkDaemonSets asks before anything of a commit is written whether the API
-// server takes its DaemonSets. Once that was so, it is not asked again.
+// server takes its DaemonSets. Once that was so, it is not asked again, unless the
+// commit is of another path now and other objects of it stand in the way.
 func (c *Controller) checkDaemonSets(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, seen observed, o *outcome) error {
-	if gs.Status.Applied == o.declared && gs.Status.ObservedGeneration == gs.Generation {
+	taken := gs.Status.Applied == o.declared && gs.Status.ObservedGeneration == gs.Generation
+	if taken && len(seen.plan.Blocked()) == 0 {
 		return nil
 	}
 	var errs []error
