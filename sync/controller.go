@@ -138,22 +138,26 @@ func (c *Controller) stir(keys []types.NamespacedName) {
 	}
 }
 
-// onRollout calls changed for the owner of a rollout that changes its phase or its
-// counts at rest, or ends: the status speaks of it, and what was kept for it may
-// be pruned.
+// onRollout calls changed for the owner of a rollout that appears, of which a
+// GitSync says something else now, or that ends: the status speaks of it, and what
+// was kept for it may be pruned.
 func onRollout(rollouts cache.SharedIndexInformer, changed func(owner string)) error {
+	owned := func(o any) {
+		if gone, ok := o.(cache.DeletedFinalStateUnknown); ok {
+			o = gone.Obj
+		}
+		if n, ok := o.(*v1alpha1.NodeRollout); ok {
+			changed(n.Labels[v1alpha1.LabelOwner])
+		}
+	}
 	_, err := rollouts.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: owned,
 		UpdateFunc: func(old, new any) {
-			before, after := old.(*v1alpha1.NodeRollout), new.(*v1alpha1.NodeRollout)
-			if moved(before.Status, after.Status) {
-				changed(after.Labels[v1alpha1.LabelOwner])
+			if moved(old.(*v1alpha1.NodeRollout).Status, new.(*v1alpha1.NodeRollout).Status) {
+				owned(new)
 			}
 		},
-		DeleteFunc: func(o any) {
-			if n, ok := o.(*v1alpha1.NodeRollout); ok {
-				changed(n.Labels[v1alpha1.LabelOwner])
-			}
-		},
+		DeleteFunc: owned,
 	})
 	return err
 }
@@ -161,7 +165,7 @@ func onRollout(rollouts cache.SharedIndexInformer, changed func(owner string)) e
 // moved is whether a GitSync says something else of a rollout now. While it is on
 // its way, its counts change with every node, and no GitSync speaks of them.
 func moved(before, after v1alpha1.NodeRolloutStatus) bool {
-	if before.Phase != after.Phase || before.Reason != after.Reason {
+	if before.Phase != after.Phase || before.Reason != after.Reason || provenDigest(before) != provenDigest(after) {
 		return true
 	}
 	return after.Phase == v1alpha1.PhaseProven && !equality.Semantic.DeepEqual(before.Nodes, after.Nodes)

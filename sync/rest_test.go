@@ -53,6 +53,7 @@ func TestMoved(t *testing.T) {
 	}{
 		"nothing":                            {proven, func(*v1alpha1.NodeRolloutStatus) {}, false},
 		"another phase":                      {proven, func(s *v1alpha1.NodeRolloutStatus) { s.Phase = v1alpha1.PhaseWaiting }, true},
+		"another version at rest":            {proven, func(s *v1alpha1.NodeRolloutStatus) { s.Proven = &v1alpha1.Version{Digest: "v2"} }, true},
 		"another reason":                     {proven, func(s *v1alpha1.NodeRolloutStatus) { s.Reason = "AgentsAbsent" }, true},
 		"an agent is missing at rest":        {proven, func(s *v1alpha1.NodeRolloutStatus) { s.Nodes.Present, s.Nodes.Absent = 2, 1 }, true},
 		"an agent is missing on the way":     {soaking, func(s *v1alpha1.NodeRolloutStatus) { s.Nodes.Present, s.Nodes.Absent = 2, 1 }, false},

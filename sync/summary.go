@@ -26,8 +26,15 @@ type followed struct {
 
 // proven is whether the rollout has come to its end with what is declared.
 func (f followed) proven() bool {
-	s := f.status
-	return s != nil && s.Phase == v1alpha1.PhaseProven && s.Proven != nil && s.Proven.Digest == f.digest
+	return f.status != nil && f.status.Phase == v1alpha1.PhaseProven && provenDigest(*f.status) == f.digest
+}
+
+// provenDigest is that of the version that a rollout has proven; empty before the first.
+func provenDigest(s v1alpha1.NodeRolloutStatus) string {
+	if s.Proven == nil {
+		return ""
+	}
+	return s.Proven.Digest
 }
 
 // row is what the GitSync shows of the rollout.
