@@ -90,6 +90,9 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 // Stop ends the cluster and waits until its process is gone. Further calls do nothing more.
 func (c *Cluster) Stop() error {
 	err := c.process.stop()
+	if err != nil {
+		err = fmt.Errorf("%w; it logged:\n%s", err, lastWords(c.Log))
+	}
 	if cleanupErr := c.cleanup(); err == nil {
 		err = cleanupErr
 	}

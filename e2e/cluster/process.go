@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -61,6 +63,19 @@ func (p *process) stop() error {
 		return nil
 	}
 	return p.err
+}
+
+// lastWords are what a process that failed says of the cause in its log: the beginning of its panic, or the end.
+func lastWords(log string) string {
+	const enough = 4096
+	text, err := os.ReadFile(log)
+	if err != nil {
+		return err.Error()
+	}
+	if crash := regexp.MustCompile(`(?m)^(panic|fatal error): `).FindIndex(text); crash != nil {
+		return string(text[crash[0]:min(len(text), crash[0]+enough)])
+	}
+	return string(text[max(0, len(text)-enough):])
 }
 
 // readiness is the standard output of minicluster. It closes said at the line "ready".

@@ -16,7 +16,7 @@ const etcdStartTimeout = time.Minute
 // store is a single etcd member that listens on a unix socket only.
 type store struct {
 	member *embed.Etcd
-	folder *os.File
+	folder *os.File // stays open: the socket's path goes through it
 	socket string
 }
 
@@ -57,13 +57,9 @@ func (s *store) config(folder string) *embed.Config {
 	config.ListenPeerUrls = nil
 	config.ListenMetricsUrls = nil
 	config.SnapshotCount = 100_000
+	// Nothing looks for old files, which would be fatal once the folder is removed under etcd.
+	config.MaxSnapFiles, config.MaxWalFiles = 0, 0
 	config.QuotaBackendBytes = 8 << 30
 	config.MaxRequestBytes = 10 << 20
 	return config
-}
-
-// stop ends etcd at once; a graceful end would wait for the API server's watches.
-func (s *store) stop() {
-	s.member.Server.HardStop()
-	s.folder.Close()
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -35,7 +36,7 @@ type Options struct {
 	AuditLog string
 	// NodeLeases says whether nodes prove by leases that they live. Without, the control plane never doubts a node.
 	NodeLeases bool
-	// WhenReady is called once the API server is ready, and may run for as long as ctx does.
+	// WhenReady is called once the API server is ready, and may run for as long as the process does.
 	WhenReady func(ctx context.Context, access Access) error
 }
 
@@ -51,8 +52,8 @@ type parsed struct {
 
 // Run runs the control plane until ctx ends, which is no error, or until one of its parts or opts.Ready fails.
 //
-// The components are not asked to stop: their data go with them, so they end with the process, which should follow
-// at once. Only etcd is stopped, so that its files can be removed.
+// Nothing is asked to stop: the data go with the process, which should end at once. A part that sees another one end
+// may panic, as the API server does without a listener and etcd with requests that outlive its database.
 func Run(ctx context.Context, opts Options) error {
 	files, err := writeFiles(filepath.Join(opts.Folder, "pki"), opts.Listener.Addr().String())
 	if err != nil {
@@ -62,7 +63,7 @@ func Run(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
-	defer etcd.stop()
+	defer runtime.KeepAlive(etcd) // else the garbage collector closes the folder that its socket is reached by
 	components, err := parseAll(opts, files, etcd)
 	if err != nil {
 		return err
@@ -80,7 +81,7 @@ func Run(ctx context.Context, opts Options) error {
 		}
 		start("kube-controller-manager", func() error { return runControllerManager(endless, components.controllerManager) })
 		start("kube-scheduler", func() error { return runScheduler(endless, components.scheduler) })
-		return opts.WhenReady(groupCtx, files.administrator)
+		return opts.WhenReady(endless, files.administrator)
 	})
 	<-groupCtx.Done()
 	if ctx.Err() != nil {
