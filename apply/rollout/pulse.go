@@ -73,8 +73,9 @@ func (p *pass) pulseOpen() bool {
 // most of the time.
 const pulsePause = 45 * time.Second
 
-// runPulse deletes the pods in flight, and closes the pulse when each node has
-// its next pod, or when that takes too long, whatever the reason.
+// runPulse deletes the pods in flight, lets those start that came in their place,
+// and closes the pulse when each node has its next pod, or when that takes too long,
+// whatever the reason.
 func (p *pass) runPulse() {
 	waiting, limit := p.awaited()
 	inTime := p.in.Now.Before(limit) && !p.hurts(limit)
@@ -82,7 +83,9 @@ func (p *pass) runPulse() {
 	case inTime && !p.in.Live.Observed: // a delete now would recreate the old pod
 		p.wakeAt(limit)
 	case inTime && p.deletePending():
+		p.openCome()
 	case inTime && waiting > 0:
+		p.openCome()
 		p.wakeAt(limit)
 		if soon := limit.Add(-p.in.Policy.Grace); p.in.Now.Before(soon) {
 			p.wakeAt(soon)
@@ -176,6 +179,16 @@ func (p *pass) deletePending() bool {
 		p.do(deletion(n, old, ForReplace))
 	}
 	return len(p.d.Steps) > 0
+}
+
+// openCome opens the gates of the pods that have come while others are awaited.
+func (p *pass) openCome() {
+	for i := range p.in.Fleet {
+		n := &p.in.Fleet[i]
+		if a := n.Agent(); a != nil && a.Gated && p.mayOpen(n, a) {
+			p.open(p.record(n), n, a)
+		}
+	}
 }
 
 // closeGates opens the gates of pods that a pulse made on nodes in flight. Any
