@@ -133,7 +133,7 @@ func (r *Rollouts) accountOf(ctx context.Context, key types.NamespacedName, owne
 	if r.AccountOf == nil || owner == "" {
 		return account.Account{}, nil
 	}
-	return r.AccountOf(owner, func() (string, error) {
+	return r.AccountOf(ctx, owner, func() (string, error) {
 		want, err := (store{r.Kube, key}).declared(ctx)
 		if err == nil && want == nil {
 			err = fmt.Errorf("daemonset %s: GitSync %s is gone, and so is the ConfigMap %s%s that told by which ServiceAccount it wrote: make the GitSync again", key, owner, key.Name, declaredSuffix)

@@ -37,7 +37,7 @@ type Rollouts struct {
 	Objects *Applier
 	// AccountOf says as whom the GitSync that an owner label names writes. Of one that
 	// is gone, recorded tells the account's name. Nil for this process itself, always.
-	AccountOf func(owner string, recorded func() (string, error)) (account.Account, error)
+	AccountOf func(ctx context.Context, owner string, recorded func() (string, error)) (account.Account, error)
 	// Written is what was done to pods and is not yet seen in the cache.
 	Written *Written
 	// OwnNode is the node that this process runs on; empty when that is not known.

@@ -127,6 +127,7 @@ func (n *tenant) rollsOut(t *testing.T) {
 	n.waitProven(first)
 	n.waitProven(n.deliver("by deletion", rolling("v2", "default")))
 	n.waitProven(n.deliver("by surge", rolling("v3", "surging")))
+	n.eventually("kubectl shows every node up to date, though the account may not label revisions", n.wantsUpdated)
 	bad := n.deliver("a bad one", rolling("bad", "default"))
 	n.waitRollout("the bad one is rejected and its nodes are back", func(r *v1alpha1.NodeRollout) bool {
 		s := r.Status
@@ -153,6 +154,18 @@ func (n *tenant) wantsOnDelete(ctx context.Context) (string, error) {
 	}
 	if ds.Spec.UpdateStrategy.Type != appsv1.OnDeleteDaemonSetStrategyType {
 		return string(ds.Spec.UpdateStrategy.Type), nil
+	}
+	return "", nil
+}
+
+// wantsUpdated complains while Kubernetes counts less updated pods than nodes.
+func (n *tenant) wantsUpdated(ctx context.Context) (string, error) {
+	ds, err := n.w.cluster.Client.AppsV1().DaemonSets(n.namespace).Get(ctx, agent, metav1.GetOptions{})
+	if err != nil {
+		return "", err
+	}
+	if s := ds.Status; s.UpdatedNumberScheduled != s.DesiredNumberScheduled {
+		return fmt.Sprintf("%d of %d", s.UpdatedNumberScheduled, s.DesiredNumberScheduled), nil
 	}
 	return "", nil
 }

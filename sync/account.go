@@ -3,13 +3,15 @@ package sync
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/apply/account"
@@ -42,13 +44,12 @@ func (c *Controller) as(gs *v1alpha1.GitSync) (*apply.Applier, error) {
 // AccountOf is as whom the GitSync that an owner label names writes, for
 // apply.Rollouts. Of one that is gone it is the account that was recorded, in the
 // namespace that the label names: a record that somebody has changed reaches no
-// account of another namespace.
-func (c *Controller) AccountOf(owner string, recorded func() (string, error)) (account.Account, error) {
-	c.mu.Lock()
-	syncs, listed := c.syncs, c.listed
-	c.mu.Unlock()
-	if syncs == nil || !listed() {
-		return account.Account{}, errors.New("it is not known yet which GitSyncs there are, and so as whom to act")
+// account of another namespace. In the first moments of a process it waits until it
+// is known which GitSyncs there are.
+func (c *Controller) AccountOf(ctx context.Context, owner string, recorded func() (string, error)) (account.Account, error) {
+	syncs, err := c.awaitSyncs(ctx)
+	if err != nil {
+		return account.Account{}, err
 	}
 	for _, o := range syncs.List() {
 		if gs := o.(*v1alpha1.GitSync); apply.Owner(name(gs)) == owner {
@@ -64,6 +65,19 @@ func (c *Controller) AccountOf(owner string, recorded func() (string, error)) (a
 		return account.Account{}, fmt.Errorf("GitSync %s is gone, and its namespace does not fit into its label: make it again", owner)
 	}
 	return inNamespace(namespace, name), nil
+}
+
+func (c *Controller) awaitSyncs(ctx context.Context) (out cache.Store, err error) {
+	err = wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(context.Context) (bool, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		out = c.syncs
+		return out != nil && c.listed(), nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list gitsyncs, to know as whom to act: %w", err)
+	}
+	return out, nil
 }
 
 // checkAccount says when the account of a GitSync does not exist: its name would keep

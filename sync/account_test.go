@@ -57,7 +57,7 @@ func TestAccountOf(t *testing.T) {
 		"of a namespace with a long name, while it is there":      {owner: apply.Owner(types.NamespacedName{Namespace: long, Name: "there"}), want: long + "/applier"},
 	} {
 		got, err := knowing(t, c.byDefault, tenantOf("a", "named", "applier"), tenantOf("a", "plain", ""), tenantOf(long, "there", "applier")).
-			AccountOf(c.owner, func() (string, error) { return c.recorded, nil })
+			AccountOf(t.Context(), c.owner, func() (string, error) { return c.recorded, nil })
 		switch {
 		case c.wrong != "":
 			if err == nil || !strings.Contains(err.Error(), c.wrong) {
@@ -72,13 +72,21 @@ func TestAccountOf(t *testing.T) {
 func TestNobodyActsBeforeGitSyncsAreListed(t *testing.T) {
 	t.Parallel()
 	c := knowing(t, "", tenantOf("a", "named", "applier"))
+	nothing := func() (string, error) { return "", nil }
+	asked := 0
+	c.listed = func() bool { asked++; return asked > 2 }
+	if as, err := c.AccountOf(t.Context(), "a.named", nothing); err != nil || as.Name != "applier" || asked < 3 {
+		t.Errorf("it is %s, %v, before it is known", as, err)
+	}
 	c.listed = func() bool { return false }
-	if as, err := c.AccountOf("a.named", func() (string, error) { return "", nil }); err == nil {
-		t.Errorf("it is %s", as)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if as, err := c.AccountOf(ended, "a.named", nothing); err == nil {
+		t.Errorf("it is %s though nobody knows", as)
 	}
 	lost := errors.New("lost")
 	c.listed = func() bool { return true }
-	if as, err := c.AccountOf("a.gone", func() (string, error) { return "", lost }); !errors.Is(err, lost) {
+	if as, err := c.AccountOf(t.Context(), "a.gone", func() (string, error) { return "", lost }); !errors.Is(err, lost) {
 		t.Errorf("of one that is gone, and nothing is recorded of: %s, %v", as, err)
 	}
 }
