@@ -90,18 +90,17 @@ func (r *Rollouts) Exists(ctx context.Context, as account.Account, key types.Nam
 	}
 }
 
-// live reads the DaemonSet of a NodeRollout, for its rollout.
+// live reads the DaemonSet of a NodeRollout, for its rollout, whatever has become of the account.
 func (r *Rollouts) live(ctx context.Context, n *v1alpha1.NodeRollout) (*appsv1.DaemonSet, error) {
 	key := types.NamespacedName{Namespace: n.Namespace, Name: n.Name}
 	as, err := r.accountOf(ctx, key, n.Labels[v1alpha1.LabelOwner])
-	if err != nil {
-		return nil, err
+	if err == nil && !as.Own() {
+		ds, err := r.daemonSets(as, key.Namespace).get(ctx, key.Name)
+		if !apierrors.IsForbidden(err) {
+			return ds, err
+		}
 	}
-	ds, err := r.daemonSets(as, key.Namespace).get(ctx, key.Name)
-	if !as.Own() && apierrors.IsForbidden(err) {
-		return r.daemonSets(account.Account{}, key.Namespace).get(ctx, key.Name)
-	}
-	return ds, err
+	return r.daemonSets(account.Account{}, key.Namespace).get(ctx, key.Name)
 }
 
 // patchOwned patches a DaemonSet as its GitSync would, also when somebody has taken the owner label off it.
@@ -135,10 +134,7 @@ func (r *Rollouts) accountOf(ctx context.Context, key types.NamespacedName, owne
 	}
 	return r.AccountOf(ctx, owner, func() (string, error) {
 		want, err := (store{r.Kube, key}).declared(ctx)
-		if err == nil && want == nil {
-			err = fmt.Errorf("daemonset %s: GitSync %s is gone, and so is the ConfigMap %s%s that told by which ServiceAccount it wrote: make the GitSync again", key, owner, key.Name, declaredSuffix)
-		}
-		if err != nil {
+		if err != nil || want == nil {
 			return "", err
 		}
 		return want.As, nil

@@ -49,6 +49,7 @@ func TestTenants(t *testing.T) {
 	act("what it may not touch stays as it is, and status says why", func(*testing.T) { one.isRefused(two) })
 	act("an account that does not exist may nothing, whatever is bound to its name", two.hasNoAccount)
 	w.wantActors(t)
+	act("what rollcall may not act as, it says", one.hasNobody)
 	act("nodes go back though the account has lost every right", one.losesItsRights)
 	w.wantOwnWritesOnly(t)
 }
@@ -258,6 +259,26 @@ func (n *tenant) hasNoAccount(t *testing.T) {
 	n.must(err, "create ServiceAccount")
 	n.poke()
 	n.waitProven(next)
+}
+
+// hasNobody takes the right to act as others from rollcall for a while.
+func (n *tenant) hasNobody(t *testing.T) {
+	roles := n.w.cluster.Client.RbacV1().ClusterRoles()
+	role, err := roles.Get(t.Context(), release, metav1.GetOptions{})
+	n.must(err, "get ClusterRole")
+	all := role.Rules
+	role.Rules = slices.DeleteFunc(slices.Clone(all), func(r rbacv1.PolicyRule) bool { return slices.Contains(r.Verbs, "impersonate") })
+	role, err = roles.Update(t.Context(), role, metav1.UpdateOptions{})
+	n.must(err, "update ClusterRole")
+	n.poke()
+	n.waitForbidden("cannot impersonate", "team-one", "rbac.impersonate", "kubectl create role rollcall-serviceaccounts -n team-one --verb=impersonate")
+	role.Rules = all
+	_, err = roles.Update(t.Context(), role, metav1.UpdateOptions{})
+	n.must(err, "update ClusterRole")
+	n.poke()
+	n.waitSync("fleet", "it goes on", func(gs *v1alpha1.GitSync) bool {
+		return apimeta.IsStatusConditionTrue(gs.Status.Conditions, "Ready")
+	})
 }
 
 // losesItsRights takes everything from the account while a bad version soaks.
