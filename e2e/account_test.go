@@ -123,6 +123,7 @@ func rolling(tag, policy string) map[string]string {
 
 // rollsOut takes a team's agent through all that a rollout writes.
 func (n *tenant) rollsOut(t *testing.T) {
+	t.Helper()
 	first := n.push("first", rolling("v1", "default"))
 	n.follow(func(gs *v1alpha1.GitSync) { gs.Spec.ServiceAccountName = "deployer" })
 	n.waitProven(first)
@@ -249,6 +250,7 @@ func (n *tenant) hasTheDefault(*testing.T) {
 
 // hasNoAccount has it name one that does not exist though its name has rights.
 func (n *tenant) hasNoAccount(t *testing.T) {
+	t.Helper()
 	n.bind("ghost", "ghost", agentRules()...)
 	n.edit(func(gs *v1alpha1.GitSync) { gs.Spec.ServiceAccountName = "ghost" })
 	before := n.state()
@@ -263,6 +265,7 @@ func (n *tenant) hasNoAccount(t *testing.T) {
 
 // hasNobody takes the right to act as others from rollcall for a while.
 func (n *tenant) hasNobody(t *testing.T) {
+	t.Helper()
 	roles := n.w.cluster.Client.RbacV1().ClusterRoles()
 	role, err := roles.Get(t.Context(), release, metav1.GetOptions{})
 	n.must(err, "get ClusterRole")
@@ -283,6 +286,7 @@ func (n *tenant) hasNobody(t *testing.T) {
 
 // losesItsRights takes everything from the account while a bad version soaks.
 func (n *tenant) losesItsRights(t *testing.T) {
+	t.Helper()
 	n.w.policyNamed("patient", func(p *v1alpha1.RolloutPolicySpec) { p.Waves[0].Soak = metav1.Duration{Duration: 30 * time.Second} })
 	bad := n.deliver("fails when it has run a while", rolling("flaky", "patient"))
 	n.waitRollout("it soaks", func(r *v1alpha1.NodeRollout) bool { return r.Status.Phase == v1alpha1.PhaseSoaking })
