@@ -62,7 +62,7 @@ func rules() map[string]rule {
 		},
 		"sync": {
 			why:    "the pass calls every stage, and knows none of their clients",
-			own:    []string{"apply", "apply/kinds", "diff", "health/watch", "sync/git", "sync/render", "sync/v1alpha1"},
+			own:    []string{"apply", "apply/account", "apply/kinds", "diff", "health/watch", "sync/git", "sync/render", "sync/v1alpha1"},
 			others: []string{apiTypes, apimachinery, clientGo, k8sUtils, cron, prometheus, errgroup},
 		},
 		"sync/v1alpha1": {
@@ -86,12 +86,16 @@ func rules() map[string]rule {
 		},
 		"apply": {
 			why:    "it is the only writer; what it writes was rendered, planned and decided elsewhere",
-			own:    []string{"apply/kinds", "apply/owned", "apply/rollout", "diff", "health", "health/watch", "sync/render", "sync/v1alpha1"},
+			own:    []string{"apply/account", "apply/kinds", "apply/owned", "apply/rollout", "diff", "health", "health/watch", "sync/render", "sync/v1alpha1"},
 			others: []string{apiTypes, apimachinery, clientGo, placement, k8sUtils, managed, cron, prometheus, errgroup},
+		},
+		"apply/account": {
+			why:    "it says as whom a request is made, and not of what",
+			others: []string{apimachinery, clientGo},
 		},
 		"apply/owned": {
 			why:    "it tells whether an object was touched, and knows not what it should be",
-			own:    []string{"sync/v1alpha1"},
+			own:    []string{"apply/account", "sync/v1alpha1"},
 			others: []string{apimachinery, clientGo},
 		},
 		"apply/kinds": {

@@ -181,7 +181,11 @@ func (r *Rollouts) taken(ctx context.Context, d Declaration, live *appsv1.Daemon
 	if err != nil {
 		return nil, err
 	}
-	rest, err := r.Objects.withoutTaken(ctx, t, before, after)
+	objects, err := r.Objects.As(d.As)
+	if err != nil {
+		return nil, err
+	}
+	rest, err := objects.withoutTaken(ctx, t, before, after)
 	if err != nil {
 		return nil, classify("dry-run", d.reference(), err)
 	}

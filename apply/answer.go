@@ -3,7 +3,6 @@ package apply
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -42,7 +41,12 @@ func (a *Applier) problem(verb string, t target, err error) *diff.Problem {
 // admission policy says against this object, which no right helps with.
 func release(err error) string {
 	words := err.Error()
+	right, missing := deniedIn(words)
 	switch {
+	case missing && right.verb == "impersonate":
+		return "rollcall may not act as that ServiceAccount: grant it (values rbac.impersonate of the chart): " + right.grant()
+	case missing && right.grant() != "":
+		return "grant it to that ServiceAccount: " + right.grant()
 	case apierrors.IsUnauthorized(err), strings.Contains(words, " cannot "), strings.Contains(words, "attempting to grant RBAC permissions"):
 		return "grant it to the ServiceAccount that rollcall acts as"
 	case strings.Contains(words, "exceeded quota"):
@@ -99,8 +103,8 @@ func said(t target, err error) string {
 	case !secret:
 		return cut(err.Error())
 	}
-	if denied := regexp.MustCompile(`User "[^"]*" cannot [a-z]+ resource "[^"]*"`).FindString(status.Status().Message); denied != "" {
-		return denied
+	if right, missing := deniedIn(status.Status().Message); missing {
+		return right.String()
 	}
 	return unsaid(status)
 }

@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/rollcall-dev/rollcall/health/watch"
-	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
 // Check asks the API server whether it would take the DaemonSet as declared. It
@@ -165,12 +164,12 @@ func (r *Rollouts) applyDaemonSet(ctx context.Context, d Declaration, payload *u
 	if err != nil {
 		return nil, fmt.Errorf("encode daemonset %s: %w", d.key(), err)
 	}
-	o := metav1.PatchOptions{FieldManager: v1alpha1.FieldManager, Force: &force}
+	o := metav1.PatchOptions{Force: &force}
 	verb := "apply"
 	if dryRun {
 		o.DryRun, verb = []string{metav1.DryRunAll}, "dry-run"
 	}
-	out, err := r.Kube.AppsV1().DaemonSets(d.key().Namespace).Patch(ctx, d.key().Name, types.ApplyPatchType, raw, o)
+	out, err := r.daemonSets(d.As, d.key().Namespace).patch(ctx, d.key().Name, types.ApplyPatchType, raw, o)
 	if err != nil {
 		return nil, classify(verb, d.reference(), err)
 	}
@@ -189,7 +188,11 @@ func (r *Rollouts) unite(ctx context.Context, d Declaration, live *appsv1.Daemon
 	if err != nil {
 		return nil, err
 	}
-	own := *r.Objects
+	objects, err := r.Objects.As(d.As)
+	if err != nil {
+		return nil, err
+	}
+	own := *objects
 	own.AdoptFrom = []string{}
 	united, err := own.takeOver(ctx, t, object)
 	if err != nil {

@@ -46,12 +46,12 @@ func (c claimed) owner() string {
 // look reads what a claim is about. That another GitSync has it is an error.
 func (r *Rollouts) look(ctx context.Context, d Declaration) (claimed, error) {
 	var out claimed
-	live, err := r.Kube.AppsV1().DaemonSets(d.key().Namespace).Get(ctx, d.key().Name, metav1.GetOptions{})
+	live, err := r.daemonSets(d.As, d.key().Namespace).get(ctx, d.key().Name)
 	switch {
 	case err == nil:
 		out.live = live
 	case !apierrors.IsNotFound(err):
-		return out, fmt.Errorf("get daemonset %s: %w", d.key(), err)
+		return out, failed("get", d.reference(), err)
 	}
 	n, err := r.Kinds.NodeRollouts(d.key().Namespace).Get(ctx, d.key().Name, metav1.GetOptions{})
 	switch {
@@ -82,9 +82,9 @@ func (r *Rollouts) claim(ctx context.Context, d Declaration, c claimed) (claimed
 			return c, err
 		}
 		r.Logger.Info("claim", "daemonset", d.key().String(), "owner", d.Owner, "before", c.owner())
-		live, err := r.Kube.AppsV1().DaemonSets(d.key().Namespace).Patch(ctx, d.key().Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: v1alpha1.FieldManager})
+		live, err := r.daemonSets(d.As, d.key().Namespace).patch(ctx, d.key().Name, types.MergePatchType, patch, metav1.PatchOptions{})
 		if err != nil {
-			return c, fmt.Errorf("claim daemonset %s: %w", d.key(), err)
+			return c, failed("claim", d.reference(), err)
 		}
 		c.live = live
 	}

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 
+	"github.com/rollcall-dev/rollcall/apply/account"
 	"github.com/rollcall-dev/rollcall/apply/owned"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -36,8 +37,10 @@ const attempts = 5
 // Applier observes, applies and prunes the objects of GitSyncs, but for the DaemonSets, which Rollouts moves. It keeps
 // nothing but what Mapper caches, and may be used by many at once.
 type Applier struct {
-	// Dynamic reaches the cluster; every call of one Applier is made by it.
+	// Dynamic reaches the cluster; every call of one Applier about an object is made by it.
 	Dynamic dynamic.Interface
+	// Accounts are the clients for As; nil if this Applier acts as nobody else.
+	Accounts *account.Clients
 	// Mapper knows the kinds of the cluster. When it is a meta.ResettableRESTMapper it is reset once when a kind is
 	// missing, for a CustomResourceDefinition may have come since.
 	Mapper meta.RESTMapper
@@ -57,6 +60,27 @@ type Applier struct {
 	// EstablishTimeout is how long to wait for the API server to serve a CustomResourceDefinition that was just applied;
 	// 0 for 30 s.
 	EstablishTimeout time.Duration
+
+	// as is whom Dynamic acts as.
+	as account.Account
+}
+
+// As returns an Applier that acts as the account: it reads, tries, writes and watches with the rights of that, and with no
+// others. Only which kinds there are, which everybody may know, is asked by this process itself.
+func (a *Applier) As(as account.Account) (*Applier, error) {
+	if as == a.as {
+		return a, nil
+	}
+	if as.Own() || a.Accounts == nil {
+		return nil, fmt.Errorf("act as %s: there is no client for that", as)
+	}
+	client, err := a.Accounts.As(as)
+	if err != nil {
+		return nil, err
+	}
+	out := *a
+	out.Dynamic, out.as = client.Dynamic, as
+	return &out, nil
 }
 
 // NewApplier returns an Applier for the cluster of the config. Without a limit of requests in the config there is none:
@@ -81,6 +105,7 @@ func NewApplier(config *rest.Config, logger *slog.Logger) (*Applier, error) {
 	}
 	return &Applier{
 		Dynamic:   client,
+		Accounts:  account.New(config),
 		Mapper:    restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(discover)),
 		Discovery: discover,
 		Logger:    logger,

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/rollcall-dev/rollcall/apply/account"
 	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/render"
 )
@@ -20,15 +21,16 @@ import (
 // DaemonSet read while Git declares another version of it. Writing those would
 // change the config of every node at once, past every wave, so they wait until
 // the version that reads pinned copies is proven. What opts out of pinning, the
-// declared version reads too, so that does not wait.
-func (r *Rollouts) Mounted(ctx context.Context, ds render.DaemonSet) ([]diff.Reference, error) {
+// declared version reads too, so that does not wait. They are asked for as the
+// GitSync's account.
+func (r *Rollouts) Mounted(ctx context.Context, as account.Account, ds render.DaemonSet) ([]diff.Reference, error) {
 	key := types.NamespacedName{Namespace: ds.GetNamespace(), Name: ds.GetName()}
-	live, err := r.Kube.AppsV1().DaemonSets(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
+	live, err := r.daemonSets(as, key.Namespace).get(ctx, key.Name)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("get daemonset %s: %w", key, err)
+		return nil, failed("get", "DaemonSet "+key.String(), err)
 	}
 	running := live.Spec.Template
 	n, err := r.Kinds.NodeRollouts(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/rollcall-dev/rollcall/apply/account"
 	"github.com/rollcall-dev/rollcall/health/watch"
 	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
@@ -31,6 +32,8 @@ type Declaration struct {
 	Policy string
 	// Owner is the value of the owner label.
 	Owner string
+	// As is the owner's account, by which the DaemonSet is read, tried and written.
+	As account.Account
 	// ConfigChanged is whether Git would change a plain ConfigMap or Secret that
 	// running pods mount.
 	ConfigChanged bool
@@ -121,7 +124,7 @@ func (r *Rollouts) declaredVersion(ctx context.Context, d Declaration, live *app
 	if err != nil {
 		return nil, err
 	}
-	out := &declared{Digest: d.DaemonSet.Digest, Commit: d.Commit, Policy: d.Policy, Owner: d.Owner, Around: d.around(), MaxUnavailable: ownMaxUnavailable(ds), MaxSurge: ownMaxSurge(ds)}
+	out := &declared{Digest: d.DaemonSet.Digest, Commit: d.Commit, Policy: d.Policy, Owner: d.Owner, As: d.As.Name, Around: d.around(), MaxUnavailable: ownMaxUnavailable(ds), MaxSurge: ownMaxSurge(ds)}
 	old, err := (store{r.Kube, d.key()}).declared(ctx)
 	if err != nil {
 		return nil, err
@@ -163,17 +166,17 @@ func (r *Rollouts) Defaulted(ctx context.Context, d Declaration, live *appsv1.Da
 	if err != nil {
 		return nil, err
 	}
-	client, dryRun := r.Kube.AppsV1().DaemonSets(d.key().Namespace), []string{metav1.DryRunAll}
+	client, dryRun := r.daemonSets(d.As, d.key().Namespace), []string{metav1.DryRunAll}
 	var tried *appsv1.DaemonSet
 	if live == nil {
 		probe.Name, probe.GenerateName = "", probeName
-		tried, err = client.Create(ctx, probe, metav1.CreateOptions{DryRun: dryRun, FieldManager: v1alpha1.FieldManager})
+		tried, err = client.create(ctx, probe, metav1.CreateOptions{DryRun: dryRun})
 	} else {
 		var patch []byte
 		if patch, err = json.Marshal([]map[string]any{{"op": "replace", "path": "/spec", "value": probe.Spec}}); err != nil {
 			return nil, fmt.Errorf("encode daemonset %s: %w", d.key(), err)
 		}
-		tried, err = client.Patch(ctx, live.Name, types.JSONPatchType, patch, metav1.PatchOptions{DryRun: dryRun, FieldManager: v1alpha1.FieldManager})
+		tried, err = client.patch(ctx, live.Name, types.JSONPatchType, patch, metav1.PatchOptions{DryRun: dryRun})
 	}
 	if err != nil {
 		e := classify("dry-run", d.reference(), err)
@@ -230,7 +233,7 @@ func (r *Rollouts) createDaemonSet(ctx context.Context, d Declaration, n *v1alph
 		return nil, fmt.Errorf("read daemonset %s: %w", d.key(), err)
 	}
 	r.Logger.Info("create", "daemonset", d.key().String(), "commit", d.Commit)
-	made, err := r.Kube.AppsV1().DaemonSets(d.key().Namespace).Create(ctx, &ds, metav1.CreateOptions{FieldManager: v1alpha1.FieldManager})
+	made, err := r.daemonSets(d.As, d.key().Namespace).create(ctx, &ds, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
 		return nil, fmt.Errorf("create daemonset %s: %w", d.key(), err) // another try looks whose it is
 	}

@@ -13,10 +13,12 @@
 //	config, secrets ......... what may go, and who still needs it
 //	ports ................... what waits for what waits for it
 //	inventory, owner ........ what is rollcall's, and whose GitSync's
+//	rights .................. which right is missing, and how to give it
 //	client, result, error ... what an Applier is made of, and what it says of each object
 //
 // DaemonSets, for Rollouts:
 //
+//	daemonsets .............. as whom they are read and written
 //	declare, claim, around .. a commit hands a DaemonSet to its rollout
 //	release ................. what Git declares elsewhere goes over to there
 //	adopt ................... one that runs already

@@ -66,6 +66,15 @@ func classify(verb, object string, err error) *Error {
 	return e
 }
 
+// failed says what an error is about; of a right that is missing, also which and how
+// to give it.
+func failed(verb, object string, err error) error {
+	if apierrors.IsForbidden(err) {
+		return classify(verb, object, err)
+	}
+	return fmt.Errorf("%s %s: %w", verb, object, err)
+}
+
 // causes are the fields that the API server complains about. The values that it
 // echoes can be a Secret's, so an answer about a Secret gives the fields only.
 func causes(err error) string {

@@ -125,7 +125,7 @@ func (r *Rollouts) patchDaemonSet(ctx context.Context, live *appsv1.DaemonSet, f
 	if err != nil {
 		return nil, fmt.Errorf("encode %s of daemonset %s/%s: %w", fields[0].path, live.Namespace, live.Name, err)
 	}
-	written, err := r.Kube.AppsV1().DaemonSets(live.Namespace).Patch(ctx, live.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: v1alpha1.FieldManager})
+	written, err := r.patchOwned(ctx, live, patch)
 	if err != nil {
 		return nil, fmt.Errorf("write %s of daemonset %s/%s: %w", fields[0].path, live.Namespace, live.Name, err)
 	}
@@ -196,7 +196,8 @@ func (r *Rollouts) openGate(ctx context.Context, namespace string, s rollout.Ste
 
 // nameRevision gives the revision of the live template another label: pods that
 // carry it are up to date to Kubernetes. It counts pods by the label of the
-// revision, and finds the revision by its content.
+// revision, and finds the revision by its content. An account that may not, as one
+// that is bound to the ClusterRole admin, has the pods labelled instead.
 func (r *Rollouts) nameRevision(ctx context.Context, v *view, s rollout.Step) error {
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
 		"uid": v.revisions.liveUID, "labels": map[string]any{appsv1.ControllerRevisionHashLabelKey: s.Revision},
@@ -205,7 +206,19 @@ func (r *Rollouts) nameRevision(ctx context.Context, v *view, s rollout.Step) er
 		return fmt.Errorf("encode label of controllerrevision %s/%s: %w", v.key.Namespace, v.revisions.liveName, err)
 	}
 	r.Logger.Info("name revision", "daemonset", v.key.String(), "revision", v.revisions.liveName, "label", s.Revision)
-	_, err = r.Kube.AppsV1().ControllerRevisions(v.key.Namespace).Patch(ctx, v.revisions.liveName, types.StrategicMergePatchType, patch, metav1.PatchOptions{FieldManager: v1alpha1.FieldManager})
+	as, err := r.writerOf(ctx, v.live)
+	if err != nil {
+		return err
+	}
+	apps, err := r.apps(as)
+	if err != nil {
+		return err
+	}
+	_, err = apps.ControllerRevisions(v.key.Namespace).Patch(ctx, v.revisions.liveName, types.StrategicMergePatchType, patch, metav1.PatchOptions{FieldManager: v1alpha1.FieldManager})
+	if !as.Own() && apierrors.IsForbidden(err) {
+		r.unnamed.note(v.key, time.Now())
+		return nil
+	}
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return fmt.Errorf("patch controllerrevision %s/%s: %w", v.key.Namespace, v.revisions.liveName, err)
 	}

@@ -41,7 +41,7 @@ func (r *Rollouts) gone(ctx context.Context, n *v1alpha1.NodeRollout, now time.T
 	if left := since.Add(goneGrace).Sub(now); left > 0 {
 		return left, nil
 	}
-	live, err := r.Kube.AppsV1().DaemonSets(n.Namespace).Get(ctx, n.Name, metav1.GetOptions{})
+	live, err := r.live(ctx, n)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return 0, r.stuck(ctx, n, wrap("get daemonset", key, err), now)
 	}

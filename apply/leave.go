@@ -31,7 +31,7 @@ func (r *Rollouts) Leave(ctx context.Context) error {
 
 func (r *Rollouts) closePulse(ctx context.Context, n *v1alpha1.NodeRollout) error {
 	key := types.NamespacedName{Namespace: n.Namespace, Name: n.Name}
-	live, err := r.Kube.AppsV1().DaemonSets(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
+	live, err := r.live(ctx, n)
 	if apierrors.IsNotFound(err) {
 		return nil
 	}

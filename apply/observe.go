@@ -76,7 +76,7 @@ func (a *Applier) look(ctx context.Context, l located, set Set) sight {
 	for range attempts {
 		verb, err := a.lookOnce(ctx, &out, set.Owner)
 		if err == nil {
-			out.mark, err = markOf(l.target, out.Live)
+			out.mark, err = a.markOf(l.target, out.Live)
 		}
 		if err == nil {
 			return out

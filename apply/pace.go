@@ -14,6 +14,11 @@ import (
 // nothing but counts and words has moved.
 const statusPause = 2 * time.Second
 
+// unnamedFor is for how long an account that may not label a revision is not asked
+// to again: longer than it takes to label the pods, and no longer than until a
+// person wonders.
+const unnamedFor = time.Hour
+
 // pace remembers by DaemonSet when something was last done. Losing it costs a
 // request. The zero value is ready.
 type pace struct {

@@ -20,11 +20,11 @@ import (
 // StatefulSets that Kubernetes updates. It returns those some of whose pods run
 // another version, sorted by ID. Nothing comes from a cache: a pod that appeared a
 // moment ago counts. One that has no node is not waited for: on a virtual node it has
-// none ever.
+// none ever. The workloads are read as the set's account, their pods as rollcall itself.
 func (r *Rollouts) Behind(ctx context.Context, set Set) ([]diff.Behind, error) {
 	var out []diff.Behind
 	for _, id := range slices.Concat(set.DaemonSets, unrolled(set)) {
-		w, err := r.workload(ctx, id, slices.Contains(set.DaemonSets, id))
+		w, err := r.workload(ctx, set.As, id, slices.Contains(set.DaemonSets, id))
 		if err != nil {
 			return nil, err
 		}

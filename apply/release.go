@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/rollcall-dev/rollcall/apply/account"
 	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -27,15 +28,15 @@ import (
 // pass, finds and ends. Until the heir has declared its version of a DaemonSet,
 // the rollout holds.
 
-// Release hands over what a plan releases. It returns the input with what the
+// Release hands over what a plan releases, as who has it. It returns the input with what the
 // cluster has of it then, and what became of each.
-func (r *Rollouts) Release(ctx context.Context, in diff.Input) (diff.Input, Results) {
+func (r *Rollouts) Release(ctx context.Context, as account.Account, in diff.Input) (diff.Input, Results) {
 	var out Results
 	in.Former = slices.Clone(in.Former)
 	for _, c := range diff.Calculate(in).Of(diff.Release) {
 		heir := in.Heirs[slices.IndexFunc(in.Heirs, func(h diff.Heir) bool { return h.ID == c.ID })]
 		f := &in.Former[slices.IndexFunc(in.Former, func(f diff.Former) bool { return f.ID == c.ID })]
-		live, problem := r.release(ctx, c, f.Live, in.Owner, heir.Owner)
+		live, problem := r.release(ctx, as, c, f.Live, in.Owner, heir.Owner)
 		if problem != nil {
 			out = append(out, resultOf(c, Failed, problem.Reason, problem.Message))
 			continue
@@ -47,8 +48,11 @@ func (r *Rollouts) Release(ctx context.Context, in diff.Input) (diff.Input, Resu
 }
 
 // release returns the object as it is then; nil when somebody has deleted it.
-func (r *Rollouts) release(ctx context.Context, c diff.Change, live *unstructured.Unstructured, owner, heir string) (*unstructured.Unstructured, *diff.Problem) {
-	a := r.Objects
+func (r *Rollouts) release(ctx context.Context, as account.Account, c diff.Change, live *unstructured.Unstructured, owner, heir string) (*unstructured.Unstructured, *diff.Problem) {
+	a, err := r.Objects.As(as)
+	if err != nil {
+		return nil, &diff.Problem{Reason: ReasonUnavailable, Message: err.Error()}
+	}
 	t, err := a.targetOf(c.ID, c.Version)
 	if err != nil {
 		return nil, a.problem("find kind", t, err)

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/dynamic/fake"
 	clienttesting "k8s.io/client-go/testing"
 
+	"github.com/rollcall-dev/rollcall/apply/account"
 	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -71,7 +72,7 @@ func TestRelease(t *testing.T) {
 				Previous: &v1alpha1.Inventory{Entries: []v1alpha1.InventoryEntry{{ID: former.ID.Entry(), Version: "v1"}}},
 			}
 
-			out, results := r.Release(t.Context(), in)
+			out, results := r.Release(t.Context(), account.Account{}, in)
 
 			if len(results) != 1 || results[0].Done != c.wantDone || !strings.Contains(results[0].Message, c.wantSaid) {
 				t.Errorf("results %v, want %s %q", results, c.wantDone, c.wantSaid)

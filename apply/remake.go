@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/rollcall-dev/rollcall/apply/account"
 	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
@@ -22,7 +23,7 @@ import (
 // that cannot declare anything, since the newest commit is refused or cannot be
 // read: what was declared last keeps running, and all that is known of it is in
 // the cluster. What the inventory does not list was pruned, and stays so.
-func (r *Rollouts) Remake(ctx context.Context, owner string, inventory *v1alpha1.Inventory) error {
+func (r *Rollouts) Remake(ctx context.Context, owner string, as account.Account, inventory *v1alpha1.Inventory) error {
 	if inventory == nil {
 		return nil
 	}
@@ -36,24 +37,27 @@ func (r *Rollouts) Remake(ctx context.Context, owner string, inventory *v1alpha1
 		id := diff.ID{Namespace: n.Namespace, Name: n.Name, Group: appsv1.GroupName, Kind: "DaemonSet"}
 		listed := slices.ContainsFunc(inventory.Entries, func(e v1alpha1.InventoryEntry) bool { return e.ID == id.Entry() })
 		if listed && n.DeletionTimestamp == nil && n.Status.Phase != "" {
-			errs = append(errs, r.remake(ctx, owner, n))
+			errs = append(errs, r.remake(ctx, owner, as, n))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (r *Rollouts) remake(ctx context.Context, owner string, n *v1alpha1.NodeRollout) error {
+func (r *Rollouts) remake(ctx context.Context, owner string, as account.Account, n *v1alpha1.NodeRollout) error {
 	key := types.NamespacedName{Namespace: n.Namespace, Name: n.Name}
-	_, err := r.Kube.AppsV1().DaemonSets(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
-	if !apierrors.IsNotFound(err) {
-		return wrap("get daemonset", key, err)
+	_, err := r.daemonSets(as, key.Namespace).get(ctx, key.Name)
+	switch {
+	case err == nil:
+		return nil
+	case !apierrors.IsNotFound(err):
+		return failed("get", "DaemonSet "+key.String(), err)
 	}
 	want, err := (store{r.Kube, key}).declared(ctx)
 	if err != nil || want == nil || want.Owner != owner || want.Around == nil {
 		return err
 	}
 	around := &unstructured.Unstructured{Object: want.Around}
-	d := Declaration{Commit: want.Commit, Policy: want.Policy, Owner: want.Owner, DaemonSet: render.DaemonSet{
+	d := Declaration{Commit: want.Commit, Policy: want.Policy, Owner: want.Owner, As: as, DaemonSet: render.DaemonSet{
 		Object: render.Object{Unstructured: around, Source: "as last declared"}, Digest: want.Digest,
 	}}
 	if _, err := r.createDaemonSet(ctx, d, n, want); !apierrors.IsAlreadyExists(err) {

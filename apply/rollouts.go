@@ -17,6 +17,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/rollcall-dev/rollcall/apply/account"
 	"github.com/rollcall-dev/rollcall/apply/kinds"
 	"github.com/rollcall-dev/rollcall/apply/rollout"
 	"github.com/rollcall-dev/rollcall/health/watch"
@@ -34,6 +35,9 @@ type Rollouts struct {
 	Logger  *slog.Logger
 	// Objects knows from whom fields may be taken over at an adoption.
 	Objects *Applier
+	// AccountOf says as whom the GitSync that an owner label names writes. Of one that
+	// is gone, recorded tells the account's name. Nil for this process itself, always.
+	AccountOf func(ctx context.Context, owner string, recorded func() (string, error)) (account.Account, error)
 	// Written is what was done to pods and is not yet seen in the cache.
 	Written *Written
 	// OwnNode is the node that this process runs on; empty when that is not known.
@@ -51,6 +55,8 @@ type Rollouts struct {
 	// shown is when each status was last written, and deleted is when the API
 	// server last deleted a pod.
 	shown, deleted pace
+	// unnamed is when the owner's account last was refused to label a revision.
+	unnamed pace
 }
 
 // view is one DaemonSet with everything that a decision about it needs.
@@ -194,7 +200,7 @@ func (r *Rollouts) observe(ctx context.Context, n *v1alpha1.NodeRollout, now tim
 	if v.rollout.DeletionTimestamp != nil {
 		return nil, nil
 	}
-	if v.live, err = r.Kube.AppsV1().DaemonSets(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{}); err != nil {
+	if v.live, err = r.live(ctx, n); err != nil {
 		if apierrors.IsNotFound(err) {
 			return nil, nil
 		}
@@ -269,6 +275,7 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 			Surging:  surging(v.live),
 			Observed: v.live.Status.ObservedGeneration >= v.live.Generation,
 			Revision: v.revisions.live,
+			Unnamed:  r.unnamed.left(v.key, unnamedFor, now) > 0,
 		},
 		OwnNode: r.OwnNode,
 		Foreign: v.foreign,

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/rollcall-dev/rollcall/apply/account"
 	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
@@ -24,6 +25,8 @@ type Set struct {
 	DaemonSets []diff.ID
 	// Previous is the inventory of the last pass; nil before the first one.
 	Previous *v1alpha1.Inventory
+	// As is the GitSync's account.
+	As account.Account
 	// Settled are the objects that were as declared when somebody last looked; nil to ask about each.
 	Settled Settled
 }

@@ -27,21 +27,22 @@ type mark struct {
 }
 
 // markOf is the mark of a declared object as it is live; without a print when there is none.
-func markOf(t target, live *unstructured.Unstructured) (mark, error) {
+func (a *Applier) markOf(t target, live *unstructured.Unstructured) (mark, error) {
 	raw, err := json.Marshal(t.object)
 	if err != nil {
 		return mark{}, err
 	}
 	sum := sha256.Sum256(raw)
-	out := mark{declared: hex.EncodeToString(sum[:]), place: t.place()}
+	out := mark{declared: hex.EncodeToString(sum[:]), place: a.place(t)}
 	if live != nil {
 		out.print = owned.PrintOf(out.place.Resource.Group, live)
 	}
 	return out, nil
 }
 
-func (t target) place() owned.Place {
-	p := owned.Place{Resource: t.mapping.Resource}
+// place is where an object is, as this Applier's account sees it.
+func (a *Applier) place(t target) owned.Place {
+	p := owned.Place{As: a.as, Resource: t.mapping.Resource}
 	if t.namespaced() {
 		p.Namespace = t.object.GetNamespace()
 	}
@@ -74,6 +75,8 @@ func (a *Applier) Untouched(ctx context.Context, settled Settled) bool {
 	unwatched := Settled{}
 	for id, m := range settled {
 		switch sight, known := a.Owned.See(m.place, id.Name); {
+		case m.place.As != a.as:
+			return false
 		case !known:
 			unwatched[id] = m
 		case sight.Print != m.print:
@@ -88,9 +91,10 @@ func (a *Applier) Untouched(ctx context.Context, settled Settled) bool {
 	return true
 }
 
-// untouched returns what is known of an object that is what it was; nil when it may be another one now.
+// untouched returns what is known of an object that is what it was; nil when it may be another one now, or when it was
+// looked at as somebody else.
 func (a *Applier) untouched(ctx context.Context, id diff.ID, m mark) *unstructured.Unstructured {
-	if a.Owned == nil {
+	if a.Owned == nil || m.place.As != a.as {
 		return nil
 	}
 	named := &unstructured.Unstructured{}
@@ -115,7 +119,7 @@ func (a *Applier) settled(ctx context.Context, l located, known Settled) (*unstr
 	if !is {
 		return nil, mark{}
 	}
-	now, err := markOf(l.target, nil)
+	now, err := a.markOf(l.target, nil)
 	if err != nil || now.declared != before.declared || now.place != before.place {
 		return nil, mark{}
 	}
@@ -144,9 +148,9 @@ func (a *Applier) follow(owner string, all []located, former []formerTarget) {
 	seen := map[owned.Place]bool{}
 	var places []owned.Place
 	add := func(t target) {
-		if t.mapping != nil && !secret(t.mapping.Resource) && !seen[t.place()] {
-			seen[t.place()] = true
-			places = append(places, t.place())
+		if t.mapping != nil && !secret(t.mapping.Resource) && !seen[a.place(t)] {
+			seen[a.place(t)] = true
+			places = append(places, a.place(t))
 		}
 	}
 	for _, l := range all {

@@ -16,15 +16,15 @@ func TestSettled(t *testing.T) {
 		return target{object: manifest(t, text), mapping: &meta.RESTMapping{Resource: schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}, Scope: meta.RESTScopeNamespace}}
 	}
 	const text = "{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: a, uid: u, resourceVersion: '7'}, data: {k: v}}"
-	seen, err := markOf(at(text), manifest(t, text))
+	seen, err := (&Applier{}).markOf(at(text), manifest(t, text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	absent, err := markOf(at(text), nil)
+	absent, err := (&Applier{}).markOf(at(text), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := markOf(at("{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: a}, data: {k: w}}"), nil)
+	other, err := (&Applier{}).markOf(at("{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: a}, data: {k: w}}"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,6 +47,9 @@ type declared struct {
 	MaxUnavailable string `json:"maxUnavailable,omitempty"`
 	// MaxSurge of it; empty unless that says that no node may be without an agent.
 	MaxSurge string `json:"maxSurge,omitempty"`
+	// As names the ServiceAccount, in the owner's namespace, that the owner acts as;
+	// empty where it acts as rollcall itself.
+	As string `json:"as,omitempty"`
 	// Around is the DaemonSet in Git but for its template, so that it can be made
 	// again without Git.
 	Around map[string]any `json:"around,omitempty"`

@@ -66,6 +66,7 @@ func (r *Rollouts) forget(key types.NamespacedName) {
 	r.learned.forget(key)
 	r.shown.forget(key)
 	r.deleted.forget(key)
+	r.unnamed.forget(key)
 	r.enqueue(r.ledger.forget(key))
 	for _, t := range []*trouble{&r.unrecorded, &r.untaken, &r.lagging, &r.missing} {
 		t.note(key, nil, time.Time{})
@@ -123,8 +124,16 @@ func stuckStatus(old v1alpha1.NodeRolloutStatus, want *declared, p problem, now 
 // may say anything, and the API server may quote a Secret.
 func words(err error) string {
 	var status apierrors.APIStatus
-	if errors.As(err, &status) && aboutSecret(status) {
+	right, missing := deniedIn(err.Error())
+	secret := errors.As(err, &status) && aboutSecret(status)
+	switch {
+	case secret && missing:
+		return right.String() + ": " + release(err)
+	case secret:
 		return unsaid(status)
+	case missing:
+		return cut(err.Error()) + ": " + release(err)
+	default:
+		return cut(err.Error())
 	}
-	return cut(err.Error())
 }

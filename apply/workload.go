@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
+	"github.com/rollcall-dev/rollcall/apply/account"
 	"github.com/rollcall-dev/rollcall/diff"
 )
 
@@ -42,23 +43,26 @@ func (w workload) outdated(p *corev1.Pod) bool {
 
 // workload reads a declared workload live. For DaemonSets the counters of the
 // status are no use: they leave out pods on nodes that a taint makes unwanted.
-func (r *Rollouts) workload(ctx context.Context, id diff.ID, rolled bool) (workload, error) {
+func (r *Rollouts) workload(ctx context.Context, as account.Account, id diff.ID, rolled bool) (workload, error) {
+	apps, err := r.apps(as)
 	switch {
+	case err != nil:
+		return workload{}, err
 	case rolled:
-		return r.rolledDaemonSet(ctx, id)
+		return r.rolledDaemonSet(ctx, as, id)
 	case id.Kind == "DaemonSet":
-		return r.nativeDaemonSet(ctx, id)
+		return r.nativeDaemonSet(ctx, as, id)
 	case id.Kind == "Deployment":
-		o, err := r.Kube.AppsV1().Deployments(id.Namespace).Get(ctx, id.Name, metav1.GetOptions{})
+		o, err := apps.Deployments(id.Namespace).Get(ctx, id.Name, metav1.GetOptions{})
 		if err != nil {
-			return workload{}, fmt.Errorf("get %s: %w", id, err)
+			return workload{}, failed("get", id.String(), err)
 		}
 		s := o.Status
 		return workload{id: id, selector: o.Spec.Selector, lagging: lagging(o.Generation, s.ObservedGeneration, o.Spec.Replicas, s.Replicas, s.UpdatedReplicas)}, nil
 	case id.Kind == "StatefulSet":
-		o, err := r.Kube.AppsV1().StatefulSets(id.Namespace).Get(ctx, id.Name, metav1.GetOptions{})
+		o, err := apps.StatefulSets(id.Namespace).Get(ctx, id.Name, metav1.GetOptions{})
 		if err != nil {
-			return workload{}, fmt.Errorf("get %s: %w", id, err)
+			return workload{}, failed("get", id.String(), err)
 		}
 		s := o.Status
 		return workload{id: id, selector: o.Spec.Selector, lagging: lagging(o.Generation, s.ObservedGeneration, o.Spec.Replicas, s.Replicas, s.UpdatedReplicas)}, nil
@@ -78,7 +82,7 @@ func lagging(generation, observed int64, wanted *int32, replicas, updated int32)
 }
 
 // rolledDaemonSet is a DaemonSet whose pods are to run the proven version.
-func (r *Rollouts) rolledDaemonSet(ctx context.Context, id diff.ID) (workload, error) {
+func (r *Rollouts) rolledDaemonSet(ctx context.Context, as account.Account, id diff.ID) (workload, error) {
 	key := types.NamespacedName{Namespace: id.Namespace, Name: id.Name}
 	n, err := r.Kinds.NodeRollouts(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
 	if err != nil {
@@ -92,19 +96,19 @@ func (r *Rollouts) rolledDaemonSet(ctx context.Context, id diff.ID) (workload, e
 	if n.Status.Proven != nil {
 		proven = n.Status.Proven.Digest
 	}
-	return r.daemonSet(ctx, id, proven, func(*appsv1.DaemonSet) book { return newBook(rec, nil, spelling{}) })
+	return r.daemonSet(ctx, as, id, proven, func(*appsv1.DaemonSet) book { return newBook(rec, nil, spelling{}) })
 }
 
 // nativeDaemonSet is one whose pods are to run the template that it has.
-func (r *Rollouts) nativeDaemonSet(ctx context.Context, id diff.ID) (workload, error) {
+func (r *Rollouts) nativeDaemonSet(ctx context.Context, as account.Account, id diff.ID) (workload, error) {
 	const newest = "newest"
-	return r.daemonSet(ctx, id, newest, func(ds *appsv1.DaemonSet) book { return book{templates: templates{newest: ds.Spec.Template}} })
+	return r.daemonSet(ctx, as, id, newest, func(ds *appsv1.DaemonSet) book { return book{templates: templates{newest: ds.Spec.Template}} })
 }
 
-func (r *Rollouts) daemonSet(ctx context.Context, id diff.ID, current string, known func(*appsv1.DaemonSet) book) (workload, error) {
-	ds, err := r.Kube.AppsV1().DaemonSets(id.Namespace).Get(ctx, id.Name, metav1.GetOptions{})
+func (r *Rollouts) daemonSet(ctx context.Context, as account.Account, id diff.ID, current string, known func(*appsv1.DaemonSet) book) (workload, error) {
+	ds, err := r.daemonSets(as, id.Namespace).get(ctx, id.Name)
 	if err != nil {
-		return workload{}, fmt.Errorf("get %s: %w", id, err)
+		return workload{}, failed("get", id.String(), err)
 	}
 	owned, err := r.liveRevisions(ctx, ds)
 	if err != nil {

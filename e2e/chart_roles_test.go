@@ -44,17 +44,20 @@ func readRole(t *testing.T, o *unstructured.Unstructured) (role rbacv1.ClusterRo
 func TestChartRolesSpellOutWhatTheyAllow(t *testing.T) {
 	t.Parallel()
 	plain := []string{"get", "list", "watch", "create", "update", "patch", "delete"}
-	for name, values := range map[string]string{"as it is": "", "everything on": everything, "rules of one's own": ownRules} {
+	for name, values := range map[string]string{"as it is": "", "everything on": everything, "rules of one's own": ownRules, "only as accounts": asAccountsOnly, "narrowed": narrowed} {
 		t.Run(name, func(t *testing.T) {
 			roles := chartRoles(t, values)
-			if len(roles) < 3 {
-				t.Errorf("%d roles, want the controller's, the applier's and the lease's", len(roles))
+			if len(roles) < 2 {
+				t.Errorf("%d roles, want the controller's and the lease's at least", len(roles))
 			}
 			for role, rules := range roles {
 				for _, rule := range rules {
 					all := slices.Concat(rule.APIGroups, rule.Resources, rule.ResourceNames, rule.NonResourceURLs)
 					if len(rule.NonResourceURLs) > 0 || slices.ContainsFunc(all, func(s string) bool { return strings.Contains(s, "*") }) {
 						t.Errorf("%s does not spell out what it allows: %v", role, rule)
+					}
+					if slices.Equal(rule.Verbs, []string{"impersonate"}) && slices.Equal(rule.Resources, []string{"serviceaccounts"}) {
+						continue // to have the rights of others is what keeps rollcall from having any
 					}
 					for _, verb := range rule.Verbs {
 						if !slices.Contains(plain, verb) {
@@ -119,6 +122,7 @@ func TestChartAccessToSecrets(t *testing.T) {
 	}{
 		"as it is":           {"", map[string][]string{release: controller, release + "-apply": applier}},
 		"everything on":      {everything, map[string][]string{"fleet-rollcall": controller, "fleet-rollcall-apply": applier}},
+		"only as accounts":   {asAccountsOnly, map[string][]string{release: controller}},
 		"no defaults":        {"{rbac: {applyDefaults: false}}", map[string][]string{release: controller}},
 		"rules of one's own": {ownRules, map[string][]string{release: controller}},
 	} {
@@ -135,6 +139,34 @@ func TestChartAccessToSecrets(t *testing.T) {
 				t.Errorf("verbs on Secrets (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestChartWithoutRightsOfItsOwn lists what rollcall may still write when it writes
+// what Git declares as accounts only, and as whom it may act then.
+func TestChartWithoutRightsOfItsOwn(t *testing.T) {
+	t.Parallel()
+	own := []string{"gitsyncs/status", "noderollouts", "noderollouts/status", "configmaps", "pods", "events", "leases"}
+	for values, want := range map[string]map[string][]string{
+		asAccountsOnly: {release: nil},
+		narrowed:       {release + "-impersonate": {"applier"}},
+	} {
+		acts := map[string][]string{}
+		for role, rules := range chartRoles(t, values) {
+			for _, rule := range rules {
+				if slices.Contains(rule.Verbs, "impersonate") {
+					acts[role] = rule.ResourceNames
+					continue
+				}
+				reads := !slices.ContainsFunc(rule.Verbs, func(v string) bool { return !slices.Contains([]string{"get", "list", "watch"}, v) })
+				if !reads && slices.ContainsFunc(rule.Resources, func(r string) bool { return !slices.Contains(own, r) }) {
+					t.Errorf("%s writes %v", role, rule)
+				}
+			}
+		}
+		if diff := cmp.Diff(want, acts); diff != "" {
+			t.Errorf("as whom it may act (-want +got):\n%s", diff)
+		}
 	}
 }
 

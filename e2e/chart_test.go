@@ -54,6 +54,13 @@ rbac:
   - {apiGroups: [apps], resources: [deployments], verbs: [get, create, patch, delete]}
 `
 
+// asAccountsOnly are values under which rollcall has no right to write what Git
+// declares but as a ServiceAccount.
+const asAccountsOnly = "{defaultServiceAccount: applier, rbac: {ownRights: false}}"
+
+// narrowed are the same in one namespace, as accounts of one name.
+const narrowed = "{defaultServiceAccount: applier, rbac: {ownRights: false, impersonate: {names: [applier], namespaces: [default]}}}"
+
 // everything is a set of values that switches on all that is off by default.
 const everything = `
 fullnameOverride: fleet-rollcall
@@ -115,6 +122,12 @@ func TestChart(t *testing.T) {
 				"ClusterRole", "ClusterRoleBinding", "Deployment", "PodDisruptionBudget", "Role", "RoleBinding", "Service", "ServiceAccount",
 			},
 		},
+		"only as accounts": {values: asAccountsOnly, kinds: []string{
+			"ClusterRole", "ClusterRoleBinding", "Deployment", "PodDisruptionBudget", "Role", "RoleBinding", "Service", "ServiceAccount",
+		}},
+		"only as accounts of one namespace": {values: narrowed, kinds: []string{
+			"ClusterRole", "ClusterRoleBinding", "Deployment", "PodDisruptionBudget", "Role", "Role", "RoleBinding", "RoleBinding", "Service", "ServiceAccount",
+		}},
 		"rules of one's own": {
 			values: "{rbac: {applyDefaults: false, extraRules: [{apiGroups: [''], resources: [configmaps], verbs: [get, create, patch, delete]}]}}",
 			kinds: []string{
@@ -180,6 +193,12 @@ func TestChartDeployment(t *testing.T) {
 			}
 		}
 	})
+	t.Run("only as accounts", func(t *testing.T) {
+		want := append(args("rollcall", "8080", "info"), "--default-service-account=applier")
+		if diff := cmp.Diff(want, deployment(t, asAccountsOnly).Spec.Template.Spec.Containers[0].Args); diff != "" {
+			t.Errorf("args (-want +got):\n%s", diff)
+		}
+	})
 	t.Run("everything on", func(t *testing.T) {
 		d := deployment(t, everything)
 		pod, container := d.Spec.Template.Spec, d.Spec.Template.Spec.Containers[0]
@@ -226,6 +245,10 @@ func TestChartRefusals(t *testing.T) {
 		"an interval of seconds":               {"{serviceMonitor: {interval: '30'}}", []string{"at '/serviceMonitor/interval'"}},
 		"a budget of more than all":            {"{podDisruptionBudget: {maxUnavailable: 101%}}", []string{"at '/podDisruptionBudget/maxUnavailable'"}},
 		"a list of pull secrets by their name": {"{imagePullSecrets: [pull]}", []string{"at '/imagePullSecrets/0'"}},
+		"a default account with a namespace":   {"{defaultServiceAccount: team/applier}", []string{"at '/defaultServiceAccount'"}},
+		"no rights and no account":             {"{rbac: {ownRights: false}}", []string{"set defaultServiceAccount"}},
+		"no rights and nobody to act as":       {"{defaultServiceAccount: applier, rbac: {ownRights: false, impersonate: {enabled: false}}}", []string{"set rbac.impersonate.enabled"}},
+		"no rights and rules of one's own":     {"{defaultServiceAccount: applier, rbac: {ownRights: false, extraRules: [{apiGroups: [''], resources: [pods], verbs: [get]}]}}", []string{"give these rights to the ServiceAccounts"}},
 		"an account that nobody makes":         {"{serviceAccount: {create: false}}", []string{"serviceAccount.name is needed"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -493,6 +516,7 @@ func TestChartRules(t *testing.T) {
 	_, err := w.cluster.Client.CoreV1().Secrets(metav1.NamespaceDefault).Create(t.Context(), credentials, metav1.CreateOptions{})
 	w.must(err, "create Secret")
 	w.follow(func(gs *v1alpha1.GitSync) { gs.Spec.Source.SecretRef = &corev1.LocalObjectReference{Name: "git"} })
+	w.followAs("applier")
 	w.waitProven(w.deliver("v1"), time.Minute)
 	w.waitProven(w.deliver("v2"), time.Minute)
 	w.waitRejected(w.deliver("bad"), time.Minute)
@@ -577,6 +601,10 @@ func (w *world) audited(user string) map[string]bool {
 		if e.User.Username != user || e.ObjectRef == nil {
 			return
 		}
+		if e.ImpersonatedUser != nil {
+			out["impersonate serviceaccounts"] = true
+			return
+		}
 		resource := e.ObjectRef.Resource
 		if e.ObjectRef.Subresource != "" {
 			resource += "/" + e.ObjectRef.Subresource
@@ -594,10 +622,10 @@ func namespace() *unstructured.Unstructured {
 }
 
 // installAccount creates the ServiceAccount and the roles of the chart.
-func (w *world) installAccount() {
+func (w *world) installAccount(values string) {
 	w.t.Helper()
 	create(w.t, w.cluster, namespace())
-	for _, object := range chartObjects(w.t, forScenarios) {
+	for _, object := range chartObjects(w.t, values) {
 		switch object.GroupVersionKind().GroupKind() {
 		case schema.GroupKind{Kind: "ServiceAccount"}:
 			create(w.t, w.cluster, object)
@@ -629,7 +657,8 @@ func testPermissions(t *testing.T, w *world) {
 		"grant what it has not":     {authorizationv1.ResourceAttributes{Verb: "escalate", Group: "rbac.authorization.k8s.io", Resource: "clusterroles"}, false},
 		"bind roles it has not":     {authorizationv1.ResourceAttributes{Verb: "bind", Group: "rbac.authorization.k8s.io", Resource: "clusterroles"}, false},
 		"be somebody else":          {authorizationv1.ResourceAttributes{Verb: "impersonate", Resource: "users"}, false},
-		"be another account":        {authorizationv1.ResourceAttributes{Verb: "impersonate", Resource: "serviceaccounts", Namespace: "kube-system"}, false},
+		"be a person in a group":    {authorizationv1.ResourceAttributes{Verb: "impersonate", Resource: "groups", Name: "system:masters"}, false},
+		"be the account of a team":  {authorizationv1.ResourceAttributes{Verb: "impersonate", Resource: "serviceaccounts", Namespace: "team"}, true}, // rbac.impersonate narrows it
 		"watch all Secrets":         {authorizationv1.ResourceAttributes{Verb: "watch", Resource: "secrets"}, false},
 		"delete all Secrets":        {authorizationv1.ResourceAttributes{Verb: "deletecollection", Resource: "secrets", Namespace: "kube-system"}, false},
 		"make tokens":               {authorizationv1.ResourceAttributes{Verb: "create", Resource: "serviceaccounts", Subresource: "token", Namespace: "kube-system"}, false},

@@ -112,6 +112,7 @@ func gitSyncs() map[string]refusal {
 		oneRef   = "set exactly one of branch, tag and name"
 		interval = "interval must be a duration between 5s and 24h"
 		path     = "path must be relative and must not contain '..'"
+		account  = "serviceAccountName must be the name of a ServiceAccount in the GitSync's namespace"
 		scheme   = "url must begin with https://"
 	)
 	return map[string]refusal{
@@ -143,6 +144,10 @@ func gitSyncs() map[string]refusal {
 		"no URL":                         {url("", ""), []string{"spec.source.url"}},
 		"a password in the URL":          {url("https://user:secret@git.example.com/agents.git", ""), []string{"url must not contain credentials: use secretRef"}},
 		"an @ in the path of a URL":      {spec: url("https://git.example.com/agents@v1.git", "")},
+		"an account":                     {spec: "{serviceAccountName: team.applier-1, source: {url: https://git.example.com/agents.git, ref: {branch: main}}}"},
+		"an account of a namespace":      {"{serviceAccountName: team/applier, source: {url: https://git.example.com/agents.git, ref: {branch: main}}}", []string{account}},
+		"an account by its user name":    {"{serviceAccountName: 'system:serviceaccount:kube-system:admin', source: {url: https://git.example.com/agents.git, ref: {branch: main}}}", []string{account}},
+		"an account without a name":      {"{serviceAccountName: '', source: {url: https://git.example.com/agents.git, ref: {branch: main}}}", []string{"spec.serviceAccountName"}},
 		"a secretRef":                    {spec: source("secretRef: {name: git-auth}")},
 		"a secretRef that names none":    {source("secretRef: {}"), []string{"secretRef must name a Secret: set name, or leave secretRef out"}},
 		"a secretRef of an empty name":   {source("secretRef: {name: ''}"), []string{"secretRef must name a Secret"}},

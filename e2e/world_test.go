@@ -55,6 +55,12 @@ func newWorldWith(t testing.TB, o cluster.Options) *world {
 // account: what the chart's roles lack, no scenario has.
 func idleWorld(t testing.TB, o cluster.Options) *world {
 	t.Helper()
+	return idleWorldWith(t, o, forScenarios)
+}
+
+// idleWorldWith is idleWorld with other values of the chart.
+func idleWorldWith(t testing.TB, o cluster.Options, values string) *world {
+	t.Helper()
 	w := &world{t: t, dir: scratch(t)}
 	o.Dir = filepath.Join(w.dir, "cluster")
 	var err error
@@ -69,7 +75,7 @@ func idleWorld(t testing.TB, o cluster.Options) *world {
 	t.Cleanup(func() { w.must(w.git.Close(), "stop git server") })
 	w.repo, err = w.git.NewRepo(t.Context(), "fleet")
 	w.must(err, "make repository")
-	w.installAccount()
+	w.installAccount(values)
 	account, _, err := w.cluster.LogIn(t.Context(), releaseNamespace, release)
 	w.must(err, "log in as the chart's account")
 	w.options = product.Options{Kubeconfig: account, Dir: w.dir}

@@ -34,13 +34,18 @@ type Controller struct {
 	Events   record.EventRecorder
 	Metrics  *Metrics
 	Logger   *slog.Logger
+	// DefaultServiceAccount names the ServiceAccount, in its own namespace, of a
+	// GitSync that names none; empty for this process's own identity.
+	DefaultServiceAccount string
 
 	mu gosync.Mutex
 	// memory is what this process knows of each GitSync beside the cluster; a
 	// new process polls and renders again.
 	memory map[types.NamespacedName]*memory
-	// syncs are the GitSyncs as they are known here.
-	syncs cache.Store
+	// syncs are the GitSyncs as they are known here, and listed is whether all of them
+	// are.
+	syncs  cache.Store
+	listed func() bool
 	// others is what the GitSyncs declare, for each other.
 	others others
 	loop   *apply.Loop
@@ -54,7 +59,9 @@ const fleetPatience = 10 * time.Second
 // Run watches GitSyncs and NodeRollouts until ctx is done.
 func (c *Controller) Run(ctx context.Context) error {
 	syncs, rollouts := c.Kinds.GitSyncInformer(), c.Kinds.NodeRolloutInformer()
-	c.syncs = syncs.GetStore()
+	c.mu.Lock()
+	c.syncs, c.listed = syncs.GetStore(), syncs.HasSynced
+	c.mu.Unlock()
 	loop := &apply.Loop{Name: "gitsync", Reconcile: c.Reconcile, Workers: 4, Settle: 50 * time.Millisecond, Logger: c.Logger}
 	loop.Init()
 	c.loop = loop
@@ -236,6 +243,7 @@ func (c *Controller) announce(gs *v1alpha1.GitSync, o *outcome) {
 // another one follows the same.
 func (c *Controller) forget(key types.NamespacedName) {
 	c.Objects.Forget(key)
+	c.keepAccounts(key)
 	c.Metrics.forget(key)
 	c.passSoon(c.others.forget(key)...)
 	c.mu.Lock()

@@ -26,6 +26,8 @@ const (
 	ReasonSecretInvalid  = "SecretInvalid"
 	ReasonPruneBlocked   = "PruneBlocked"
 	ReasonFailed         = "Failed"
+
+	ReasonServiceAccountNotFound = "ServiceAccountNotFound"
 )
 
 // Failure is why a pass could not go on.

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rollcall-dev/rollcall/apply/account"
 	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/git"
 	"github.com/rollcall-dev/rollcall/sync/render"
@@ -17,6 +18,8 @@ import (
 type memory struct {
 	// source was asked last.
 	source git.Source
+	// as is whom the last pass acted as.
+	as account.Account
 	// question is what the last poll answered, well or with failure.
 	question question
 	// pollAt is when to ask Git again, unless the question changes.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -19,6 +18,9 @@ import (
 // observed is what the stages of a pass hand on about the objects beside the
 // rolled DaemonSets.
 type observed struct {
+	// objects reads and writes as the GitSync's account.
+	objects *apply.Applier
+
 	set   apply.Set
 	seen  apply.Observation
 	input diff.Input
@@ -57,12 +59,17 @@ func (s observed) kept() []diff.Change {
 // observe asks the API server what it has and what it would make of the commit.
 func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, commit string) (observed, error) {
 	out := observed{set: apply.NewSet(name(gs), plain(declared), gs.Status.Inventory)}
+	out.set.As = c.accountOf(gs)
+	var err error
+	if out.objects, err = c.as(gs); err != nil {
+		return out, err
+	}
 	var frozen []diff.Reference
 	for _, ds := range declared.DaemonSets {
 		if native(ds) {
 			continue
 		}
-		mounted, err := c.Rollouts.Mounted(ctx, ds)
+		mounted, err := c.Rollouts.Mounted(ctx, out.set.As, ds)
 		if err != nil {
 			return out, err
 		}
@@ -70,7 +77,7 @@ func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared
 	}
 	m := c.remember(gs)
 	out.set.Settled = m.left.settled
-	out.seen = c.Objects.Observe(ctx, out.set)
+	out.seen = out.objects.Observe(ctx, out.set)
 	out.input = diff.Input{
 		Owner: out.set.Owner, Objects: out.seen.Objects, DaemonSets: out.set.DaemonSets, Frozen: frozen,
 		Previous: gs.Status.Inventory, Former: out.seen.Former, Prune: gs.Spec.Prune, Unproven: true,
@@ -119,7 +126,7 @@ func covers(a, b *v1alpha1.Inventory) bool {
 
 // applyObjects applies everything but the rolled DaemonSets.
 func (c *Controller) applyObjects(ctx context.Context, gs *v1alpha1.GitSync, s observed, o *outcome) error {
-	results := c.Objects.Apply(ctx, s.plan, s.input.Objects)
+	results := s.objects.Apply(ctx, s.plan, s.input.Objects)
 	c.remember(gs).left.settled = s.seen.Settled(s.plan, results)
 	if written := len(results.Of(apply.Created)) + len(results.Of(apply.Configured)); written > 0 {
 		c.Logger.Info("applied", "gitsync", gs.Namespace+"/"+gs.Name, "commit", o.declared, "created", len(results.Of(apply.Created)), "configured", len(results.Of(apply.Configured)))
@@ -160,7 +167,7 @@ func (c *Controller) prune(ctx context.Context, gs *v1alpha1.GitSync, s observed
 		return err
 	}
 	s.plan = diff.Calculate(s.input) // with what the rollouts say now
-	results := c.Objects.Prune(ctx, s.set.Owner, s.plan)
+	results := s.objects.Prune(ctx, s.set.Owner, s.plan)
 	o.inventory, o.withheld = apply.Inventory(s.set, s.plan, results), s.kept()
 	for _, r := range results.Of(apply.Deleted) {
 		c.Logger.Info("pruned", "gitsync", gs.Namespace+"/"+gs.Name, "object", r.ID.String())
@@ -179,12 +186,12 @@ func (c *Controller) endRollouts(ctx context.Context, set apply.Set) error {
 		if slices.Contains(set.DaemonSets, diff.ID{Namespace: n.Namespace, Name: n.Name, Group: "apps", Kind: "DaemonSet"}) {
 			continue
 		}
-		_, err := c.Kube.AppsV1().DaemonSets(n.Namespace).Get(ctx, n.Name, metav1.GetOptions{})
-		if err == nil {
-			continue
+		exists, err := c.Rollouts.Exists(ctx, set.As, types.NamespacedName{Namespace: n.Namespace, Name: n.Name})
+		if err != nil {
+			return err
 		}
-		if !apierrors.IsNotFound(err) {
-			return fmt.Errorf("get daemonset %s/%s: %w", n.Namespace, n.Name, err)
+		if exists {
+			continue
 		}
 		if err := c.Rollouts.End(ctx, types.NamespacedName{Namespace: n.Namespace, Name: n.Name}); err != nil {
 			return err

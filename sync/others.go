@@ -223,7 +223,7 @@ func (c *Controller) inherit(ctx context.Context, gs *v1alpha1.GitSync, commit s
 	}
 	s.input.Heirs, s.input.Awaited = c.others.heirs(gs, commit, s.input.Former, all)
 	var released apply.Results
-	s.input, released = c.Rollouts.Release(ctx, s.input)
+	s.input, released = c.Rollouts.Release(ctx, s.set.As, s.input)
 	s.plan = diff.Calculate(s.input)
 	if slices.ContainsFunc(s.plan.Of(diff.Keep), waits) {
 		c.passSoon(c.others.ask(name(gs), commit)...)

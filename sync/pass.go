@@ -21,10 +21,13 @@ func (c *Controller) pass(ctx context.Context, gs *v1alpha1.GitSync) *outcome {
 		return o
 	}
 	declared, err := c.read(ctx, gs, o)
-	if declared != nil {
+	switch missing := c.checkAccount(ctx, gs); {
+	case missing != nil:
+		err = errors.Join(err, missing)
+	case declared != nil:
 		err = errors.Join(err, c.converge(ctx, gs, declared, o))
-	} else {
-		err = errors.Join(err, c.Rollouts.Remake(ctx, apply.Owner(name(gs)), gs.Status.Inventory))
+	default:
+		err = errors.Join(err, c.Rollouts.Remake(ctx, apply.Owner(name(gs)), c.accountOf(gs), gs.Status.Inventory))
 	}
 	if err != nil {
 		return o.fail(err)
@@ -61,7 +64,7 @@ func (c *Controller) converge(ctx context.Context, gs *v1alpha1.GitSync, declare
 // of the commit before keep running, and are made again if somebody deleted them.
 func (c *Controller) write(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, seen observed, o *outcome) error {
 	if err := c.writeObjects(ctx, gs, declared, seen, o); err != nil {
-		return errors.Join(err, c.Rollouts.Remake(ctx, seen.set.Owner, gs.Status.Inventory))
+		return errors.Join(err, c.Rollouts.Remake(ctx, seen.set.Owner, seen.set.As, gs.Status.Inventory))
 	}
 	if err := c.declareDaemonSets(ctx, gs, declared, seen, o); err != nil {
 		return err
@@ -128,7 +131,7 @@ func (c *Controller) declareDaemonSets(ctx context.Context, gs *v1alpha1.GitSync
 
 func declaration(gs *v1alpha1.GitSync, ds render.DaemonSet, seen observed, o *outcome) apply.Declaration {
 	policy := cmp.Or(ds.GetAnnotations()[v1alpha1.AnnotationPolicy], gs.Spec.Policy)
-	return apply.Declaration{DaemonSet: ds, Commit: o.declared, Policy: policy, Owner: seen.set.Owner, ConfigChanged: seen.changes(ds)}
+	return apply.Declaration{DaemonSet: ds, Commit: o.declared, Policy: policy, Owner: seen.set.Owner, As: seen.set.As, ConfigChanged: seen.changes(ds)}
 }
 
 // native DaemonSets are applied and watched, but their pods are left to

@@ -53,7 +53,7 @@ func (c *Controller) rests(ctx context.Context, key types.NamespacedName) (time.
 	gs := o.(*v1alpha1.GitSync)
 	m := c.remember(gs)
 	stirred := m.stirred.Swap(false)
-	if stirred || m.left.commit == "" || m.left.question != questionOf(gs) || gs.DeletionTimestamp != nil || !c.unchanged(ctx, m) {
+	if stirred || m.left.commit == "" || m.left.question != questionOf(gs) || gs.DeletionTimestamp != nil || !c.unchanged(ctx, gs, m) {
 		return 0, false
 	}
 	if declared, err := c.read(ctx, gs, newOutcome(gs)); declared == nil || err != nil || m.commit.Commit != m.left.commit {
@@ -64,13 +64,14 @@ func (c *Controller) rests(ctx context.Context, key types.NamespacedName) (time.
 }
 
 // unchanged is whether everything is as the last pass left it.
-func (c *Controller) unchanged(ctx context.Context, m *memory) bool {
+func (c *Controller) unchanged(ctx context.Context, gs *v1alpha1.GitSync, m *memory) bool {
 	for key, around := range m.left.around {
 		if c.Rollouts.Fleet.Around(key.Namespace, key.Name) != around {
 			return false
 		}
 	}
-	return c.Objects.Untouched(ctx, m.left.settled)
+	objects, err := c.as(gs)
+	return err == nil && objects.Untouched(ctx, m.left.settled)
 }
 
 // declared notes how a DaemonSet was left.

@@ -2,6 +2,7 @@ package owned
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -10,6 +11,7 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/rollcall-dev/rollcall/apply/account"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -26,11 +28,15 @@ func (p *place) live() bool {
 	return p.informer.HasSynced() && p.open.Load()
 }
 
-func (w *Watch) newPlace(at Place) *place {
+func (w *Watch) newPlace(at Place) (*place, error) {
+	watcher, err := w.client(at.As)
+	if err != nil {
+		return nil, err
+	}
 	p := &place{stop: func() {}}
-	var client metadata.ResourceInterface = w.Client.Resource(at.Resource)
+	var client metadata.ResourceInterface = watcher.Resource(at.Resource)
 	if at.Namespace != "" {
-		client = w.Client.Resource(at.Resource).Namespace(at.Namespace)
+		client = watcher.Resource(at.Resource).Namespace(at.Namespace)
 	}
 	source := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
@@ -46,7 +52,7 @@ func (w *Watch) newPlace(at Place) *place {
 			return events, err
 		},
 	}
-	p.informer = cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(source, w.Client), &metav1.PartialObjectMetadata{}, 0, cache.Indexers{})
+	p.informer = cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(source, watcher), &metav1.PartialObjectMetadata{}, 0, cache.Indexers{})
 	told := false
 	// Neither fails for an informer that does not run yet.
 	_ = p.informer.SetTransform(trim(at.Resource.Group))
@@ -55,10 +61,22 @@ func (w *Watch) newPlace(at Place) *place {
 			return // a watch that ended in due time, or that is known to fail
 		}
 		told = true
-		w.Logger.Warn("cannot watch: edits are seen at the next poll", "resource", at.Resource.GroupResource().String(), "namespace", at.Namespace, "error", err)
+		w.Logger.Warn("cannot watch: edits are seen at the next poll", "resource", at.Resource.GroupResource().String(), "namespace", at.Namespace, "account", at.As.String(), "error", err)
 	})
 	_, _ = p.informer.AddEventHandler(w.handler())
-	return p
+	return p, nil
+}
+
+// client is the client of who watches.
+func (w *Watch) client(as account.Account) (metadata.Interface, error) {
+	switch {
+	case as.Own():
+		return w.Client, nil
+	case w.As == nil:
+		return nil, fmt.Errorf("watch as ServiceAccount %s: there are no clients of others", as)
+	default:
+		return w.As(as)
+	}
 }
 
 // annotationPrint keeps the print of a trimmed object, which is known by a generation that no other has.

@@ -13,11 +13,15 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/rollcall-dev/rollcall/apply/account"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
-// Place is where objects of one kind are.
+// Place is where objects of one kind are, as an account sees them: nobody learns by
+// the rights of another one.
 type Place struct {
+	// As is who watches.
+	As       account.Account
 	Resource schema.GroupVersionResource
 	// Namespace is empty for kinds that belong to none.
 	Namespace string
@@ -25,7 +29,10 @@ type Place struct {
 
 // Watch follows the objects in some places that carry the label v1alpha1.LabelOwner. It may be used by many at once.
 type Watch struct {
+	// Client is this process's own, and As that of another account; nil if nobody
+	// watches as one.
 	Client metadata.Interface
+	As     func(account.Account) (metadata.Interface, error)
 	// Changed is called with the value of the owner label when an object that has it, or had it, changes, appears or goes,
 	// but not when only its status does.
 	Changed func(owner string)
@@ -65,10 +72,16 @@ func (w *Watch) Follow(follower string, places []Place) {
 		delete(w.follows, follower)
 	}
 	for _, p := range places {
-		if w.places[p] == nil {
-			w.places[p] = w.newPlace(p)
-			w.start(w.places[p])
+		if w.places[p] != nil {
+			continue
 		}
+		made, err := w.newPlace(p)
+		if err != nil { // it stays unknown
+			w.Logger.Warn("cannot watch: edits are seen at the next poll", "resource", p.Resource.GroupResource().String(), "namespace", p.Namespace, "account", p.As.String(), "error", err)
+			continue
+		}
+		w.places[p] = made
+		w.start(made)
 	}
 	for p, watched := range w.places {
 		if !w.needed(p) {

@@ -2,6 +2,7 @@ package owned
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -13,9 +14,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/metadata/fake"
 	clienttesting "k8s.io/client-go/testing"
 
+	"github.com/rollcall-dev/rollcall/apply/account"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -155,5 +158,42 @@ func TestWatchThatIsRefusedKnowsNothing(t *testing.T) {
 	<-asked
 	if _, known := c.See(settings, "x"); known {
 		t.Error("it is known")
+	}
+}
+
+// What one account may not watch, another one's watch does not tell it.
+func TestWatchTellsAnAccountOnlyWhatItMayWatch(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, configMap("a.one", "1"))
+	weak, strong := account.Account{Namespace: "a", Name: "weak"}, account.Account{Namespace: "a", Name: "strong"}
+	refused := newCluster(t)
+	asked := make(chan struct{}, 100)
+	refused.client.PrependReactor("list", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) {
+		asked <- struct{}{}
+		return true, nil, apierrors.NewForbidden(settings.Resource.GroupResource(), "", nil)
+	})
+	c.As = func(a account.Account) (metadata.Interface, error) {
+		switch a {
+		case weak:
+			return refused.client, nil
+		case strong:
+			return c.client, nil
+		default:
+			return nil, errors.New("nobody knows it")
+		}
+	}
+	at := func(a account.Account) Place {
+		return Place{As: a, Resource: settings.Resource, Namespace: settings.Namespace}
+	}
+	unknown := account.Account{Namespace: "a", Name: "unknown"}
+	c.Follow("a.one", []Place{settings, at(weak), at(strong), at(unknown)})
+	for _, p := range []Place{settings, at(strong)} {
+		c.until("who may sees it", func() bool { s, known := c.See(p, "x"); return known && s.Meta != nil })
+	}
+	<-asked
+	for _, p := range []Place{at(weak), at(unknown)} {
+		if s, known := c.See(p, "x"); known {
+			t.Errorf("%s knows %+v", p.As, s)
+		}
 	}
 }

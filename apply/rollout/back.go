@@ -194,13 +194,14 @@ func (p *pass) atRest() {
 // nameRevisions tells Kubernetes which revision
 // the pods really are: they were made from the gated template, which is the
 // same version to us and another revision to Kubernetes. One write gives the
-// revision the name by which most pods know it; the others are written one by one.
+// revision the name by which most pods know it; the others are written one by one,
+// or all of them where the revision cannot be named.
 func (p *pass) nameRevisions() {
 	revision := p.in.Live.Revision
 	if revision == "" {
 		return
 	}
-	if usual := p.usualRevision(); usual != revision {
+	if usual := p.usualRevision(); usual != revision && !p.in.Live.Unnamed {
 		p.do(Step{Action: NameRevision, Revision: usual})
 		return
 	}

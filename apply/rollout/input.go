@@ -81,4 +81,6 @@ type Live struct {
 	// Revision is the controller-revision-hash of the template; empty while
 	// its ControllerRevision is not known.
 	Revision string
+	// Unnamed is whether that revision cannot be given another one.
+	Unnamed bool
 }

@@ -77,6 +77,11 @@ func moments() []moment {
 			f.in.State.Proven, f.in.State.Candidate = f.in.Want, nil
 			f.in.Live.Digest, f.in.Live.Revision = "v2", "v2"
 		}},
+		{"naming-every-pod", rollout.Proven, rollout.ReasonProven, rollout.Relabel, func(f *fixture) {
+			f.every(1, replaced)
+			f.in.State.Proven, f.in.State.Candidate = f.in.Want, nil
+			f.in.Live.Digest, f.in.Live.Revision, f.in.Live.Unnamed = "v2", "v2", true
+		}},
 		{"rejecting", rollout.Returning, rollout.ReasonReturning, rollout.DeletePod, func(f *fixture) {
 			f.every(1, waiting)
 			f.every(2, replaced)

@@ -9,12 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/util/validation"
 	utilversion "k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -34,6 +36,7 @@ type controllerFlags struct {
 	metricsAddress string
 	cacheDir       string
 	nodeName       string
+	serviceAccount string
 	logFormat      string
 	logLevel       string
 	qps            float32
@@ -58,6 +61,7 @@ func newController(stderr io.Writer) *cobra.Command {
 	flags.StringVar(&f.metricsAddress, "metrics-bind-address", ":8080", "address of /metrics, /healthz and /readyz")
 	flags.StringVar(&f.cacheDir, "cache-dir", "", "directory for clones; default a temporary one")
 	flags.StringVar(&f.nodeName, "node-name", os.Getenv("NODE_NAME"), "node that this process runs on, which every rollout takes last; default $NODE_NAME")
+	flags.StringVar(&f.serviceAccount, "default-service-account", "", "name of the ServiceAccount, in a GitSync's namespace, as which its objects are read and written if it names none; default rollcall's own identity")
 	flags.StringVar(&f.logFormat, "log-format", "text", "log format: text or json")
 	flags.StringVar(&f.logLevel, "log-level", "info", "log level: debug, info, warn or error")
 	flags.Float32Var(&f.qps, "kube-api-qps", 100, "requests a second to the API server")
@@ -80,6 +84,9 @@ func (f *controllerFlags) run(ctx context.Context, stderr io.Writer) error {
 	logger, err := f.logger(stderr)
 	if err != nil {
 		return err
+	}
+	if wrong := validation.IsDNS1123Subdomain(f.serviceAccount); f.serviceAccount != "" && len(wrong) > 0 {
+		return fmt.Errorf("--default-service-account %q is no name of a ServiceAccount: %s", f.serviceAccount, strings.Join(wrong, "; "))
 	}
 	klog.SetSlogLogger(logger)
 	saveMemory()

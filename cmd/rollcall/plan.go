@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/rollcall-dev/rollcall/apply"
+	"github.com/rollcall-dev/rollcall/apply/account"
 	"github.com/rollcall-dev/rollcall/apply/kinds"
 	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/render"
@@ -264,7 +265,7 @@ func (p *planner) frozen(ctx context.Context, declared *render.Declared) ([]diff
 		if isNative(ds) {
 			continue
 		}
-		mounted, err := p.rollouts.Mounted(ctx, ds)
+		mounted, err := p.rollouts.Mounted(ctx, account.Account{}, ds)
 		if err != nil {
 			return nil, err
 		}

@@ -28,6 +28,7 @@ import (
 	"k8s.io/client-go/tools/record"
 
 	"github.com/rollcall-dev/rollcall/apply"
+	"github.com/rollcall-dev/rollcall/apply/account"
 	"github.com/rollcall-dev/rollcall/apply/kinds"
 	"github.com/rollcall-dev/rollcall/apply/owned"
 	"github.com/rollcall-dev/rollcall/health/watch"
@@ -66,7 +67,7 @@ func (p *process) build() error {
 		return err
 	}
 	objects.Owners = apply.Owners(own)
-	if objects.Owned, err = ownedWatch(p.config, p.logger); err != nil {
+	if objects.Owned, err = ownedWatch(p.config, objects.Accounts, p.logger); err != nil {
 		return err
 	}
 	fleet, err := watch.NewFleet(kube)
@@ -88,7 +89,9 @@ func (p *process) build() error {
 	p.syncs = &sync.Controller{
 		Kube: kube, Kinds: own, Git: &git.Client{Dir: filepath.Join(p.cacheDir, "git")}, Objects: objects, Rollouts: rollouts,
 		Events: recorder, Metrics: sync.NewMetrics(p.registry), Logger: p.logger,
+		DefaultServiceAccount: p.flags.serviceAccount,
 	}
+	rollouts.AccountOf = p.syncs.AccountOf
 	p.leader = prometheus.NewGauge(prometheus.GaugeOpts{Name: "rollcall_leader", Help: "1 while this replica acts."})
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "rollcall_build_info", Help: "1, with the version."}, []string{"version", "commit"})
 	p.registry.MustRegister(p.leader, build)
@@ -97,12 +100,19 @@ func (p *process) build() error {
 }
 
 // ownedWatch makes the watch of what was applied; nothing is watched yet.
-func ownedWatch(config *rest.Config, logger *slog.Logger) (*owned.Watch, error) {
+func ownedWatch(config *rest.Config, accounts *account.Clients, logger *slog.Logger) (*owned.Watch, error) {
 	client, err := metadata.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("make client of metadata: %w", err)
 	}
-	return &owned.Watch{Client: client, Logger: logger}, nil
+	as := func(a account.Account) (metadata.Interface, error) {
+		c, err := accounts.As(a)
+		if err != nil {
+			return nil, err
+		}
+		return c.Metadata, nil
+	}
+	return &owned.Watch{Client: client, As: as, Logger: logger}, nil
 }
 
 // compact asks for Kubernetes' own kinds in protobuf, which is smaller than JSON and

@@ -45,6 +45,18 @@ type GitSyncSpec struct {
 	// +optional
 	Policy string `json:"policy,omitempty"`
 
+	// ServiceAccountName names a ServiceAccount in this namespace. Every get,
+	// dry-run, apply, watch and delete of what Git declares is made as that one,
+	// the writes of its DaemonSets' rollouts among them: with its rights and no
+	// others. Pods, nodes and what rollcall records stay rollcall's own affair.
+	// Without it the controller's --default-service-account counts, and without
+	// that rollcall's own rights.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="serviceAccountName must be the name of a ServiceAccount in the GitSync's namespace, without a namespace"
+	// +optional
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+
 	// Suspend stops polling and applying. Rollouts already under way go on:
 	// pause those on their NodeRollout.
 	// +optional

@@ -42,3 +42,26 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
 {{- end }}
 {{- end }}
+
+{{- define "rollcall.impersonate" -}}
+- apiGroups: [""]
+  resources: [serviceaccounts]
+  {{- with .Values.rbac.impersonate.names }}
+  resourceNames: {{ toJson . }}
+  {{- end }}
+  verbs: [impersonate]
+{{- end }}
+
+{{- define "rollcall.checkRights" -}}
+{{- if not .Values.rbac.ownRights }}
+{{- if not .Values.defaultServiceAccount }}
+{{- fail "rbac.ownRights is false: set defaultServiceAccount, as which GitSyncs write that name no ServiceAccount" }}
+{{- end }}
+{{- if not .Values.rbac.impersonate.enabled }}
+{{- fail "rbac.ownRights is false: set rbac.impersonate.enabled: true, or rollcall can write nothing" }}
+{{- end }}
+{{- if .Values.rbac.extraRules }}
+{{- fail "rbac.ownRights is false and rbac.extraRules are rollcall's own: give these rights to the ServiceAccounts of the GitSyncs" }}
+{{- end }}
+{{- end }}
+{{- end }}
