@@ -18,6 +18,8 @@ type left struct {
 	// settled are the objects, and around the DaemonSets, that are as the commit declares them.
 	settled apply.Settled
 	around  map[types.NamespacedName]string
+	// kept are the objects that Git declares no more and that are kept: a person may change what they are kept for.
+	kept apply.Settled
 	// commit is the one that there is nothing more to do for; empty while there is.
 	commit string
 	// question is what that pass answered.
@@ -35,7 +37,7 @@ func (m *memory) rested(o *outcome) {
 // passing is whether what keeps an object from being pruned can end without an event.
 func passing(c diff.Change) bool {
 	switch c.Reason {
-	case diff.ReasonPruneDisabled, diff.ReasonProtectedKind:
+	case diff.ReasonPruneDisabled, diff.ReasonPruneProtected, diff.ReasonProtectedKind, diff.ReasonPruneLimitExceeded:
 		return false
 	default:
 		return true
@@ -70,7 +72,7 @@ func (c *Controller) unchanged(ctx context.Context, m *memory) bool {
 			return false
 		}
 	}
-	return c.Objects.Untouched(ctx, m.left.settled)
+	return c.Objects.Untouched(ctx, m.left.settled) && c.Objects.Untouched(ctx, m.left.kept)
 }
 
 // declared notes how a DaemonSet was left.

@@ -24,6 +24,15 @@ const (
 	// AnnotationPinConfig with the value "false" opts a DaemonSet, a ConfigMap
 	// or a Secret out of config pinning.
 	AnnotationPinConfig = "rollcall.dev/pin-config"
+	// AnnotationPrune on a live object says what becomes of it when Git declares
+	// it no more, or when its GitSync is deleted with deletionPolicy prune. What
+	// Git declared last is on it, unless somebody has changed it since.
+	AnnotationPrune = "rollcall.dev/prune"
+	// PruneConfirm is the value of AnnotationPrune without which no Namespace and
+	// no CustomResourceDefinition is deleted.
+	PruneConfirm = "confirm"
+	// PruneDisabled is the value of AnnotationPrune that keeps an object for good.
+	PruneDisabled = "disabled"
 	// LabelPinnedFrom on a pinned copy names the object it was taken from.
 	LabelPinnedFrom = "rollcall.dev/pinned-from"
 	// LabelOwner on an applied object names its GitSync as NAMESPACE.NAME.
