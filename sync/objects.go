@@ -167,7 +167,7 @@ func (c *Controller) prune(ctx context.Context, gs *v1alpha1.GitSync, s observed
 	if len(s.input.Former) == 0 {
 		return c.endRollouts(ctx, s.set)
 	}
-	s.input.Unproven = o.proven == ""
+	s.input.Unproven = o.proven == "" && !s.input.Retired
 	s, err := c.inherit(ctx, gs, o.declared, s) // with what the others have read since
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -20,7 +21,7 @@ type left struct {
 	around  map[types.NamespacedName]string
 	// kept are the objects that Git declares no more and that are kept: a person may change what they are kept for.
 	kept apply.Settled
-	// commit is the one that there is nothing more to do for; empty while there is.
+	// commit is the newest one, that there is nothing more to do for; empty while there is.
 	commit string
 	// question is what that pass answered.
 	question question
@@ -29,9 +30,15 @@ type left struct {
 // rested notes whether a pass came to an end that nothing but an event or another commit changes.
 func (m *memory) rested(o *outcome) {
 	m.left.commit = ""
-	if o.failure == nil && o.applied != "" && o.stragglers == "" && len(m.left.settled) == o.objects && !slices.ContainsFunc(o.withheld, passing) {
-		m.left.commit, m.left.question = o.applied, m.question
+	if o.failure == nil && o.ended() && o.stragglers == "" && len(m.left.settled) == o.objects && !slices.ContainsFunc(o.withheld, passing) {
+		m.left.commit, m.left.question = cmp.Or(m.commit.Commit, o.applied), m.question
 	}
+}
+
+// ended is whether a pass came to its end: the commit is applied, or only observed and nothing would change, or it is
+// held and there was none before it.
+func (o *outcome) ended() bool {
+	return o.applied != "" || o.observing() && o.pending != nil && len(o.pending.Objects) == 0 || o.hold != nil && o.declared == ""
 }
 
 // passing is whether what keeps an object from being pruned can end without an event.

@@ -39,6 +39,8 @@ const (
 	LabelOwner = "rollcall.dev/gitsync"
 	// LabelHold on a node with the value "true" keeps the node out of rollouts.
 	LabelHold = "rollcall.dev/hold"
+	// FinalizerPrune on a GitSync holds it until what it owns is pruned.
+	FinalizerPrune = "rollcall.dev/prune"
 	// WaveGate is the scheduling gate that every candidate pod is born with.
 	WaveGate = "rollcall.dev/wave"
 )
