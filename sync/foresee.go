@@ -154,5 +154,12 @@ func foretold(p *v1alpha1.Pending) string {
 	if more := int(total) - len(names); more > 0 {
 		names = append(names, fmt.Sprintf("%d more", more))
 	}
-	return fmt.Sprintf("%d objects would change, %s (%s)", total, strings.Join(counts, ", "), strings.Join(names, ", "))
+	return fmt.Sprintf("%s would change, %s (%s)", objects(int(total)), strings.Join(counts, ", "), strings.Join(names, ", "))
+}
+
+func objects(count int) string {
+	if count == 1 {
+		return "1 object"
+	}
+	return fmt.Sprintf("%d objects", count)
 }

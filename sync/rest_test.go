@@ -17,19 +17,19 @@ func TestRested(t *testing.T) {
 		change func(*outcome)
 		want   string
 	}{
-		"everything is done":                              {func(*outcome) {}, "abc"},
-		"something is kept for good":                      {kept(diff.ReasonProtectedKind), "abc"},
-		"something is kept since nothing is pruned":       {kept(diff.ReasonPruneDisabled), "abc"},
-		"something is kept until nothing reads it":        {kept(diff.ReasonInUse), ""},
-		"something is kept until others have read":        {kept(diff.ReasonAwaitingOthers), ""},
-		"the pass failed":                                 {func(o *outcome) { o.failure = &Failure{} }, ""},
-		"the commit is not applied":                       {func(o *outcome) { o.applied = "" }, ""},
-		"a node has not got the proven version":           {func(o *outcome) { o.stragglers = "1 of 9" }, ""},
-		"a person has to approve what goes":               {kept(diff.ReasonPruneLimitExceeded), "abc"},
-		"something is kept by its annotation":             {kept(diff.ReasonPruneProtected), "abc"},
-		"something waits for its finalizers":              {kept(diff.ReasonTerminating), ""},
-		"a newer commit is held":                          {func(o *outcome) { o.hold = &hold{} }, "abc"},
-		"the first commit is held":                        {func(o *outcome) { o.applied, o.hold = "", &hold{} }, "newest"},
+		"everything is done":                        {func(*outcome) {}, "abc"},
+		"something is kept for good":                {kept(diff.ReasonProtectedKind), "abc"},
+		"something is kept since nothing is pruned": {kept(diff.ReasonPruneDisabled), "abc"},
+		"something is kept until nothing reads it":  {kept(diff.ReasonInUse), ""},
+		"something is kept until others have read":  {kept(diff.ReasonAwaitingOthers), ""},
+		"the pass failed":                           {func(o *outcome) { o.failure = &Failure{} }, ""},
+		"the commit is not applied":                 {func(o *outcome) { o.applied = "" }, ""},
+		"a node has not got the proven version":     {func(o *outcome) { o.stragglers = "1 of 9" }, ""},
+		"a person has to approve what goes":         {kept(diff.ReasonPruneLimitExceeded), "abc"},
+		"something is kept by its annotation":       {kept(diff.ReasonPruneProtected), "abc"},
+		"something waits for its finalizers":        {kept(diff.ReasonTerminating), ""},
+		"a newer commit is held":                    {func(o *outcome) { o.hold = &hold{} }, "abc"},
+		"the first commit is held":                  {func(o *outcome) { o.applied, o.hold = "", &hold{} }, "newest"},
 		"nothing would change": {func(o *outcome) {
 			o.applied, o.gs.Spec.Mode, o.pending = "", v1alpha1.ModeObserve, &v1alpha1.Pending{}
 		}, "newest"},

@@ -172,7 +172,7 @@ func (r retirement) conclusion() string {
 	case r.failure != nil:
 		left = fmt.Sprintf("its namespace goes and does not wait any longer; not everything is deleted that it applied: %s%s", r.failure.Message, r.kept())
 	case len(r.withheld) > 0:
-		left = fmt.Sprintf("%d objects that it applied are left with the label %s: %s%s", len(r.withheld), v1alpha1.LabelOwner, apply.Owner(name(r.gs)), r.kept())
+		left = fmt.Sprintf("%s of what it applied keep the label %s: %s%s", objects(len(r.withheld)), v1alpha1.LabelOwner, apply.Owner(name(r.gs)), r.kept())
 	}
 	return "the GitSync is deleted, and " + left
 }
@@ -241,8 +241,8 @@ func leftBehind(gs *v1alpha1.GitSync) string {
 			}
 		}
 	}
-	out := fmt.Sprintf("%d objects (%s) stay as they are, with the label %s: %s, and the next GitSync that declares one takes it over",
-		count, strings.Join(slices.Sorted(maps.Keys(kinds)), ", "), v1alpha1.LabelOwner, apply.Owner(name(gs)))
+	out := fmt.Sprintf("what stays as it is, with the label %[3]s: %[4]s, is %[1]s (%[2]s); the next GitSync that declares one takes it over",
+		objects(count), strings.Join(slices.Sorted(maps.Keys(kinds)), ", "), v1alpha1.LabelOwner, apply.Owner(name(gs)))
 	if kinds["DaemonSet"] {
 		out += "; DaemonSets stay under updateStrategy OnDelete with their NodeRollouts, and rollouts under way go on"
 	}
