@@ -18,27 +18,34 @@ const outcomeSuperseded = "Superseded"
 // entry when it has read another commit than the one before, and adds to those of
 // the commits that it got somewhere with. An entry that is proven stays as it is.
 func (o *outcome) history(now time.Time) []v1alpha1.HistoryEntry {
-	out := slices.Clone(o.gs.Status.History)
 	at := metav1.NewTime(now).Rfc3339Copy()
-	if f := o.fetched; f != nil && (len(out) == 0 || out[0].Commit != f.Commit) {
-		if len(out) > 0 && superseded(out[0]) {
-			out[0].Outcome = outcomeSuperseded
-		}
-		out = slices.Insert(out, 0, v1alpha1.HistoryEntry{Commit: f.Commit, Subject: f.Subject, Fetched: at})
-		out = out[:min(len(out), v1alpha1.MaxHistory)]
+	out := o.begun(at)
+	latest := func(commit string) int {
+		return slices.IndexFunc(out, func(e v1alpha1.HistoryEntry) bool { return e.Commit == commit })
 	}
-	for i := range out {
-		if e := &out[i]; e.Applied == nil && o.applied == e.Commit {
-			e.Applied = &at
-		}
+	if i := latest(o.applied); i >= 0 && out[i].Applied == nil {
+		out[i].Applied = &at
 	}
-	if i := slices.IndexFunc(out, func(e v1alpha1.HistoryEntry) bool { return e.Commit == o.proven }); i >= 0 && out[i].Proven == nil {
+	if i := latest(o.proven); i >= 0 && out[i].Proven == nil {
 		out[i].Proven, out[i].Outcome = &at, ReasonProven
 	}
 	if len(out) > 0 && out[0].Proven == nil && o.fetched != nil && !o.unread() {
 		out[0].Outcome = o.verdict(out[0].Commit)
 	}
 	return out
+}
+
+// begun is the history with an entry of the commit that was read.
+func (o *outcome) begun(at metav1.Time) []v1alpha1.HistoryEntry {
+	out, f := slices.Clone(o.gs.Status.History), o.fetched
+	if f == nil || len(out) > 0 && out[0].Commit == f.Commit {
+		return out
+	}
+	if len(out) > 0 && superseded(out[0]) {
+		out[0].Outcome = outcomeSuperseded
+	}
+	out = slices.Insert(out, 0, v1alpha1.HistoryEntry{Commit: f.Commit, Subject: f.Subject, Fetched: at})
+	return out[:min(len(out), v1alpha1.MaxHistory)]
 }
 
 // superseded is whether a commit was still on its way. One that was refused or

@@ -96,7 +96,7 @@ func (o *outcome) conflicts() []string {
 // condition says in one place what the pass means. First match wins:
 //
 //	failed ............................ Ready=False, Reconciling: it is tried again by itself
-//	suspended ......................... Ready as before, nothing else
+//	suspended ......................... Ready as before; Stalled if it was not
 //	observed, and something differs ... Ready=False, Stalled
 //	observed, and nothing does ........ Ready=True
 //	the newest commit is held ......... Ready=False; Stalled if a person has to act, else Reconciling
@@ -110,7 +110,11 @@ func (o *outcome) condition() apply.Condition {
 		}
 		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: o.failure.Reason, Message: message}
 	case o.gs.Spec.Suspend:
-		return apply.Condition{Ready: o.readyBefore(), Reason: ReasonSuspended, Message: "suspended: nothing is polled or applied; rollouts under way go on"}
+		out := apply.Condition{Ready: o.readyBefore(), Reason: ReasonSuspended, Message: "suspended: nothing is polled or applied; rollouts under way go on"}
+		if out.Ready == metav1.ConditionFalse {
+			out.Extra = "Stalled"
+		}
+		return out
 	case o.observing():
 		return o.watched()
 	case o.hold != nil:

@@ -105,7 +105,7 @@ func TestCondition(t *testing.T) {
 		},
 		"suspended keeps what was": {
 			func(o *outcome) { o.gs.Spec.Suspend, o.rollouts = true, rollouts(v1alpha1.PhaseHeld, "Paused") },
-			apply.Condition{Ready: "False", Reason: "Suspended", Message: "suspended: nothing is polled or applied; rollouts under way go on"},
+			apply.Condition{Ready: "False", Extra: "Stalled", Reason: "Suspended", Message: "suspended: nothing is polled or applied; rollouts under way go on"},
 		},
 		"nodes that are held out are not claimed": {
 			func(o *outcome) { o.held = 1 },

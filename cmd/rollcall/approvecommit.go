@@ -94,7 +94,7 @@ func approvable(gs *v1alpha1.GitSync, commit string) (string, error) {
 	case newest == nil:
 		return "", errors.New("it has read no commit yet")
 	case !strings.HasPrefix(newest.Commit, commit):
-		return "", fmt.Errorf("Git has %s now, and not commit %s: look at that, and approve it if it is good", aboutCommit(newest), commit)
+		return "", fmt.Errorf("commit %s is not the newest one any more, which is %s: look at that, and approve it if it is good", commit, aboutCommit(newest))
 	case gs.Spec.Approved == newest.Commit:
 		return "", fmt.Errorf("%s is approved already", aboutCommit(newest))
 	default:
