@@ -54,13 +54,9 @@ func testUnserved(t *testing.T, c *cluster.Cluster) {
 		"schedule":           unknown("source.schedule", source("schedule: '0 * * * *'")),
 		"verify":             unknown("source.verify", source("verify: {mode: head, secretRef: {name: signers}}")),
 		"provenFor":          unknown("source.provenFor", source("provenFor: 24h")),
-		"pruneLimit":         unknown("pruneLimit", sync("pruneLimit: 25%")),
-		"approved":           unknown("approved", sync("approved: "+strings.Repeat("a", 40))),
-		"mode":               unknown("mode", sync("mode: observe")),
 		"adoptFrom":          unknown("adoptFrom", sync("adoptFrom: [helm]")),
 		"ignore":             unknown("ignore", sync("ignore: [{pointer: /spec/replicas, kind: Deployment}]")),
 		"serviceAccountName": unknown("serviceAccountName", sync("serviceAccountName: applier")),
-		"dependsOn":          unknown("dependsOn", sync("dependsOn: [{name: cni}]")),
 		"publish":            unknown("publish", sync("publish: {ref: refs/rollcall/proven/staging}")),
 	})
 	judge(t, "RolloutPolicy", c.Dynamic.Resource(resource("rolloutpolicies")), map[string]refusal{

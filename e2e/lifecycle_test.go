@@ -211,19 +211,20 @@ func confirmedNamespace(n *tenant) {
 }
 
 // dependsOnProof: of one repository, what depends on an agent comes when that is
-// proven, and not with the same push.
+// proven, and not with the same push. Nobody polls by himself meanwhile: the one
+// that waits asks the one that it waits for, and is woken by its proof.
 func dependsOnProof(n *tenant) {
 	first := n.push("first", map[string]string{"a/daemonset.yaml": manifest("v1"), "b/extra.yaml": plainConfig("extra", "1")})
+	hourly := metav1.Duration{Duration: time.Hour}
 	n.follow(func(gs *v1alpha1.GitSync) {
-		gs.Name, gs.Spec.Source.Path, gs.Spec.DependsOn = "later", "b", []v1alpha1.GitSyncReference{{Name: "fleet"}}
+		gs.Name, gs.Spec.Source.Path, gs.Spec.Source.Interval, gs.Spec.DependsOn = "later", "b", hourly, []v1alpha1.GitSyncReference{{Name: "fleet"}}
 	})
 	n.waitHeld("later", "DependencyNotFound", "GitSync "+n.namespace+"/fleet", "does not exist", "create it")
-	n.follow(func(gs *v1alpha1.GitSync) {
-		gs.Spec.Source.Path, gs.Spec.Source.Interval = "a", metav1.Duration{Duration: time.Hour}
-	})
+	n.follow(func(gs *v1alpha1.GitSync) { gs.Spec.Source.Path, gs.Spec.Source.Interval = "a", hourly })
 	n.waitProven(first)
 	n.waitSettled("later", first)
 	bad := n.push("bad", map[string]string{"a/daemonset.yaml": manifest("bad"), "b/extra.yaml": plainConfig("extra", "2")})
+	n.pokeLater()
 	n.waitHeld("later", "DependencyNotReady", "commit "+bad[:8]+" waits for GitSync "+n.namespace+"/fleet")
 	n.waitHeld("fleet", "RolloutStopped", "Rejected")
 	n.waitSync("later", "it says why", func(gs *v1alpha1.GitSync) bool {
@@ -232,9 +233,18 @@ func dependsOnProof(n *tenant) {
 	n.write("extra", "kubectl-edit")
 	n.waitValue("extra", "1")
 	good := n.push("good", map[string]string{"a/daemonset.yaml": manifest("v2")})
+	n.pokeLater()
 	n.waitSettled("later", good)
 	n.waitValue("extra", "2")
 	n.waitSettled("fleet", good)
+}
+
+// pokeLater is poke for the GitSync "later".
+func (n *tenant) pokeLater() {
+	n.t.Helper()
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"%d"}}}`, v1alpha1.AnnotationReconcileAt, time.Now().UnixNano())
+	_, err := n.w.kinds.GitSyncs(n.namespace).Patch(n.t.Context(), "later", types.MergePatchType, patch, metav1.PatchOptions{})
+	n.must(err, "annotate GitSync")
 }
 
 func dependsInCircle(n *tenant) {
