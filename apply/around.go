@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/health/watch"
 )
 
@@ -23,6 +24,25 @@ import (
 func (r *Rollouts) Check(ctx context.Context, d Declaration) error {
 	_, err := r.examine(ctx, d)
 	return err
+}
+
+// Foresee says what Declare would do with the DaemonSet, and the rollout then. It
+// writes nothing. A DaemonSet that is nobody's yet would be adopted, which is an
+// update even if it runs as declared.
+func (r *Rollouts) Foresee(ctx context.Context, d Declaration) (diff.Operation, error) {
+	e, err := r.examine(ctx, d)
+	switch {
+	case err != nil:
+		return diff.Refused, err
+	case e.live == nil:
+		return diff.Create, nil
+	case e.rollout == nil || e.owner() != d.Owner || e.differs:
+		return diff.Update, nil
+	case e.rollout.Status.Proven == nil || e.rollout.Status.Proven.Digest != e.want.Digest:
+		return diff.Update, nil
+	default:
+		return diff.Unchanged, nil
+	}
 }
 
 // examined is a declaration that may be carried out.

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/rollcall-dev/rollcall/apply/owned"
 	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -41,7 +42,13 @@ func (a *Applier) Observe(ctx context.Context, set Set) Observation {
 		})
 	}
 	_ = group.Wait() // Nothing above returns an error: problems are part of the observation.
-	out.Objects, out.marks = awaited(seen), marks(seen)
+	out.Objects, out.marks, out.former = awaited(seen), marks(seen), Settled{}
+	for i, f := range out.Former {
+		if f.Live != nil && f.Problem == nil {
+			place := a.place(former[i].target)
+			out.former[f.ID] = mark{place: place, print: owned.PrintOf(place.Resource.Group, f.Live)}
+		}
+	}
 	return out
 }
 

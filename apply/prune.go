@@ -3,7 +3,6 @@ package apply
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -19,8 +18,8 @@ import (
 // Prune deletes what a plan deletes, in the reverse order of stages, and returns what became of each object that the
 // inventory lists and Git declares no more. Call it when all of Apply has succeeded.
 //
-// Each object is read again, and deleted only while it is the one that was read and its owner label names the owner. Its
-// dependents go in the background.
+// Each object is read again, and deleted only while it is the one that the plan is about, its owner label names the owner,
+// and no annotation protects it. Its dependents go in the background.
 func (a *Applier) Prune(ctx context.Context, owner string, plan diff.Plan) Results {
 	var out Results
 	for _, s := range stagesOfPrune() {
@@ -69,8 +68,8 @@ func (a *Applier) deleteOnce(ctx context.Context, owner string, c diff.Change, t
 	if live == nil {
 		return resultOf(c, Deleted, "", ""), nil
 	}
-	if other := live.GetLabels()[v1alpha1.LabelOwner]; other != owner {
-		return resultOf(c, Withheld, diff.ReasonNotOwned, fmt.Sprintf("its label %s is %q now, not %s", v1alpha1.LabelOwner, other, owner)), nil
+	if reason, message := spared(owner, c, live); reason != "" {
+		return resultOf(c, Withheld, reason, message), nil
 	}
 	err = a.client(t).Delete(ctx, t.object.GetName(), metav1.DeleteOptions{
 		PropagationPolicy: ptr.To(metav1.DeletePropagationBackground),
@@ -83,17 +82,34 @@ func (a *Applier) deleteOnce(ctx context.Context, owner string, c diff.Change, t
 	return a.afterDelete(ctx, c, t, live)
 }
 
-// afterDelete tells an object that is gone from one that finalizers hold: that one stays in the inventory until it goes.
+// spared is why a live object is not deleted though the plan says so, for the plan may be old; the reason is empty when it
+// is deleted.
+func spared(owner string, c diff.Change, live *unstructured.Unstructured) (reason, message string) {
+	other := live.GetLabels()[v1alpha1.LabelOwner]
+	switch {
+	case other != owner:
+		return diff.ReasonNotOwned, fmt.Sprintf("its label %s is %q now, not %s", v1alpha1.LabelOwner, other, owner)
+	case c.UID != "" && live.GetUID() != c.UID:
+		return ReasonReplaced, "somebody deleted it and made it anew: the next pass looks whose it is"
+	default:
+		return diff.Protected(c.ID, live)
+	}
+}
+
+// afterDelete tells an object that is gone from one that finalizers hold, or a Namespace that what is in it does: that one
+// stays in the inventory until it goes.
 func (a *Applier) afterDelete(ctx context.Context, c diff.Change, t target, old *unstructured.Unstructured) (Result, error) {
 	live, err := a.get(ctx, t)
 	if err != nil {
 		return Result{}, err
 	}
-	if live == nil || live.GetUID() != old.GetUID() || len(live.GetFinalizers()) == 0 {
+	if live == nil || live.GetUID() != old.GetUID() || len(live.GetFinalizers()) == 0 && !isNamespace(c.ID) {
 		return resultOf(c, Deleted, "", ""), nil
 	}
-	return resultOf(c, Withheld, diff.ReasonTerminating, "it is deleted and waits for its finalizers: "+strings.Join(live.GetFinalizers(), ", ")), nil
+	return resultOf(c, Withheld, diff.ReasonTerminating, diff.Terminating(live)), nil
 }
+
+func isNamespace(id diff.ID) bool { return id == diff.ID{Name: id.Name, Kind: "Namespace"} }
 
 // targetOf finds where the cluster keeps an object, in the version that it was applied with or else in any.
 func (a *Applier) targetOf(id diff.ID, version string) (target, error) {

@@ -33,6 +33,8 @@ const (
 	ReasonBlocked = "Blocked"
 	// ReasonAwaitingStage withholds what needs something that failed.
 	ReasonAwaitingStage = "AwaitingStage"
+	// ReasonReplaced withholds the deletion of an object that is another one now.
+	ReasonReplaced = "Replaced"
 )
 
 // Result is what was done with one object.

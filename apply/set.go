@@ -62,8 +62,8 @@ type Observation struct {
 	Objects []diff.Object
 	// Former are the objects that the inventory lists and the Set does not, in the order of the inventory.
 	Former []diff.Former
-	// marks are what was declared and seen of each object.
-	marks Settled
+	// marks are what was declared and seen of each object, and former what was seen of each of Former that is there.
+	marks, former Settled
 }
 
 // Errors are all reasons why something cannot be applied, in the order of the objects; empty when everything can.

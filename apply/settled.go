@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -38,6 +39,15 @@ func (a *Applier) markOf(t target, live *unstructured.Unstructured) (mark, error
 		out.print = owned.PrintOf(out.place.Resource.Group, live)
 	}
 	return out, nil
+}
+
+// Kept returns what the objects that Git declares no more are like, but for those that these results say are gone.
+func (o Observation) Kept(results Results) Settled {
+	out := maps.Clone(o.former)
+	for _, r := range results.Of(Deleted) {
+		delete(out, r.ID)
+	}
+	return out
 }
 
 // place is where an object is, as this Applier's account sees it.

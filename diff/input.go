@@ -2,6 +2,7 @@ package diff
 
 import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -27,6 +28,13 @@ type Input struct {
 	Awaited []Awaited
 	// Prune is whether anything may be deleted at all.
 	Prune bool
+	// PruneLimit is how much may be deleted by one commit that nobody has approved: a count, or a percentage; nil for all.
+	PruneLimit *intstr.IntOrString
+	// Approved is whether a person has approved this very commit.
+	Approved bool
+	// Retired is whether the GitSync itself is being deleted and takes along what it owns: then nothing is declared, and
+	// that is no mistake.
+	Retired bool
 	// Unproven is whether some DaemonSet of this commit is not proven yet on every node. Until then nothing is deleted:
 	// the way back needs it.
 	Unproven bool

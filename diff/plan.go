@@ -3,6 +3,8 @@ package diff
 import (
 	"cmp"
 	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // Operation is what a pass does with one object. The set is closed.
@@ -59,8 +61,13 @@ const (
 
 	// ReasonPruneDisabled is a Keep: the GitSync does not prune.
 	ReasonPruneDisabled = "PruneDisabled"
-	// ReasonProtectedKind is a Keep: a Namespace or a CustomResourceDefinition takes everything in it along.
+	// ReasonProtectedKind is a Keep: a Namespace or a CustomResourceDefinition takes everything in it along, and nobody has
+	// confirmed that.
 	ReasonProtectedKind = "ProtectedKind"
+	// ReasonPruneProtected is a Keep: the annotation v1alpha1.AnnotationPrune on the object says so.
+	ReasonPruneProtected = "PruneProtected"
+	// ReasonPruneLimitExceeded is a Keep: so much would go by this commit that a person has to approve it.
+	ReasonPruneLimitExceeded = "PruneLimitExceeded"
 	// ReasonEmptyRender is a Keep: Git declares nothing at all, which is more likely a mistake than a wish.
 	ReasonEmptyRender = "EmptyRender"
 	// ReasonAwaitingApply is a Keep: something that Git declares cannot be applied.
@@ -96,7 +103,10 @@ type Change struct {
 	// Source is the file that declares it; empty when Git does not.
 	Source string
 	// Declared is whether Git declares the object; otherwise the inventory alone lists it.
-	Declared  bool
+	Declared bool
+	// UID is that of the live object that a Delete is about: one that was made anew since is another matter. It is empty
+	// for every other operation.
+	UID       types.UID
 	Operation Operation
 	// Reason is a constant.
 	Reason string

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
@@ -14,6 +15,28 @@ import (
 // already are left out, and so are those that Git declares under another group: Kubernetes serves one object under two
 // groups while a kind moves, and deleting the old name would delete the object.
 func pruned(in Input, blocked []Change) []Change {
+	listed := formerly(in)
+	rules := prunes{Input: in, blocked: blocked, exceeded: exceeded(in, listed)}
+	var out []Change
+	for _, f := range listed {
+		c := Change{ID: f.ID, Version: f.version}
+		c.Operation, c.Reason, c.Message = rules.former(f.Former)
+		if c.Operation == Delete {
+			c.UID = f.Live.GetUID()
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// listed is an object of the inventory with the version that it was applied with.
+type listed struct {
+	Former
+	version string
+}
+
+// formerly are the objects that the inventory lists and Git declares no more, in the order of the inventory.
+func formerly(in Input) []listed {
 	if in.Previous == nil {
 		return nil
 	}
@@ -22,7 +45,7 @@ func pruned(in Input, blocked []Change) []Change {
 	for _, f := range in.Former {
 		observed[f.ID] = f
 	}
-	var out []Change
+	var out []listed
 	for _, entry := range in.Previous.Entries {
 		id, err := ParseID(entry.ID)
 		if err != nil || known[id] {
@@ -35,11 +58,18 @@ func pruned(in Input, blocked []Change) []Change {
 		if f.Problem == nil && (f.Live == nil || moved[f.Live.GetUID()]) {
 			continue
 		}
-		c := Change{ID: id, Version: entry.Version}
-		c.Operation, c.Reason, c.Message = former(in, f, blocked)
-		out = append(out, c)
+		out = append(out, listed{Former: f, version: entry.Version})
 	}
 	return out
+}
+
+// prunes are the rules by which one input is pruned.
+type prunes struct {
+	Input
+	// blocked are the declared objects that cannot be applied.
+	blocked []Change
+	// exceeded says by how much Input.PruneLimit is exceeded; empty when it is not.
+	exceeded string
 }
 
 // former says what becomes of one of them. First match wins, and Delete is what is left over:
@@ -48,10 +78,12 @@ func pruned(in Input, blocked []Change) []Change {
 //	the live owner label names another, or nobody . Foreign
 //	deleted already ............................... Keep Terminating
 //	another GitSync declares it ................... Release
-//	Namespace, CustomResourceDefinition ........... Keep ProtectedKind
+//	its annotation says so ........................ Keep PruneProtected
+//	Namespace, CustomResourceDefinition ........... Keep ProtectedKind, unless its annotation confirms it
 //	the GitSync does not prune .................... Keep PruneDisabled
 //	Git declares nothing .......................... Keep EmptyRender
 //	something declared cannot be applied .......... Keep AwaitingApply
+//	more would go than nobody need approve ........ Keep PruneLimitExceeded, unless something may go to another GitSync
 //	a DaemonSet is not proven ..................... Keep AwaitingProof, or HoldsPort if that one waits for it
 //	another GitSync has not read this commit ...... Keep AwaitingOthers
 //	a pod still runs another version .............. Keep AwaitingPods
@@ -59,47 +91,84 @@ func pruned(in Input, blocked []Change) []Change {
 //
 // A release comes before all that holds a deletion: nothing goes by it, and what two GitSyncs swap would wait for ever
 // for the one that waits for it.
-func former(in Input, f Former, blocked []Change) (operation Operation, reason, message string) {
-	if f.Problem != nil {
-		return Keep, f.Problem.Reason, f.Problem.Message
-	}
-	switch owner := f.Live.GetLabels()[v1alpha1.LabelOwner]; owner {
-	case in.Owner:
-	case "":
-		return Foreign, ReasonNotOwned, fmt.Sprintf("its label %s was taken away, so %s leaves it alone", v1alpha1.LabelOwner, in.Owner)
-	default:
-		return Foreign, ReasonOwnedByAnother, fmt.Sprintf("GitSync %s owns it now", owner)
+func (p prunes) former(f Former) (operation Operation, reason, message string) {
+	if operation, reason, message = p.unowned(f); operation != "" {
+		return operation, reason, message
 	}
 	if f.Live.GetDeletionTimestamp() != nil {
-		return Keep, ReasonTerminating, "it is deleted and waits for its finalizers: " + strings.Join(f.Live.GetFinalizers(), ", ")
+		return Keep, ReasonTerminating, Terminating(f.Live)
 	}
-	if i := slices.IndexFunc(in.Heirs, func(h Heir) bool { return h.ID == f.ID }); i >= 0 {
-		return Release, ReasonDeclaredByAnother, fmt.Sprintf("GitSync %s declares it now", in.Heirs[i].Owner)
+	if i := slices.IndexFunc(p.Heirs, func(h Heir) bool { return h.ID == f.ID }); i >= 0 {
+		return Release, ReasonDeclaredByAnother, fmt.Sprintf("GitSync %s declares it now", p.Heirs[i].Owner)
 	}
-	if reason, message := withheld(in, f.ID, blocked); reason != "" {
+	if reason, message := Protected(f.ID, f.Live); reason != "" {
+		return Keep, reason, message
+	}
+	if reason, message := p.withheld(f.ID); reason != "" {
 		return Keep, reason, message
 	}
 	return Delete, ReasonNotDeclared, ""
 }
 
-func withheld(in Input, id ID, blocked []Change) (reason, message string) {
+// unowned is what becomes of an object that could not be read, or that is not this GitSync's; the operation is empty for
+// any other.
+func (p prunes) unowned(f Former) (operation Operation, reason, message string) {
+	if f.Problem != nil {
+		return Keep, f.Problem.Reason, f.Problem.Message
+	}
+	switch owner := f.Live.GetLabels()[v1alpha1.LabelOwner]; owner {
+	case p.Owner:
+		return "", "", ""
+	case "":
+		return Foreign, ReasonNotOwned, fmt.Sprintf("its label %s was taken away, so %s leaves it alone", v1alpha1.LabelOwner, p.Owner)
+	default:
+		return Foreign, ReasonOwnedByAnother, fmt.Sprintf("GitSync %s owns it now", owner)
+	}
+}
+
+// Terminating says what an object that is deleted waits for.
+func Terminating(live *unstructured.Unstructured) string {
+	holds := slices.Clone(live.GetFinalizers())
+	if live.GetKind() == "Namespace" {
+		inside, _, _ := unstructured.NestedStringSlice(live.Object, "spec", "finalizers")
+		holds = append(holds, inside...)
+	}
+	return "it is deleted and waits for its finalizers: " + strings.Join(holds, ", ")
+}
+
+// withheld is what keeps an object that its GitSync would delete; the reason is empty when nothing does.
+func (p prunes) withheld(id ID) (reason, message string) {
+	if reason, message = p.unwanted(); reason != "" {
+		return reason, message
+	}
 	switch {
-	case protected(id):
-		return ReasonProtectedKind, "everything in it would go too: delete it by hand if that is wanted"
-	case !in.Prune:
-		return ReasonPruneDisabled, "the GitSync does not prune: delete it by hand, or set spec.prune"
-	case len(in.Objects) == 0 && len(in.DaemonSets) == 0:
-		return ReasonEmptyRender, "Git declares no object at all, and that prunes nothing: delete the GitSync and its objects by hand if that is wanted"
-	case len(blocked) > 0:
-		return ReasonAwaitingApply, fmt.Sprintf("%d of the declared objects cannot be applied", len(blocked))
-	case in.Unproven:
-		return awaitingProof(in.Clashes, id)
-	case len(in.Awaited) > 0:
-		return ReasonAwaitingOthers, awaitingOthers(in.Awaited)
-	case len(in.Behind) > 0:
-		return ReasonAwaitingPods, awaitingPods(in.Behind)
-	case refers(in.InUse, id):
+	case p.Unproven:
+		return awaitingProof(p.Clashes, id)
+	case len(p.Awaited) > 0:
+		return ReasonAwaitingOthers, awaitingOthers(p.Awaited)
+	case len(p.Behind) > 0:
+		return ReasonAwaitingPods, awaitingPods(p.Behind)
+	case refers(p.InUse, id):
 		return ReasonInUse, "a pod or the way back reads it, whichever GitSync declares that: it goes when nothing does"
+	default:
+		return "", ""
+	}
+}
+
+// unwanted is why nothing at all is to be deleted by this commit; the reason is empty when something may be. Of a GitSync
+// that is itself deleted all is.
+func (p prunes) unwanted() (reason, message string) {
+	switch {
+	case p.Retired:
+		return "", ""
+	case !p.Prune:
+		return ReasonPruneDisabled, "the GitSync does not prune: delete it by hand, or set spec.prune"
+	case len(p.Objects) == 0 && len(p.DaemonSets) == 0:
+		return ReasonEmptyRender, "Git declares no object at all, and that prunes nothing: delete the GitSync and its objects by hand if that is wanted"
+	case len(p.blocked) > 0:
+		return ReasonAwaitingApply, fmt.Sprintf("%d of the declared objects cannot be applied", len(p.blocked))
+	case p.exceeded != "" && len(p.Awaited) == 0:
+		return ReasonPruneLimitExceeded, p.exceeded
 	default:
 		return "", ""
 	}
@@ -139,11 +208,6 @@ func awaitingPods(behind []Behind) string {
 	}
 	return fmt.Sprintf("%d pods of %s do not run the current version yet: it goes when they are replaced or gone; "+
 		"a node that is held out or out of reach keeps its pod until it comes back or leaves", pods, whose)
-}
-
-func protected(id ID) bool {
-	return id == ID{Name: id.Name, Kind: "Namespace"} ||
-		id == ID{Name: id.Name, Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}
 }
 
 func declaredIDs(in Input) map[ID]bool {

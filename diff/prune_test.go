@@ -177,11 +177,52 @@ func TestPruned(t *testing.T) {
 			change: func(in *diff.Input) { in.InUse = []diff.Reference{{Kind: "PriorityClass", Name: "gone"}} },
 			want:   decision{diff.Delete, diff.ReasonNotDeclared},
 		},
-		"a namespace is never deleted": {
+		"what its annotation protects is kept": {
+			former: gone(with(v1alpha1.PruneDisabled, "metadata", "annotations", v1alpha1.AnnotationPrune)),
+			want:   decision{diff.Keep, diff.ReasonPruneProtected},
+		},
+		"a word that nobody knows protects": {
+			former: gone(with("disable", "metadata", "annotations", v1alpha1.AnnotationPrune)),
+			want:   decision{diff.Keep, diff.ReasonPruneProtected},
+		},
+		"what needs no confirmation may have one": {
+			former: gone(with(v1alpha1.PruneConfirm, "metadata", "annotations", v1alpha1.AnnotationPrune)),
+			want:   decision{diff.Delete, diff.ReasonNotDeclared},
+		},
+		"what is protected is released all the same": {
+			former: gone(with(v1alpha1.PruneDisabled, "metadata", "annotations", v1alpha1.AnnotationPrune)), change: declaredElsewhere,
+			want: decision{diff.Release, diff.ReasonDeclaredByAnother},
+		},
+		"a namespace that is confirmed is deleted": {
+			former: object(t, `{apiVersion: v1, kind: Namespace, metadata: {name: gone, annotations: {rollcall.dev/prune: confirm}}}`, ownedBy(owner), live),
+			want:   decision{diff.Delete, diff.ReasonNotDeclared},
+		},
+		"a definition that is confirmed is not deleted without prune": {
+			former: object(t, `{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: gone, annotations: {rollcall.dev/prune: confirm}}}`, ownedBy(owner), live),
+			change: func(in *diff.Input) { in.Prune = false },
+			want:   decision{diff.Keep, diff.ReasonPruneDisabled},
+		},
+		"of a GitSync that is deleted everything goes": {
+			change: func(in *diff.Input) { in.Retired, in.Prune, in.Objects = true, false, nil },
+			want:   decision{diff.Delete, diff.ReasonNotDeclared},
+		},
+		"but for what is read still": {
+			change: func(in *diff.Input) {
+				in.Retired, in.Objects = true, nil
+				in.InUse = []diff.Reference{{Kind: "ConfigMap", Namespace: "agents", Name: "gone"}}
+			},
+			want: decision{diff.Keep, diff.ReasonInUse},
+		},
+		"and for a namespace that nobody has confirmed": {
+			former: object(t, `{apiVersion: v1, kind: Namespace, metadata: {name: gone}}`, ownedBy(owner), live),
+			change: func(in *diff.Input) { in.Retired, in.Objects = true, nil },
+			want:   decision{diff.Keep, diff.ReasonProtectedKind},
+		},
+		"a namespace that nobody has confirmed is not deleted": {
 			former: object(t, `{apiVersion: v1, kind: Namespace, metadata: {name: gone}}`, ownedBy(owner), live),
 			want:   decision{diff.Keep, diff.ReasonProtectedKind},
 		},
-		"a definition is never deleted": {
+		"a definition that nobody has confirmed is not deleted": {
 			former: object(t, `{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: gone}}`, ownedBy(owner), live),
 			want:   decision{diff.Keep, diff.ReasonProtectedKind},
 		},
@@ -214,6 +255,15 @@ func TestPruned(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+// TestPrunedIsAboutOneObject guards against deleting what was made anew since.
+func TestPrunedIsAboutOneObject(t *testing.T) {
+	t.Parallel()
+	plan := diff.Calculate(prunable(t, settings(t, with("gone", "metadata", "name"), live)))
+	if got := plan.Of(diff.Delete); len(got) != 1 || got[0].UID != "uid-of-gone" {
+		t.Errorf("deletes %v, want the one with the UID uid-of-gone", got)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -163,6 +164,58 @@ func testPrune(a *applying) {
 	want := []v1alpha1.InventoryEntry{{ID: a.namespace + "_kept__ConfigMap", Version: "v1"}}
 	if d := cmp.Diff(want, a.inventory.Entries); d != "" {
 		a.Errorf("inventory (-want +got):\n%s", d)
+	}
+}
+
+// testPruneProtected: what an annotation in the cluster protects stays, and a Namespace that is confirmed goes.
+func testPruneProtected(a *applying) {
+	confirmed := a.namespace + "-confirmed"
+	a.pass(settings("kept", "{}"), `{apiVersion: v1, kind: ConfigMap, metadata: {name: ours, annotations: {rollcall.dev/prune: disabled}}}`,
+		settings("late", "{}"), "{apiVersion: v1, kind: Namespace, metadata: {name: "+confirmed+"}}")
+	a.patch("somebody", types.MergePatchType, configMaps(), "late", `{"metadata":{"annotations":{"rollcall.dev/prune":"disabled"}}}`)
+	_, results := a.pass(settings("kept", "{}"))
+	a.want(results, "Unchanged ConfigMap kept", "Withheld ConfigMap late PruneProtected", "Withheld ConfigMap ours PruneProtected", "Withheld Namespace "+confirmed+" ProtectedKind")
+	a.patch("somebody", types.MergePatchType, configMaps(), "ours", `{"metadata":{"annotations":{"rollcall.dev/prune":"confirm"}}}`)
+	patch := []byte(`{"metadata":{"annotations":{"rollcall.dev/prune":"confirm"}}}`)
+	if _, err := a.cluster.Client.CoreV1().Namespaces().Patch(a.Context(), confirmed, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		a.Fatal(err)
+	}
+	_, results = a.pass(settings("kept", "{}"))
+	a.want(results, "Unchanged ConfigMap kept", "Withheld ConfigMap late PruneProtected", "Deleted ConfigMap ours", "Withheld Namespace "+confirmed+" Terminating")
+	a.contains(results[3].Message, "kubernetes")
+	a.gone("the namespace", func() error {
+		_, err := a.cluster.Client.CoreV1().Namespaces().Get(a.Context(), confirmed, metav1.GetOptions{})
+		return err
+	})
+	a.pass(settings("kept", "{}"))
+	if got := len(a.inventory.Entries); got != 2 {
+		a.Errorf("inventory is %v, want what is kept and what is protected", a.inventory)
+	}
+}
+
+// gone waits until an object is not found.
+func (a *applying) gone(what string, get func() error) {
+	a.Helper()
+	if err := wait.PollUntilContextTimeout(a.Context(), 100*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+		return apierrors.IsNotFound(get()), nil
+	}); err != nil {
+		a.Fatalf("wait until %s is gone: %v", what, err)
+	}
+}
+
+// testPruneRace: between a plan and its execution somebody makes an object anew, or protects one. Neither is deleted.
+func testPruneRace(a *applying) {
+	a.pass(settings("kept", "{}"), settings("anew", "{}"), settings("late", "{}"))
+	set, _, plan := a.observe(settings("kept", "{}"))
+	if err := a.cluster.Dynamic.Resource(configMaps()).Namespace(a.namespace).Delete(a.Context(), "anew", metav1.DeleteOptions{}); err != nil {
+		a.Fatal(err)
+	}
+	a.create("restore", configMaps(), `{apiVersion: v1, kind: ConfigMap, metadata: {name: anew, labels: {rollcall.dev/gitsync: NAMESPACE.agents}}}`)
+	a.patch("somebody", types.MergePatchType, configMaps(), "late", `{"metadata":{"annotations":{"rollcall.dev/prune":"disabled"}}}`)
+	results := a.applier.Prune(a.Context(), set.Owner, plan)
+	a.want(results, "Withheld ConfigMap anew Replaced", "Withheld ConfigMap late PruneProtected")
+	if a.inventory = apply.Inventory(set, plan, results); len(a.inventory.Entries) != 3 {
+		a.Errorf("inventory is %v, want what was not deleted in it", a.inventory)
 	}
 }
 

@@ -51,6 +51,8 @@ func TestApply(t *testing.T) {
 		"a namespace and its objects come in one set":                     testNamespace,
 		"what Git takes out is deleted, if it is ours":                    testPrune,
 		"what finalizers hold stays in the inventory":                     testPruneFinalizer,
+		"what an annotation protects stays, and what one confirms goes":   testPruneProtected,
+		"what is made anew or protected meanwhile is not deleted":         testPruneRace,
 		"an object of another GitSync is left alone while that exists":    testForeign,
 		"an immutable copy is written once":                               testImmutable,
 		"no value of a Secret is ever shown":                              testCanary,

@@ -49,18 +49,14 @@ func testUnserved(t *testing.T, c *cluster.Cluster) {
 	}
 
 	judge(t, "GitSync", c.Dynamic.Resource(resource("gitsyncs")).Namespace(metav1.NamespaceDefault), map[string]refusal{
-		"semver":     unknown("source.ref.semver", "{source: {url: https://git.example.com/a.git, ref: {branch: main, semver: 1.x}}}"),
-		"commit":     unknown("source.ref.commit", "{source: {url: https://git.example.com/a.git, ref: {branch: main, commit: "+strings.Repeat("a", 40)+"}}}"),
-		"schedule":   unknown("source.schedule", source("schedule: '0 * * * *'")),
-		"verify":     unknown("source.verify", source("verify: {mode: head, secretRef: {name: signers}}")),
-		"provenFor":  unknown("source.provenFor", source("provenFor: 24h")),
-		"pruneLimit": unknown("pruneLimit", sync("pruneLimit: 25%")),
-		"approved":   unknown("approved", sync("approved: "+strings.Repeat("a", 40))),
-		"mode":       unknown("mode", sync("mode: observe")),
-		"adoptFrom":  unknown("adoptFrom", sync("adoptFrom: [helm]")),
-		"ignore":     unknown("ignore", sync("ignore: [{pointer: /spec/replicas, kind: Deployment}]")),
-		"dependsOn":  unknown("dependsOn", sync("dependsOn: [{name: cni}]")),
-		"publish":    unknown("publish", sync("publish: {ref: refs/rollcall/proven/staging}")),
+		"semver":    unknown("source.ref.semver", "{source: {url: https://git.example.com/a.git, ref: {branch: main, semver: 1.x}}}"),
+		"commit":    unknown("source.ref.commit", "{source: {url: https://git.example.com/a.git, ref: {branch: main, commit: "+strings.Repeat("a", 40)+"}}}"),
+		"schedule":  unknown("source.schedule", source("schedule: '0 * * * *'")),
+		"verify":    unknown("source.verify", source("verify: {mode: head, secretRef: {name: signers}}")),
+		"provenFor": unknown("source.provenFor", source("provenFor: 24h")),
+		"adoptFrom": unknown("adoptFrom", sync("adoptFrom: [helm]")),
+		"ignore":    unknown("ignore", sync("ignore: [{pointer: /spec/replicas, kind: Deployment}]")),
+		"publish":   unknown("publish", sync("publish: {ref: refs/rollcall/proven/staging}")),
 	})
 	judge(t, "RolloutPolicy", c.Dynamic.Resource(resource("rolloutpolicies")), map[string]refusal{
 		"gates":      unknown("gates", policy("gates: [{name: smoke, webhook: {url: https://example.com}}]")),

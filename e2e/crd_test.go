@@ -33,6 +33,7 @@ func TestCRDs(t *testing.T) {
 	}
 	t.Run("GitSync", func(t *testing.T) {
 		judge(t, "GitSync", c.Dynamic.Resource(resource("gitsyncs")).Namespace(metav1.NamespaceDefault), gitSyncs())
+		judge(t, "GitSync", c.Dynamic.Resource(resource("gitsyncs")).Namespace(metav1.NamespaceDefault), gitSyncLives())
 	})
 	t.Run("RolloutPolicy", func(t *testing.T) {
 		judge(t, "RolloutPolicy", c.Dynamic.Resource(resource("rolloutpolicies")), rolloutPolicies())
@@ -155,6 +156,43 @@ func gitSyncs() map[string]refusal {
 		"neither source nor anything":    {"{}", []string{"spec.source: Required value"}},
 		"everything but what is needed":  {spec: "{source: {url: https://git.example.com/agents.git, ref: {branch: main}, secretRef: {name: git-auth}}, prune: true, policy: cautious, suspend: true}"},
 		"a policy whose name is no name": {fmt.Sprintf("{source: {url: https://git.example.com/a.git, ref: {branch: main}}, policy: %s}", strings.Repeat("a", 254)), []string{"spec.policy"}},
+	}
+}
+
+// gitSyncLives are about how much happens by itself, when, and what is left.
+func gitSyncLives() map[string]refusal {
+	with := func(fields string) string {
+		return fmt.Sprintf("{source: {url: https://git.example.com/agents.git, ref: {branch: main}}, %s}", fields)
+	}
+	const (
+		limit    = "pruneLimit must be a count from 0 to 100000 or a percentage from 1% to 100%"
+		approved = "approved must be the full name of a commit"
+	)
+	commit := strings.Repeat("0123456789abcdef", 4)
+	return map[string]refusal{
+		"mode auto":                            {spec: with("mode: auto")},
+		"mode observe":                         {spec: with("mode: observe")},
+		"mode approve":                         {spec: with("mode: approve")},
+		"another mode":                         {with("mode: manual"), []string{"spec.mode", `"auto", "observe", "approve"`}},
+		"an approved commit":                   {spec: with("approved: " + commit[:40])},
+		"an approved commit of SHA-256":        {spec: with("approved: " + commit)},
+		"nothing approved":                     {spec: with("approved: ''")},
+		"a short commit approved":              {with("approved: 0123abcd"), []string{approved}},
+		"a branch approved":                    {with("approved: main"), []string{approved}},
+		"a percentage that may go":             {spec: with("pruneLimit: 100%")},
+		"a count that may go":                  {spec: with("pruneLimit: 5")},
+		"nothing may go unasked":               {spec: with("pruneLimit: 0")},
+		"a negative count":                     {with("pruneLimit: -1"), []string{limit}},
+		"too large a percentage":               {with("pruneLimit: 101%"), []string{limit}},
+		"no percentage at all":                 {with("pruneLimit: 0%"), []string{limit}},
+		"a word for a limit":                   {with("pruneLimit: few"), []string{limit}},
+		"deletion that leaves everything":      {spec: with("deletionPolicy: orphan")},
+		"deletion that prunes":                 {spec: with("deletionPolicy: prune")},
+		"another deletion":                     {with("deletionPolicy: delete"), []string{"spec.deletionPolicy", `"orphan", "prune"`}},
+		"dependencies":                         {spec: with("dependsOn: [{name: cni}, {name: csi, namespace: storage}]")},
+		"a dependency without a name":          {with("dependsOn: [{namespace: storage}]"), []string{"spec.dependsOn[0].name"}},
+		"a dependency of an empty name":        {with("dependsOn: [{name: ''}]"), []string{"spec.dependsOn[0].name"}},
+		"a dependency that is written as text": {with("dependsOn: [cni]"), []string{"spec.dependsOn[0]"}},
 	}
 }
 

@@ -26,6 +26,18 @@ func TestNothingToDo(t *testing.T) {
 	w.follow()
 	w.waitProven(commit, time.Minute)
 	w.act(t, "no request while nothing changes", func(t *testing.T) { w.wantRequests(t, 0) })
+	w.act(t, "nor while it is only observed", func(t *testing.T) {
+		w.waitMode(v1alpha1.ModeObserve, "Observed")
+		w.wantRequests(t, 0)
+	})
+	w.act(t, "nor while a commit waits for approval", func(t *testing.T) {
+		w.push("another", map[string]string{"settings-1.yaml": plainConfig("settings-1", "2")})
+		w.waitMode(v1alpha1.ModeApprove, "AwaitingApproval")
+		w.wantRequests(t, 0)
+		commit = w.push("back", map[string]string{"settings-1.yaml": plainConfig("settings-1", "1")})
+		w.waitMode(v1alpha1.ModeAuto, "Proven")
+		w.waitProven(commit, time.Minute)
+	})
 	w.act(t, "an edit is made undone though nobody polls", w.wantEditsUndone)
 	w.retime(5 * time.Second)
 	commit = w.deliverFiles(map[string]string{"secret.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: token}\nstringData: {token: hunter2}\n"})
@@ -130,6 +142,16 @@ func (w *world) wantEditsUndone(t *testing.T) {
 		w.eventually("the edit of "+what+" is undone", 5*time.Second, func() (bool, error) { return w.asDeclared(), nil })
 		w.eventually("it is counted", 5*time.Second, func() (bool, error) { return w.corrected() > corrected || what == daemonSetLabel, nil })
 	}
+}
+
+// waitMode changes the mode and waits for what that leads to.
+func (w *world) waitMode(mode v1alpha1.Mode, reason string) {
+	w.t.Helper()
+	_, err := w.kinds.GitSyncs(metav1.NamespaceDefault).Patch(w.t.Context(), "fleet", types.MergePatchType, fmt.Appendf(nil, `{"spec":{"mode":%q}}`, mode), metav1.PatchOptions{})
+	w.must(err, "patch GitSync")
+	w.waitSync("it is "+reason, 30*time.Second, func(gs *v1alpha1.GitSync) bool {
+		return gs.Status.ObservedGeneration == gs.Generation && readyCondition(gs).Reason == reason
+	})
 }
 
 // retime changes the interval between two polls.

@@ -67,7 +67,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	c.loop = loop
 	touched := c.ofOwner(c.lookSoon)
 	c.Objects.Owned.Changed = touched
-	if err := errors.Join(onGitSync(syncs, loop), onRollout(rollouts, c.ofOwner(c.passSoon)), c.Rollouts.Fleet.NotifyAround(touched)); err != nil {
+	if err := errors.Join(c.onGitSync(syncs, loop), onRollout(rollouts, c.ofOwner(c.passSoon)), c.Rollouts.Fleet.NotifyAround(touched)); err != nil {
 		return fmt.Errorf("watch for gitsyncs: %w", err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
@@ -91,20 +91,31 @@ func (c *Controller) awaitFleet(ctx context.Context) {
 }
 
 // onGitSync runs a pass when what is asked for changes, not when a pass wrote
-// its own status.
-func onGitSync(i cache.SharedIndexInformer, loop *apply.Loop) error {
-	enqueue := func(o any) {
-		if name, err := cache.DeletionHandlingObjectToName(o); err == nil {
-			loop.Enqueue(types.NamespacedName{Namespace: name.Namespace, Name: name.Name})
-		}
-	}
+// its own status; that is for those who depend on it.
+func (c *Controller) onGitSync(i cache.SharedIndexInformer, loop *apply.Loop) error {
 	_, err := i.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    enqueue,
-		DeleteFunc: enqueue,
+		AddFunc: func(o any) {
+			gs := o.(*v1alpha1.GitSync)
+			loop.Enqueue(name(gs))
+			c.passSoon(c.dependents(gs)...)
+		},
+		DeleteFunc: func(o any) {
+			if gone, ok := o.(cache.DeletedFinalStateUnknown); ok {
+				o = gone.Obj
+			}
+			if gs, ok := o.(*v1alpha1.GitSync); ok {
+				c.sayOrphaned(gs)
+				loop.Enqueue(name(gs))
+				c.passSoon(c.dependents(gs)...)
+			}
+		},
 		UpdateFunc: func(old, new any) {
 			before, after := old.(*v1alpha1.GitSync), new.(*v1alpha1.GitSync)
 			if before.Generation != after.Generation || before.Annotations[v1alpha1.AnnotationReconcileAt] != after.Annotations[v1alpha1.AnnotationReconcileAt] {
-				enqueue(new)
+				loop.Enqueue(name(after))
+			}
+			if letsOf(before) != letsOf(after) {
+				c.passSoon(c.dependents(after)...)
 			}
 		},
 	})
@@ -192,6 +203,9 @@ func (c *Controller) Reconcile(ctx context.Context, key types.NamespacedName) (t
 	if err != nil {
 		return 0, fmt.Errorf("get gitsync %s: %w", key, err)
 	}
+	if gs.DeletionTimestamp != nil {
+		return c.retire(ctx, gs)
+	}
 	o := c.pass(ctx, gs)
 	if ctx.Err() != nil {
 		return 0, nil //nolint:nilerr // stopping: what was not finished is no failure
@@ -228,7 +242,7 @@ func (c *Controller) announce(gs *v1alpha1.GitSync, o *outcome) {
 	}
 	now := o.condition()
 	before := readyCondition(gs)
-	if before != nil && before.Reason == now.Reason && string(before.Status) == string(now.Ready) {
+	if before != nil && before.Reason == now.Reason && string(before.Status) == string(now.Ready) && !o.holdsAnother() {
 		return
 	}
 	c.Logger.Info("gitsync", "gitsync", gs.Namespace+"/"+gs.Name, "ready", now.Ready, "reason", now.Reason, "message", now.Message)

@@ -28,6 +28,17 @@ const (
 	ReasonFailed         = "Failed"
 
 	ReasonServiceAccountNotFound = "ServiceAccountNotFound"
+	// ReasonObserved and ReasonDiffers are those of mode observe: nothing would
+	// change, or something would.
+	ReasonObserved = "Observed"
+	ReasonDiffers  = "Differs"
+	// ReasonAwaitingApproval is a commit in mode approve that nobody has approved.
+	ReasonAwaitingApproval   = "AwaitingApproval"
+	ReasonDependencyNotReady = "DependencyNotReady"
+	ReasonDependencyNotFound = "DependencyNotFound"
+	ReasonDependencyCycle    = "DependencyCycle"
+	// ReasonDeleting is a GitSync that is being deleted and takes along what it owns.
+	ReasonDeleting = "Deleting"
 )
 
 // Failure is why a pass could not go on.

@@ -48,6 +48,17 @@ type memory struct {
 	// fetched is the newest commit that was read; commit, unless that one cannot
 	// be rendered.
 	fetched *v1alpha1.Commit
+	// admitted is the last version that nothing held.
+	admitted version
+	// previewed is what the newest commit would change, as it was asked for one
+	// question; nil when it was not.
+	previewed    *v1alpha1.Pending
+	previewedFor question
+}
+
+// newest is the newest version that can be rendered.
+func (m *memory) newest() version {
+	return version{from: m.from, declared: m.declared, commit: m.commit}
 }
 
 // question is what a person can change to be answered at once.

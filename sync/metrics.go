@@ -33,7 +33,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		passes:       counter("rollcall_gitsync_passes_total", "Passes by result.", "namespace", "name", "result"),
 		requests:     counter("rollcall_git_requests_total", "Requests to Git servers.", "op", "result"),
 		conflicts:    counter("rollcall_conflicts_total", "Objects that came into conflict with another field manager or another GitSync; each counts once until that is over.", "namespace", "name"),
-		drift:        gauge("rollcall_drift_objects", "Objects that are not as the applied commit declares them now.", "namespace", "name"),
+		drift:        gauge("rollcall_drift_objects", "Objects that are not as the applied commit declares them now; in mode observe, that would change.", "namespace", "name"),
 		corrected:    counter("rollcall_drift_corrected_total", "Objects made again as the applied commit declares them.", "namespace", "name"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "rollcall_gitsync_pass_duration_seconds", Help: "How long the stages of a pass took.",

@@ -56,6 +56,21 @@ func (s observed) kept() []diff.Change {
 	return out
 }
 
+// spared are the objects that the plan deletes and that are there still: such as
+// one that waits for its finalizers.
+func (s observed) spared(results apply.Results) []diff.Change {
+	var out []diff.Change
+	for _, c := range s.plan.Of(diff.Delete) {
+		for _, r := range results.Of(apply.Withheld) {
+			if r.ID == c.ID && r.Reason != diff.ReasonNotOwned {
+				c.Operation, c.Reason, c.Message = diff.Keep, r.Reason, r.Message
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
 // observe asks the API server what it has and what it would make of the commit.
 func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, commit string) (observed, error) {
 	out := observed{set: apply.NewSet(name(gs), plain(declared), gs.Status.Inventory)}
@@ -81,10 +96,11 @@ func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared
 	out.input = diff.Input{
 		Owner: out.set.Owner, Objects: out.seen.Objects, DaemonSets: out.set.DaemonSets, Frozen: frozen,
 		Previous: gs.Status.Inventory, Former: out.seen.Former, Prune: gs.Spec.Prune, Unproven: true,
+		PruneLimit: gs.Spec.PruneLimit, Approved: commit != "" && gs.Spec.Approved == commit,
 		Clashes: apply.Clashes(declared.DaemonSets, out.seen.Former),
 	}
 	out.plan = diff.Calculate(out.input)
-	m.left = left{settled: out.seen.Settled(out.plan, nil)}
+	m.left = left{settled: out.seen.Settled(out.plan, nil), kept: out.seen.Kept(nil)}
 	m.late = stillLate(m.late, out.plan)
 	out.drift = drifted(gs, commit, m.late, out.plan)
 	return out, nil
@@ -158,7 +174,7 @@ func (c *Controller) prune(ctx context.Context, gs *v1alpha1.GitSync, s observed
 	if len(s.input.Former) == 0 {
 		return c.endRollouts(ctx, s.set)
 	}
-	s.input.Unproven = o.proven == ""
+	s.input.Unproven = o.proven == "" && !s.input.Retired
 	s, err := c.inherit(ctx, gs, o.declared, s) // with what the others have read since
 	if err != nil {
 		return err
@@ -168,7 +184,8 @@ func (c *Controller) prune(ctx context.Context, gs *v1alpha1.GitSync, s observed
 	}
 	s.plan = diff.Calculate(s.input) // with what the rollouts say now
 	results := s.objects.Prune(ctx, s.set.Owner, s.plan)
-	o.inventory, o.withheld = apply.Inventory(s.set, s.plan, results), s.kept()
+	c.remember(gs).left.kept = s.seen.Kept(results)
+	o.inventory, o.withheld = apply.Inventory(s.set, s.plan, results), append(s.kept(), s.spared(results)...)
 	for _, r := range results.Of(apply.Deleted) {
 		c.Logger.Info("pruned", "gitsync", gs.Namespace+"/"+gs.Name, "object", r.ID.String())
 	}

@@ -133,7 +133,7 @@ func (o *others) heirs(gs *v1alpha1.GitSync, commit string, former []diff.Former
 			continue
 		}
 		d, place := o.of(name(other)), placeOf(other)
-		if !other.Spec.Suspend && sameRef(placeOf(gs), place) && d.from != place.at(commit) {
+		if !other.Spec.Suspend && sameRef(placeOf(gs), place) && d.behind(gs, place, commit) {
 			awaited = append(awaited, diff.Awaited{Owner: apply.Owner(name(other)), Commit: d.has(place)})
 			me.awaits = append(me.awaits, name(other))
 			continue
@@ -155,12 +155,36 @@ func (o *others) ask(key types.NamespacedName, commit string) []types.Namespaced
 	defer o.mu.Unlock()
 	var out []types.NamespacedName
 	for _, awaited := range o.of(key).awaits {
-		if d := o.of(awaited); d.wanted != commit {
-			d.wanted, d.asked = commit, false
+		if o.of(awaited).want(commit) {
 			out = append(out, awaited)
 		}
 	}
 	return out
+}
+
+// want is whether to make a pass of a GitSync so that it reads the commit: once for
+// each.
+func (o *others) want(key types.NamespacedName, commit string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.of(key).want(commit)
+}
+
+func (d *declares) want(commit string) bool {
+	if d.wanted == commit {
+		return false
+	}
+	d.wanted, d.asked = commit, false
+	return true
+}
+
+// behind is whether a GitSync has not come as far as another one, at a commit. One
+// that is being deleted goes by what the others declare now, once they are known.
+func (d *declares) behind(gs *v1alpha1.GitSync, place rendered, commit string) bool {
+	if gs.DeletionTimestamp != nil {
+		return d.has(place) == ""
+	}
+	return d.from != place.at(commit)
 }
 
 // has is the commit that the GitSync has read last of a place; empty for none.

@@ -45,6 +45,10 @@ type outcome struct {
 	withheld []diff.Change
 	// objects counts what the commit declares beside the rolled DaemonSets.
 	objects int
+	// hold is why the newest commit is not the one that is declared; nil when it is.
+	hold *hold
+	// pending is what the newest commit would change; nil when that was not asked.
+	pending *v1alpha1.Pending
 }
 
 func newOutcome(gs *v1alpha1.GitSync) *outcome {
@@ -65,6 +69,22 @@ func (o *outcome) take(s summary) {
 	}
 }
 
+// observing is whether nothing is written but the status.
+func (o *outcome) observing() bool {
+	return o.gs.Spec.Mode == v1alpha1.ModeObserve
+}
+
+// awaitsApproval is whether a person has to look at the newest commit.
+func (o *outcome) awaitsApproval() bool {
+	return o.hold != nil && o.hold.reason == ReasonAwaitingApproval
+}
+
+// holdsAnother is whether another commit is held now than before.
+func (o *outcome) holdsAnother() bool {
+	before := o.gs.Status.Fetched
+	return o.hold != nil && o.fetched != nil && before != nil && before.Commit != o.fetched.Commit
+}
+
 // conflicts are the objects that this pass found in conflict.
 func (o *outcome) conflicts() []string {
 	if o.failure == nil {
@@ -73,22 +93,75 @@ func (o *outcome) conflicts() []string {
 	return conflicted(o.failure)
 }
 
-// condition says in one place what the pass means:
+// condition says in one place what the pass means. First match wins:
 //
 //	failed ............................ Ready=False, Reconciling: it is tried again by itself
-//	suspended ......................... Ready as before, nothing else
+//	suspended ......................... Ready as before; Stalled if it was not
+//	observed, and something differs ... Ready=False, Stalled
+//	observed, and nothing does ........ Ready=True
+//	the newest commit is held ......... Ready=False; Stalled if a person has to act, else Reconciling
+//	otherwise ......................... see reached
+func (o *outcome) condition() apply.Condition {
+	switch {
+	case o.failure != nil:
+		message := o.failure.Message
+		if o.hold != nil {
+			message += "; " + o.heldBy()
+		}
+		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: o.failure.Reason, Message: message}
+	case o.gs.Spec.Suspend:
+		out := apply.Condition{Ready: o.readyBefore(), Reason: ReasonSuspended, Message: "suspended: nothing is polled or applied; rollouts under way go on"}
+		if out.Ready == metav1.ConditionFalse {
+			out.Extra = "Stalled"
+		}
+		return out
+	case o.observing():
+		return o.watched()
+	case o.hold != nil:
+		out := apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: o.hold.reason, Message: o.heldBy()}
+		if o.hold.stalled {
+			out.Extra = "Stalled"
+		}
+		if o.declared != "" {
+			out.Message += "; meanwhile " + o.reached().Message
+		}
+		return out
+	default:
+		return o.reached()
+	}
+}
+
+// heldBy is why the newest commit is held, with what it would change.
+func (o *outcome) heldBy() string {
+	if o.pending == nil {
+		return o.hold.message
+	}
+	return o.hold.message + "; " + foretold(o.pending)
+}
+
+// watched is the condition while nothing is written.
+func (o *outcome) watched() apply.Condition {
+	if o.pending == nil {
+		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: ReasonObserved, Message: "mode observe: no commit has been read yet"}
+	}
+	out := apply.Condition{Ready: metav1.ConditionTrue, Reason: ReasonObserved,
+		Message: fmt.Sprintf("mode observe writes nothing; commit %s: %s%s", short(o.pending.Commit), foretold(o.pending), o.kept())}
+	if len(o.pending.Objects) > 0 {
+		out.Ready, out.Extra, out.Reason = metav1.ConditionFalse, "Stalled", ReasonDiffers
+		out.Message += "; to have it applied set spec.mode to auto or approve"
+	}
+	return out
+}
+
+// reached is how far the declared commit has come:
+//
 //	Git declares nothing any more ..... Ready=False, Stalled: that prunes nothing
 //	a rollout rejected or held ........ Ready=False, Stalled
 //	a rollout on its way .............. Ready=False, Reconciling
 //	proven, but not on every node ..... Ready=False, Reconciling
+//	too much to prune unasked ......... Ready=False, Stalled
 //	every rollout proven .............. Ready=True
-func (o *outcome) condition() apply.Condition {
-	if o.failure != nil {
-		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: o.failure.Reason, Message: o.failure.Message}
-	}
-	if o.gs.Spec.Suspend {
-		return apply.Condition{Ready: o.readyBefore(), Reason: ReasonSuspended, Message: "suspended: nothing is polled or applied; rollouts under way go on"}
-	}
+func (o *outcome) reached() apply.Condition {
 	if o.emptied() {
 		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Stalled", Reason: ReasonPruneBlocked,
 			Message: fmt.Sprintf("commit %s declares no object at all, so that all %d objects are kept: push a commit that declares some, correct spec.source.path, or delete the GitSync and its objects by hand", short(o.declared), len(o.withheld))}
@@ -105,8 +178,13 @@ func (o *outcome) condition() apply.Condition {
 		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: ReasonStragglers,
 			Message: fmt.Sprintf("commit %s is applied; %s%s", short(o.commit()), o.stragglers, o.kept())}
 	}
-	return apply.Condition{Ready: metav1.ConditionTrue, Reason: ReasonProven,
+	out := apply.Condition{Ready: metav1.ConditionTrue, Reason: ReasonProven,
 		Message: fmt.Sprintf("commit %s is applied and %s%s", short(o.commit()), o.declares(), o.kept())}
+	if o.keeps(diff.ReasonPruneLimitExceeded) {
+		out.Ready, out.Extra, out.Reason = metav1.ConditionFalse, "Stalled", diff.ReasonPruneLimitExceeded
+		out.Message += "; to have them pruned: " + approval(o.gs, o.declared)
+	}
+	return out
 }
 
 // declares says of which DaemonSets a commit at rest is proven.
@@ -149,7 +227,12 @@ func (o *outcome) exceptions() string {
 
 // emptied is whether Git declared something once and declares nothing now.
 func (o *outcome) emptied() bool {
-	return slices.ContainsFunc(o.withheld, func(c diff.Change) bool { return c.Reason == diff.ReasonEmptyRender })
+	return o.keeps(diff.ReasonEmptyRender)
+}
+
+// keeps is whether something that Git declares no more is kept for the reason.
+func (o *outcome) keeps(reason string) bool {
+	return slices.ContainsFunc(o.withheld, func(c diff.Change) bool { return c.Reason == reason })
 }
 
 // kept counts by reason what Git declares no more and is not pruned now, each
@@ -214,6 +297,7 @@ func (o *outcome) status(now time.Time) v1alpha1.GitSyncStatus {
 	out.Conditions = apply.Conditions(o.gs.Status.Conditions, o.condition(), o.gs.Generation, now)
 	out.LastHandledReconcileAt = o.gs.Annotations[v1alpha1.AnnotationReconcileAt]
 	out.Rollouts, out.Inventory = o.rollouts, o.inventory
+	out.Pending, out.History = o.pendingNow(), o.history(now)
 	if o.fetched != nil {
 		out.Fetched = o.fetched
 	}
@@ -224,6 +308,15 @@ func (o *outcome) status(now time.Time) v1alpha1.GitSyncStatus {
 		out.Proven = o.proven
 	}
 	return out
+}
+
+// pendingNow is what is said of the newest commit from now on: of a pass that did
+// not come so far, what was said before.
+func (o *outcome) pendingNow() *v1alpha1.Pending {
+	if o.pending == nil && (o.failure != nil || o.gs.Spec.Suspend) {
+		return o.gs.Status.Pending
+	}
+	return o.pending
 }
 
 func (c *Controller) writeStatus(ctx context.Context, gs *v1alpha1.GitSync, o *outcome) error {

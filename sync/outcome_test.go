@@ -105,7 +105,7 @@ func TestCondition(t *testing.T) {
 		},
 		"suspended keeps what was": {
 			func(o *outcome) { o.gs.Spec.Suspend, o.rollouts = true, rollouts(v1alpha1.PhaseHeld, "Paused") },
-			apply.Condition{Ready: "False", Reason: "Suspended", Message: "suspended: nothing is polled or applied; rollouts under way go on"},
+			apply.Condition{Ready: "False", Extra: "Stalled", Reason: "Suspended", Message: "suspended: nothing is polled or applied; rollouts under way go on"},
 		},
 		"nodes that are held out are not claimed": {
 			func(o *outcome) { o.held = 1 },
@@ -135,6 +135,54 @@ func TestCondition(t *testing.T) {
 				o.rollouts, o.withheld = rollouts(v1alpha1.PhaseHeld, "Paused"), kept(diff.ReasonAwaitingProof)
 			},
 			apply.Condition{Ready: "False", Extra: "Stalled", Reason: "RolloutStopped", Message: "DaemonSet kube-system/agent is Held (Paused): see its NodeRollout; not pruned: 1 AwaitingProof"},
+		},
+		"more would be pruned than nobody need approve": {
+			func(o *outcome) {
+				o.gs.Name, o.gs.Namespace, o.withheld = "fleet", "agents", kept(diff.ReasonPruneLimitExceeded)
+				o.withheld[0].Message = "too much"
+			},
+			apply.Condition{Ready: "False", Extra: "Stalled", Reason: "PruneLimitExceeded", Message: "commit 89abcdef is applied and is proven on every eligible node of 2 DaemonSets; not pruned: 1 PruneLimitExceeded (too much); " +
+				"to have them pruned: rollcall approve gitsync/fleet " + newCommit + " -n agents"},
+		},
+		"a newer commit waits for a person": {
+			func(o *outcome) {
+				o.declared, o.applied, o.proven = oldCommit, oldCommit, oldCommit
+				o.hold = &hold{reason: ReasonAwaitingApproval, message: "it waits", stalled: true}
+				o.pending = newPending(newCommit, []diff.Change{{ID: diff.ID{Namespace: "a", Name: "b", Kind: "ConfigMap"}, Operation: diff.Delete}})
+			},
+			apply.Condition{Ready: "False", Extra: "Stalled", Reason: "AwaitingApproval", Message: "it waits; 1 object would change, 1 to prune (Delete ConfigMap a/b); " +
+				"meanwhile commit 01234567 is applied and is proven on every eligible node of 2 DaemonSets"},
+		},
+		"the first commit waits for another GitSync": {
+			func(o *outcome) {
+				o.declared, o.applied, o.hold = "", "", &hold{reason: ReasonDependencyNotReady, message: "it waits"}
+			},
+			apply.Condition{Ready: "False", Extra: "Reconciling", Reason: "DependencyNotReady", Message: "it waits"},
+		},
+		"a failure does not hide what is held": {
+			func(o *outcome) {
+				o.hold = &hold{reason: ReasonAwaitingApproval, message: "it waits"}
+				o.fail(&apply.Error{Reason: apply.ReasonForbidden, Object: "Service a/b (b.yaml)", Message: "may not"})
+			},
+			apply.Condition{Ready: "False", Extra: "Reconciling", Reason: "Forbidden", Message: "Service a/b (b.yaml): Forbidden: may not; it waits"},
+		},
+		"nothing is written, and nothing would be": {
+			func(o *outcome) {
+				o.gs.Spec.Mode, o.pending = v1alpha1.ModeObserve, newPending(newCommit, []diff.Change{{Operation: diff.Unchanged}, {Operation: diff.Keep}})
+			},
+			apply.Condition{Ready: "True", Reason: "Observed", Message: "mode observe writes nothing; commit 89abcdef: nothing would change"},
+		},
+		"nothing is written, and something would be": {
+			func(o *outcome) {
+				o.gs.Spec.Mode, o.withheld = v1alpha1.ModeObserve, kept(diff.ReasonPruneDisabled)
+				var changes []diff.Change
+				for _, operation := range []diff.Operation{diff.Create, diff.Update, diff.Update, diff.Delete, diff.Conflict, diff.Foreign, diff.Create} {
+					changes = append(changes, diff.Change{ID: diff.ID{Namespace: "a", Name: "b", Kind: "ConfigMap"}, Operation: operation, Declared: operation == diff.Conflict})
+				}
+				o.pending = newPending(newCommit, changes)
+			},
+			apply.Condition{Ready: "False", Extra: "Stalled", Reason: "Differs", Message: "mode observe writes nothing; commit 89abcdef: 6 objects would change, 2 to create, 2 to update, 1 to prune, 1 that cannot be applied " +
+				"(Create ConfigMap a/b, Update ConfigMap a/b, Update ConfigMap a/b, Delete ConfigMap a/b, Conflict ConfigMap a/b, 1 more); not pruned: 1 PruneDisabled; to have it applied set spec.mode to auto or approve"},
 		},
 		"waiting":   {func(o *outcome) { o.rollouts = rollouts(v1alpha1.PhaseWaiting, "Declared") }, moving(rolling + "Waiting (Declared)")},
 		"replacing": {func(o *outcome) { o.rollouts = rollouts(v1alpha1.PhaseReplacing, "Replacing") }, moving(rolling + "Replacing (Replacing)")},

@@ -16,23 +16,46 @@ import (
 // Git cannot be read, that is the last good commit.
 func (c *Controller) pass(ctx context.Context, gs *v1alpha1.GitSync) *outcome {
 	o := newOutcome(gs)
-	if gs.Spec.Suspend || gs.DeletionTimestamp != nil {
+	if err := c.bind(ctx, gs); err != nil {
+		return o.fail(err)
+	}
+	if gs.Spec.Suspend {
 		c.passSoon(c.others.awaiting(name(gs))...)
 		return o
 	}
-	declared, err := c.read(ctx, gs, o)
-	switch missing := c.checkAccount(ctx, gs); {
+	newest, err := c.read(ctx, gs, o)
+	missing := c.checkAccount(ctx, gs)
+	switch {
 	case missing != nil:
 		err = errors.Join(err, missing)
-	case declared != nil:
-		err = errors.Join(err, c.converge(ctx, gs, declared, o))
-	default:
+	case newest == nil && o.observing():
+	case newest == nil:
 		err = errors.Join(err, c.Rollouts.Remake(ctx, apply.Owner(name(gs)), c.accountOf(gs), gs.Status.Inventory))
+	case o.observing():
+		err = errors.Join(err, c.watch(ctx, gs, c.remember(gs).newest(), o))
+	default:
+		err = errors.Join(err, c.proceed(ctx, gs, o))
 	}
 	if err != nil {
 		return o.fail(err)
 	}
 	return o
+}
+
+// proceed converges to the newest commit, or to the last admitted one while that is
+// held.
+func (c *Controller) proceed(ctx context.Context, gs *v1alpha1.GitSync, o *outcome) error {
+	v := c.admit(ctx, gs, o)
+	o.declared = v.commit.Commit
+	var err error
+	if o.awaitsApproval() {
+		err = c.preview(ctx, gs, o)
+	}
+	if v.declared == nil {
+		c.remember(gs).left = left{}
+		return errors.Join(err, c.Rollouts.Remake(ctx, apply.Owner(name(gs)), c.accountOf(gs), gs.Status.Inventory))
+	}
+	return errors.Join(err, c.converge(ctx, gs, v.declared, o))
 }
 
 // converge makes the cluster what a commit declares, as far as that can be done

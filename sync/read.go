@@ -46,6 +46,7 @@ func (c *Controller) poll(ctx context.Context, gs *v1alpha1.GitSync, m *memory) 
 		m.fetched = &m.commit
 		return nil
 	}
+	c.Git.Keep(source, m.admitted.commit.Commit)
 	return c.fetchAndRender(ctx, name(gs), source, from, m)
 }
 

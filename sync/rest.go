@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -18,7 +19,9 @@ type left struct {
 	// settled are the objects, and around the DaemonSets, that are as the commit declares them.
 	settled apply.Settled
 	around  map[types.NamespacedName]string
-	// commit is the one that there is nothing more to do for; empty while there is.
+	// kept are the objects that Git declares no more and that are kept: a person may change what they are kept for.
+	kept apply.Settled
+	// commit is the newest one, that there is nothing more to do for; empty while there is.
 	commit string
 	// question is what that pass answered.
 	question question
@@ -27,15 +30,21 @@ type left struct {
 // rested notes whether a pass came to an end that nothing but an event or another commit changes.
 func (m *memory) rested(o *outcome) {
 	m.left.commit = ""
-	if o.failure == nil && o.applied != "" && o.stragglers == "" && len(m.left.settled) == o.objects && !slices.ContainsFunc(o.withheld, passing) {
-		m.left.commit, m.left.question = o.applied, m.question
+	if o.failure == nil && o.ended() && o.stragglers == "" && len(m.left.settled) == o.objects && !slices.ContainsFunc(o.withheld, passing) {
+		m.left.commit, m.left.question = cmp.Or(m.commit.Commit, o.applied), m.question
 	}
+}
+
+// ended is whether a pass came to its end: the commit is applied, or only observed and nothing would change, or it is
+// held and there was none before it.
+func (o *outcome) ended() bool {
+	return o.applied != "" || o.observing() && o.pending != nil && len(o.pending.Objects) == 0 || o.hold != nil && o.declared == ""
 }
 
 // passing is whether what keeps an object from being pruned can end without an event.
 func passing(c diff.Change) bool {
 	switch c.Reason {
-	case diff.ReasonPruneDisabled, diff.ReasonProtectedKind:
+	case diff.ReasonPruneDisabled, diff.ReasonPruneProtected, diff.ReasonProtectedKind, diff.ReasonPruneLimitExceeded:
 		return false
 	default:
 		return true
@@ -71,7 +80,7 @@ func (c *Controller) unchanged(ctx context.Context, gs *v1alpha1.GitSync, m *mem
 		}
 	}
 	objects, err := c.as(gs)
-	return err == nil && objects.Untouched(ctx, m.left.settled)
+	return err == nil && objects.Untouched(ctx, m.left.settled) && objects.Untouched(ctx, m.left.kept)
 }
 
 // declared notes how a DaemonSet was left.

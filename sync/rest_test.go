@@ -17,21 +17,35 @@ func TestRested(t *testing.T) {
 		change func(*outcome)
 		want   string
 	}{
-		"everything is done":                              {func(*outcome) {}, "abc"},
-		"something is kept for good":                      {kept(diff.ReasonProtectedKind), "abc"},
-		"something is kept since nothing is pruned":       {kept(diff.ReasonPruneDisabled), "abc"},
-		"something is kept until nothing reads it":        {kept(diff.ReasonInUse), ""},
-		"something is kept until others have read":        {kept(diff.ReasonAwaitingOthers), ""},
-		"the pass failed":                                 {func(o *outcome) { o.failure = &Failure{} }, ""},
-		"the commit is not applied":                       {func(o *outcome) { o.applied = "" }, ""},
-		"a node has not got the proven version":           {func(o *outcome) { o.stragglers = "1 of 9" }, ""},
+		"everything is done":                        {func(*outcome) {}, "abc"},
+		"something is kept for good":                {kept(diff.ReasonProtectedKind), "abc"},
+		"something is kept since nothing is pruned": {kept(diff.ReasonPruneDisabled), "abc"},
+		"something is kept until nothing reads it":  {kept(diff.ReasonInUse), ""},
+		"something is kept until others have read":  {kept(diff.ReasonAwaitingOthers), ""},
+		"the pass failed":                           {func(o *outcome) { o.failure = &Failure{} }, ""},
+		"the commit is not applied":                 {func(o *outcome) { o.applied = "" }, ""},
+		"a node has not got the proven version":     {func(o *outcome) { o.stragglers = "1 of 9" }, ""},
+		"a person has to approve what goes":         {kept(diff.ReasonPruneLimitExceeded), "abc"},
+		"something is kept by its annotation":       {kept(diff.ReasonPruneProtected), "abc"},
+		"something waits for its finalizers":        {kept(diff.ReasonTerminating), ""},
+		"a newer commit is held":                    {func(o *outcome) { o.hold = &hold{} }, "abc"},
+		"the first commit is held":                  {func(o *outcome) { o.applied, o.hold = "", &hold{} }, "newest"},
+		"nothing would change": {func(o *outcome) {
+			o.applied, o.gs.Spec.Mode, o.pending = "", v1alpha1.ModeObserve, &v1alpha1.Pending{}
+		}, "newest"},
+		"something would change": {func(o *outcome) {
+			o.applied, o.gs.Spec.Mode, o.pending = "", v1alpha1.ModeObserve, &v1alpha1.Pending{Objects: make([]v1alpha1.PendingObject, 1)}
+		}, ""},
 		"an object was not found to be as it is declared": {func(o *outcome) { o.objects = 1 }, ""},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
-			o := &outcome{applied: "abc"}
+			o := &outcome{applied: "abc", gs: &v1alpha1.GitSync{}}
 			c.change(o)
 			m := &memory{left: left{settled: apply.Settled{}, commit: "before"}, question: question{generation: 3}}
+			if c.want == "newest" {
+				m.commit.Commit = c.want
+			}
 			if m.rested(o); m.left.commit != c.want {
 				t.Errorf("rests at %q, want %q", m.left.commit, c.want)
 			}

@@ -11,13 +11,18 @@ import (
 func newApprove(k *kubeFlags) *cobra.Command {
 	var wave string
 	cmd := k.request(&cobra.Command{
-		Use:   "approve DAEMONSET",
-		Short: "Let a wave begin that waits for approval",
+		Use:   "approve DAEMONSET | gitsync/NAME COMMIT",
+		Short: "Let a wave begin, or a commit be applied, that waits for approval",
 		Long: `approve lets the wave begin that waits for approval, and every later wave of the
 same version that would wait for it. With --wave it is that one wave only. It says
 nothing about any other version.
 
-DAEMONSET is NAME, ds/NAME or NAMESPACE/NAME.`,
+DAEMONSET is NAME, ds/NAME or NAMESPACE/NAME.
+
+With gitsync/NAME it approves the newest commit of a GitSync: in mode approve it is
+applied, and in any mode it may prune more than the pruneLimit. COMMIT is what was
+looked at, in full or its first 7 characters or more: when Git has a newer one by
+now, nothing is approved.`,
 	}, func(cmd *cobra.Command, t *target) (string, error) {
 		if err := checkApproval(t.rollout, wave); err != nil {
 			return "", fmt.Errorf("approve %s: %w", t, err)
@@ -25,6 +30,7 @@ DAEMONSET is NAME, ds/NAME or NAMESPACE/NAME.`,
 		return t.approve(cmd, wave)
 	})
 	cmd.Flags().StringVar(&wave, "wave", "", "approve this wave only; it must be the one that waits")
+	k.orCommit(cmd)
 	return cmd
 }
 

@@ -237,6 +237,9 @@ func (p *planner) plan(ctx context.Context, declared *render.Declared) (*planned
 		return nil, err
 	}
 	in := diff.Input{Owner: set.Owner, Objects: seen.Objects, DaemonSets: set.DaemonSets, Previous: previous, Former: seen.Former, Prune: prune}
+	if gs := p.gitsync; gs != nil {
+		in.PruneLimit = gs.Spec.PruneLimit
+	}
 	var err error
 	if in.Frozen, err = p.frozen(ctx, declared); err != nil {
 		return nil, err

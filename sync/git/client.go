@@ -68,3 +68,31 @@ func (c *Client) Fetch(ctx context.Context, s Source, commit string) (*Snapshot,
 	}
 	return c.clone(ctx, session, tip)
 }
+
+// Keep has the clone of a commit stay, if there is one, when the next commit of the ref is fetched.
+func (c *Client) Keep(s Source, commit string) {
+	if plumbing.IsHash(commit) {
+		_, _ = c.kept(s, plumbing.NewHash(commit)) // one that cannot be read need not stay
+	}
+}
+
+// Commit returns a commit that the ref has named once: from an earlier fetch, without asking the server, or else from the
+// server by its name. Not every server gives what no ref names any more. The error is an *Error.
+func (c *Client) Commit(ctx context.Context, s Source, commit string) (*Snapshot, error) {
+	if !plumbing.IsHash(commit) {
+		return nil, s.errorf(InvalidAnswer, "%q is not the name of a commit", commit)
+	}
+	hash := plumbing.NewHash(commit)
+	if kept, err := c.kept(s, hash); err == nil {
+		return kept, nil
+	}
+	limits := c.Limits.orDefaults()
+	ctx, cancel := context.WithTimeout(ctx, limits.FetchTimeout)
+	defer cancel()
+	session, err := open(ctx, s, limits)
+	if err != nil {
+		return nil, err
+	}
+	defer session.close()
+	return c.clone(ctx, session, hash)
+}

@@ -3,6 +3,7 @@ package v1alpha1
 import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // GitSync keeps the objects of one path of one Git repository applied to this
@@ -38,6 +39,61 @@ type GitSyncSpec struct {
 	// +optional
 	Prune bool `json:"prune,omitempty"`
 
+	// PruneLimit is how much one commit may delete before a person has approved
+	// it by spec.approved: a count, or a percentage of the objects that this
+	// GitSync declares or still has. A percentage is rounded up, and always lets
+	// three objects go, so that a small inventory does not hold with every change:
+	// an agent with its ConfigMap and its ServiceAccount, for example. What another
+	// GitSync takes over, what is protected from being pruned, and older copies of
+	// declared config, whose names end in a hash, do not count. When more would
+	// go, nothing goes. 100% is no limit; 0 has every deletion approved.
+	// +kubebuilder:default="25%"
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? int(self) >= 0 && int(self) <= 100000 : string(self).matches('^([1-9][0-9]?|100)%$')",message="pruneLimit must be a count from 0 to 100000 or a percentage from 1% to 100%"
+	// +optional
+	PruneLimit *intstr.IntOrString `json:"pruneLimit,omitempty"`
+
+	// DeletionPolicy is what becomes of the objects when this GitSync is deleted.
+	// With orphan they stay as they are, with the owner label of a GitSync that is
+	// gone, and the next GitSync that declares one takes it over. With prune they
+	// are deleted, in the reverse order of applying and as prune would: only what
+	// carries this GitSync's owner label, nothing that another GitSync declares or
+	// a pod still reads, nothing with the annotation rollcall.dev/prune: disabled,
+	// and Namespaces and CustomResourceDefinitions only with confirm. A GitSync
+	// that is suspended or in mode observe deletes nothing, as always.
+	// +kubebuilder:default=orphan
+	// +optional
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+
+	// Mode is how much happens by itself. With auto a new commit is applied at
+	// once. With approve it waits until spec.approved names it; the commit that is
+	// applied is kept as it is meanwhile, drift of it is corrected, and a newer
+	// commit takes the place of one that waits. With observe nothing is written
+	// but this GitSync's status, which says what would be: no object, no
+	// DaemonSet, no inventory. Rollouts already under way go on: pause those on
+	// their NodeRollout.
+	// +kubebuilder:default=auto
+	// +optional
+	Mode Mode `json:"mode,omitempty"`
+
+	// Approved is the full name of the one commit that a person has approved: in
+	// mode approve to be applied, in any mode to prune more than pruneLimit lets
+	// go. It says nothing about any other commit.
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^([0-9a-f]{40}|[0-9a-f]{64})$')",message="approved must be the full name of a commit: 40 or 64 hexadecimal digits"
+	// +optional
+	Approved string `json:"approved,omitempty"`
+
+	// DependsOn names GitSyncs that come first: a new commit waits until each of
+	// them is Ready and has proven the newest commit that it has fetched; of one
+	// that follows the same repository and ref, that is the commit that waits.
+	// What is applied already is kept as it is meanwhile.
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=atomic
+	// +optional
+	DependsOn []GitSyncReference `json:"dependsOn,omitempty"`
+
 	// Policy names the RolloutPolicy for DaemonSets here that name none by the
 	// annotation rollcall.dev/policy. Without it the RolloutPolicy "default"
 	// is used if there is one, else the policy built into rollcall.
@@ -57,10 +113,47 @@ type GitSyncSpec struct {
 	// +optional
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 
-	// Suspend stops polling and applying. Rollouts already under way go on:
-	// pause those on their NodeRollout.
+	// Suspend stops polling and applying, in every mode. Rollouts already under
+	// way go on: pause those on their NodeRollout. A GitSync that waits for this
+	// one by dependsOn goes on waiting if it waited. When a suspended GitSync is
+	// deleted, its objects stay, whatever deletionPolicy says.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
+}
+
+// Mode is how much happens by itself.
+//
+// +kubebuilder:validation:Enum=auto;observe;approve
+type Mode string
+
+// The modes. The set is closed.
+const (
+	ModeAuto    Mode = "auto"
+	ModeObserve Mode = "observe"
+	ModeApprove Mode = "approve"
+)
+
+// DeletionPolicy is what becomes of the objects of a GitSync that is deleted.
+//
+// +kubebuilder:validation:Enum=orphan;prune
+type DeletionPolicy string
+
+// The deletion policies. The set is closed.
+const (
+	DeletionOrphan DeletionPolicy = "orphan"
+	DeletionPrune  DeletionPolicy = "prune"
+)
+
+// GitSyncReference names another GitSync.
+type GitSyncReference struct {
+	// Name of the GitSync.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// Namespace of the GitSync; by default that of the one that names it.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
 }
 
 // GitSource is a path of a ref of a Git repository.
@@ -175,6 +268,18 @@ type GitSyncStatus struct {
 	// +optional
 	Rollouts []RolloutSummary `json:"rollouts,omitempty"`
 
+	// Pending is what the newest commit would change, while it is only observed or
+	// waits to be approved.
+	// +optional
+	Pending *Pending `json:"pending,omitempty"`
+
+	// History has the last 10 commits that were newest in Git, the latest first,
+	// and what became of each.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	// +optional
+	History []HistoryEntry `json:"history,omitempty"`
+
 	// Inventory lists what this GitSync applied and therefore may prune.
 	// +optional
 	Inventory *Inventory `json:"inventory,omitempty"`
@@ -208,6 +313,66 @@ type RolloutSummary struct {
 	Phase Phase `json:"phase,omitempty"`
 	// +optional
 	Reason string `json:"reason,omitempty"`
+}
+
+// MaxHistory is how many commits a status remembers.
+const MaxHistory = 10
+
+// HistoryEntry is what became of one commit.
+type HistoryEntry struct {
+	// Commit is the full object name.
+	Commit string `json:"commit"`
+	// Subject is the first line of the message, at most 200 characters.
+	// +optional
+	Subject string `json:"subject,omitempty"`
+	// Fetched is when this cluster read the commit.
+	// +optional
+	Fetched metav1.Time `json:"fetched,omitempty"`
+	// Applied is when everything but the node rollouts was in the cluster.
+	// +optional
+	Applied *metav1.Time `json:"applied,omitempty"`
+	// Proven is when every DaemonSet was proven on every eligible node.
+	// +optional
+	Proven *metav1.Time `json:"proven,omitempty"`
+	// Outcome is a constant: Proven; Rejected or Held, after its rollout;
+	// Superseded, by a newer commit; or the last reason for which it does not, or
+	// did not, get further.
+	// +optional
+	Outcome string `json:"outcome,omitempty"`
+}
+
+// Pending is what a commit would change.
+type Pending struct {
+	// Commit is the full object name.
+	Commit string `json:"commit"`
+	// Create, Update and Prune count the objects, DaemonSets among them.
+	// +optional
+	Create int32 `json:"create,omitempty"`
+	// +optional
+	Update int32 `json:"update,omitempty"`
+	// +optional
+	Prune int32 `json:"prune,omitempty"`
+	// Blocked counts the objects that could not be applied; while there is one,
+	// none would be.
+	// +optional
+	Blocked int32 `json:"blocked,omitempty"`
+	// Objects names those that would change, at most 20 of them.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	// +optional
+	Objects []PendingObject `json:"objects,omitempty"`
+}
+
+// MaxPendingObjects is how many objects a Pending names.
+const MaxPendingObjects = 20
+
+// PendingObject is one object that would change.
+type PendingObject struct {
+	// ID is NAMESPACE_NAME_GROUP_KIND; the namespace and the group may be empty.
+	ID string `json:"id"`
+	// Operation is Create, Update, Delete or Release; or Conflict, Refused or
+	// Foreign for what could not be applied.
+	Operation string `json:"operation"`
 }
 
 // Inventory is the set of objects that a GitSync applied.

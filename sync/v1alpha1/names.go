@@ -24,12 +24,23 @@ const (
 	// AnnotationPinConfig with the value "false" opts a DaemonSet, a ConfigMap
 	// or a Secret out of config pinning.
 	AnnotationPinConfig = "rollcall.dev/pin-config"
+	// AnnotationPrune on a live object says what becomes of it when Git declares
+	// it no more, or when its GitSync is deleted with deletionPolicy prune. What
+	// Git declared last is on it, unless somebody has changed it since.
+	AnnotationPrune = "rollcall.dev/prune"
+	// PruneConfirm is the value of AnnotationPrune without which no Namespace and
+	// no CustomResourceDefinition is deleted.
+	PruneConfirm = "confirm"
+	// PruneDisabled is the value of AnnotationPrune that keeps an object for good.
+	PruneDisabled = "disabled"
 	// LabelPinnedFrom on a pinned copy names the object it was taken from.
 	LabelPinnedFrom = "rollcall.dev/pinned-from"
 	// LabelOwner on an applied object names its GitSync as NAMESPACE.NAME.
 	LabelOwner = "rollcall.dev/gitsync"
 	// LabelHold on a node with the value "true" keeps the node out of rollouts.
 	LabelHold = "rollcall.dev/hold"
+	// FinalizerPrune on a GitSync holds it until what it owns is pruned.
+	FinalizerPrune = "rollcall.dev/prune"
 	// WaveGate is the scheduling gate that every candidate pod is born with.
 	WaveGate = "rollcall.dev/wave"
 )
