@@ -170,7 +170,8 @@ func (r *Rollouts) taken(ctx context.Context, d Declaration, live *appsv1.Daemon
 	if err != nil {
 		return nil, err
 	}
-	if len(r.Objects.taken(before)) == 0 {
+	objects := r.adopting(d)
+	if len(objects.taken(before)) == 0 {
 		return &merged.Spec.Template, nil
 	}
 	after, err := toUnstructured(merged)
@@ -181,7 +182,7 @@ func (r *Rollouts) taken(ctx context.Context, d Declaration, live *appsv1.Daemon
 	if err != nil {
 		return nil, err
 	}
-	rest, err := r.Objects.withoutTaken(ctx, t, before, after)
+	rest, err := objects.withoutTaken(ctx, t, before, after)
 	if err != nil {
 		return nil, classify("dry-run", d.reference(), err)
 	}

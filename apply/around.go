@@ -112,14 +112,24 @@ func (r *Rollouts) differsAround(ctx context.Context, d Declaration, live *appsv
 	if err != nil {
 		return false, err
 	}
-	return !sameAround(live, merged) || !slices.ContainsFunc(live.ManagedFields, r.Objects.own), nil
+	object, err := toUnstructured(live)
+	if err != nil {
+		return false, err
+	}
+	objects := r.adopting(d)
+	return !sameAround(live, merged) || len(objects.taken(object)) > 0 || !slices.ContainsFunc(live.ManagedFields, objects.own), nil
+}
+
+// adopting is the Applier with the managers of the declaration.
+func (r *Rollouts) adopting(d Declaration) *Applier {
+	return r.Objects.Adopting(d.AdoptFrom)
 }
 
 // applyAround applies what Git declares beside the template and leaves the live
 // template as it is. The resourceVersion in the payload refuses a write that
 // would race with a pulse.
 func (r *Rollouts) applyAround(ctx context.Context, d Declaration, live *appsv1.DaemonSet) (*appsv1.DaemonSet, error) {
-	live, err := r.unite(ctx, d, live)
+	live, err := r.unite(ctx, d, live, r.adopting(d))
 	if err != nil {
 		return nil, err
 	}
@@ -146,8 +156,8 @@ func (r *Rollouts) applyPolitely(ctx context.Context, d Declaration, payload *un
 	if len(found) == 0 {
 		return out, err
 	}
-	if found = slices.DeleteFunc(found, rolled); !r.Objects.adoptable(found) {
-		p := r.Objects.conflictProblem(found)
+	if found = slices.DeleteFunc(found, rolled); !r.adopting(d).adoptable(found) {
+		p := r.adopting(d).conflictProblem(found)
 		return nil, &Error{Reason: p.Reason, Object: d.reference(), Message: p.Message}
 	}
 	return r.applyDaemonSet(ctx, d, payload, dryRun, true)
@@ -178,9 +188,10 @@ func (r *Rollouts) applyDaemonSet(ctx context.Context, d Declaration, payload *u
 }
 
 // unite makes what rollcall wrote in another way than by an apply, as a claim, a
-// creation or a pulse, its applies': a field that Git drops later would stay in
-// nobody's care otherwise.
-func (r *Rollouts) unite(ctx context.Context, d Declaration, live *appsv1.DaemonSet) (*appsv1.DaemonSet, error) {
+// creation or a pulse, its applies', and what those wrote whom the Applier takes
+// over from: a field that Git drops, or does not declare, would stay in nobody's
+// care otherwise. Of the template nothing goes: what is applied has all of it.
+func (r *Rollouts) unite(ctx context.Context, d Declaration, live *appsv1.DaemonSet, objects *Applier) (*appsv1.DaemonSet, error) {
 	t, err := r.target(d)
 	if err != nil {
 		return nil, err
@@ -189,9 +200,7 @@ func (r *Rollouts) unite(ctx context.Context, d Declaration, live *appsv1.Daemon
 	if err != nil {
 		return nil, err
 	}
-	own := *r.Objects
-	own.AdoptFrom = []string{}
-	united, err := own.takeOver(ctx, t, object)
+	united, err := objects.takeOver(ctx, t, object)
 	if err != nil {
 		return nil, classify("unite field managers", d.reference(), err)
 	}

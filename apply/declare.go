@@ -31,6 +31,9 @@ type Declaration struct {
 	Policy string
 	// Owner is the value of the owner label.
 	Owner string
+	// AdoptFrom are the field managers whose fields may be taken over; nil for the
+	// default ones.
+	AdoptFrom []string
 	// ConfigChanged is whether Git would change a plain ConfigMap or Secret that
 	// running pods mount.
 	ConfigChanged bool
@@ -237,7 +240,7 @@ func (r *Rollouts) createDaemonSet(ctx context.Context, d Declaration, n *v1alph
 	if err != nil {
 		return nil, classify("create", d.reference(), err)
 	}
-	return r.unite(ctx, d, made)
+	return r.unite(ctx, d, made, r.Objects.Adopting([]string{}))
 }
 
 // payload is the declared DaemonSet with another template, under OnDelete and

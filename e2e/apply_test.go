@@ -45,6 +45,8 @@ func TestApply(t *testing.T) {
 		"the plan of a takeover is what the takeover does":                testTakeoverPrediction,
 		"what helm and kubectl edit wrote is taken over too":              testTakeoverOfMany,
 		"a field that somebody else manages is a conflict that names him": testConflict,
+		"what an autoscaler writes is not stolen":                         testAutoscaler,
+		"a list of managers replaces the default one":                     testAdoptNobody,
 		"everything that is wrong is said at once":                        testErrors,
 		"who may not is told what is missing":                             testForbidden,
 		"a definition and its objects come in one set":                    testDefinition,

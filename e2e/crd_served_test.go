@@ -57,7 +57,6 @@ func testUnserved(t *testing.T, c *cluster.Cluster) {
 		"pruneLimit":         unknown("pruneLimit", sync("pruneLimit: 25%")),
 		"approved":           unknown("approved", sync("approved: "+strings.Repeat("a", 40))),
 		"mode":               unknown("mode", sync("mode: observe")),
-		"adoptFrom":          unknown("adoptFrom", sync("adoptFrom: [helm]")),
 		"ignore":             unknown("ignore", sync("ignore: [{pointer: /spec/replicas, kind: Deployment}]")),
 		"serviceAccountName": unknown("serviceAccountName", sync("serviceAccountName: applier")),
 		"dependsOn":          unknown("dependsOn", sync("dependsOn: [{name: cni}]")),

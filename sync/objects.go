@@ -69,18 +69,23 @@ func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared
 		frozen = append(frozen, mounted...)
 	}
 	m := c.remember(gs)
-	out.set.Settled = m.left.settled
-	out.seen = c.Objects.Observe(ctx, out.set)
+	out.set.Settled = m.left.settledFor(gs)
+	out.seen = c.objectsOf(gs).Observe(ctx, out.set)
 	out.input = diff.Input{
 		Owner: out.set.Owner, Objects: out.seen.Objects, DaemonSets: out.set.DaemonSets, Frozen: frozen,
 		Previous: gs.Status.Inventory, Former: out.seen.Former, Prune: gs.Spec.Prune, Unproven: true,
 		Clashes: apply.Clashes(declared.DaemonSets, out.seen.Former),
 	}
 	out.plan = diff.Calculate(out.input)
-	m.left = left{settled: out.seen.Settled(out.plan, nil)}
+	m.left = left{settled: out.seen.Settled(out.plan, nil), adoptFrom: gs.Spec.AdoptFrom}
 	m.late = stillLate(m.late, out.plan)
 	out.drift = drifted(gs, commit, m.late, out.plan)
 	return out, nil
+}
+
+// objectsOf applies for a GitSync.
+func (c *Controller) objectsOf(gs *v1alpha1.GitSync) *apply.Applier {
+	return c.Objects.Adopting(gs.Spec.AdoptFrom)
 }
 
 // plain is the commit with native DaemonSets among the objects.
@@ -119,7 +124,7 @@ func covers(a, b *v1alpha1.Inventory) bool {
 
 // applyObjects applies everything but the rolled DaemonSets.
 func (c *Controller) applyObjects(ctx context.Context, gs *v1alpha1.GitSync, s observed, o *outcome) error {
-	results := c.Objects.Apply(ctx, s.plan, s.input.Objects)
+	results := c.objectsOf(gs).Apply(ctx, s.plan, s.input.Objects)
 	c.remember(gs).left.settled = s.seen.Settled(s.plan, results)
 	if written := len(results.Of(apply.Created)) + len(results.Of(apply.Configured)); written > 0 {
 		c.Logger.Info("applied", "gitsync", gs.Namespace+"/"+gs.Name, "commit", o.declared, "created", len(results.Of(apply.Created)), "configured", len(results.Of(apply.Configured)))

@@ -18,6 +18,8 @@ type left struct {
 	// settled are the objects, and around the DaemonSets, that are as the commit declares them.
 	settled apply.Settled
 	around  map[types.NamespacedName]string
+	// adoptFrom are the managers that fields were taken over from.
+	adoptFrom []string
 	// commit is the one that there is nothing more to do for; empty while there is.
 	commit string
 	// question is what that pass answered.
@@ -71,6 +73,14 @@ func (c *Controller) unchanged(ctx context.Context, m *memory) bool {
 		}
 	}
 	return c.Objects.Untouched(ctx, m.left.settled)
+}
+
+// settledFor are the objects that a GitSync need not ask about: none when it takes over from others now.
+func (l *left) settledFor(gs *v1alpha1.GitSync) apply.Settled {
+	if !slices.Equal(l.adoptFrom, gs.Spec.AdoptFrom) || (l.adoptFrom == nil) != (gs.Spec.AdoptFrom == nil) {
+		return nil
+	}
+	return l.settled
 }
 
 // declared notes how a DaemonSet was left.
