@@ -50,6 +50,7 @@ func TestApply(t *testing.T) {
 		"everything that is wrong is said at once":                        testErrors,
 		"who may not is told what is missing":                             testForbidden,
 		"a definition and its objects come in one set":                    testDefinition,
+		"a webhook without a backend refuses nothing of its own commit":   testWebhookLast,
 		"a namespace and its objects come in one set":                     testNamespace,
 		"what Git takes out is deleted, if it is ours":                    testPrune,
 		"what finalizers hold stays in the inventory":                     testPruneFinalizer,

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -239,7 +240,7 @@ func (n *tenant) waitMetric(name string, value float64) {
 // over from, or deleted, they are made again as they were; by any other that is a
 // conflict, one for each object however many passes meet it.
 func driftedObjects(n *tenant) {
-	commit := n.push("first", map[string]string{"daemonset.yaml": manifest("v1"), "extra.yaml": plainConfig("extra", "1"), "more.yaml": plainConfig("more", "1")})
+	commit := n.push("first", map[string]string{"daemonset.yaml": manifest("v1"), "extra.yaml": plainConfig("extra", "1"), "more.yaml": plainConfig("more", "1"), "beside.yaml": plainConfig("beside", "1")})
 	n.follow()
 	n.waitProven(commit)
 	n.waitMetric("rollcall_drift_corrected_total", 0)
@@ -251,8 +252,19 @@ func driftedObjects(n *tenant) {
 
 	n.write("extra", "node-tuner")
 	n.write("more", "node-tuner")
-	n.waitHeld("fleet", "Conflict", "extra.yaml", "more.yaml", "node-tuner")
+	n.waitHeld("fleet", "Conflict", "extra.yaml", "node-tuner")
+	n.waitSync("fleet", "both are named", func(gs *v1alpha1.GitSync) bool {
+		message := readyCondition(gs).Message
+		return strings.Contains(message, "2 objects are refused (2 Conflict)") && strings.Contains(message, "extra.yaml") && strings.Contains(message, "more.yaml")
+	})
 	n.wantStill(n.state())
+	n.must(n.w.cluster.Client.CoreV1().ConfigMaps(n.namespace).Delete(n.t.Context(), "beside", metav1.DeleteOptions{}), "delete beside")
+	n.eventually("what is beside is put right all the same", func(context.Context) (string, error) {
+		if n.hasConfigMap("beside") {
+			return "", nil
+		}
+		return "it is gone", nil
+	})
 	n.waitMetric("rollcall_conflicts_total", 2)
 	n.waitMetric("rollcall_drift_objects", 2)
 	for _, name := range []string{"extra", "more"} {
@@ -260,7 +272,7 @@ func driftedObjects(n *tenant) {
 	}
 	n.poke()
 	n.waitMetric("rollcall_drift_objects", 0)
-	n.waitMetric("rollcall_drift_corrected_total", 3)
+	n.waitMetric("rollcall_drift_corrected_total", 4)
 	n.wantWritten("extra", "more")
 	n.waitProven(commit)
 }

@@ -10,8 +10,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -41,6 +39,8 @@ type Controller struct {
 	memory map[types.NamespacedName]*memory
 	// syncs are the GitSyncs as they are known here.
 	syncs cache.Store
+	// rollouts are the NodeRollouts as they are known here.
+	rollouts cache.Store
 	// others is what the GitSyncs declare, for each other.
 	others others
 	loop   *apply.Loop
@@ -54,7 +54,7 @@ const fleetPatience = 10 * time.Second
 // Run watches GitSyncs and NodeRollouts until ctx is done.
 func (c *Controller) Run(ctx context.Context) error {
 	syncs, rollouts := c.Kinds.GitSyncInformer(), c.Kinds.NodeRolloutInformer()
-	c.syncs = syncs.GetStore()
+	c.syncs, c.rollouts = syncs.GetStore(), rollouts.GetStore()
 	loop := &apply.Loop{Name: "gitsync", Reconcile: c.Reconcile, Workers: 4, Settle: 50 * time.Millisecond, Logger: c.Logger}
 	loop.Init()
 	c.loop = loop
@@ -177,13 +177,10 @@ func (c *Controller) Reconcile(ctx context.Context, key types.NamespacedName) (t
 	if next, rests := c.rests(ctx, key); rests {
 		return next, nil
 	}
-	gs, err := c.Kinds.GitSyncs(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
+	gs := c.known(key)
+	if gs == nil {
 		c.forget(key)
 		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("get gitsync %s: %w", key, err)
 	}
 	o := c.pass(ctx, gs)
 	if ctx.Err() != nil {
@@ -221,7 +218,8 @@ func (c *Controller) announce(gs *v1alpha1.GitSync, o *outcome) {
 	}
 	now := o.condition()
 	before := readyCondition(gs)
-	if before != nil && before.Reason == now.Reason && string(before.Status) == string(now.Ready) {
+	another := o.failure != nil && before != nil && before.Message != now.Message // other objects may be at fault
+	if before != nil && before.Reason == now.Reason && string(before.Status) == string(now.Ready) && !another {
 		return
 	}
 	c.Logger.Info("gitsync", "gitsync", gs.Namespace+"/"+gs.Name, "ready", now.Ready, "reason", now.Reason, "message", now.Message)

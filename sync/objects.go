@@ -23,6 +23,8 @@ type observed struct {
 	seen  apply.Observation
 	input diff.Input
 	plan  diff.Plan
+	// resting are the NodeRollouts of the DaemonSets that nobody need be asked about.
+	resting map[types.NamespacedName]*v1alpha1.NodeRollout
 	// drift are the objects that are no more as Git declares them.
 	drift []diff.ID
 }
@@ -34,6 +36,9 @@ func (s observed) changes(ds render.DaemonSet) bool {
 		return c.Declared && slices.Contains(ds.Config, render.Reference{Kind: c.Kind, Namespace: c.Namespace, Name: c.Name})
 	})
 }
+
+// rests is whether nobody need be asked about the DaemonSet.
+func (s observed) rests(ds render.DaemonSet) bool { return s.resting[keyOf(ds)] != nil }
 
 // brings is whether the commit makes a namespace that is missing.
 func (s observed) brings(namespace string) bool {
@@ -56,10 +61,10 @@ func (s observed) kept() []diff.Change {
 
 // observe asks the API server what it has and what it would make of the commit.
 func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, commit string) (observed, error) {
-	out := observed{set: apply.NewSet(name(gs), plain(declared), gs.Status.Inventory)}
+	out := observed{set: apply.NewSet(name(gs), plain(declared), gs.Status.Inventory), resting: c.resting(gs, declared, commit)}
 	var frozen []diff.Reference
 	for _, ds := range declared.DaemonSets {
-		if native(ds) {
+		if native(ds) || out.rests(ds) {
 			continue
 		}
 		mounted, err := c.Rollouts.Mounted(ctx, ds)
@@ -77,7 +82,11 @@ func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared
 		Clashes: apply.Clashes(declared.DaemonSets, out.seen.Former),
 	}
 	out.plan = diff.Calculate(out.input)
+	before := m.left.around
 	m.left = left{settled: out.seen.Settled(out.plan, nil), adoptFrom: gs.Spec.AdoptFrom}
+	for key := range out.resting {
+		m.left.keep(key, before[key])
+	}
 	m.late = stillLate(m.late, out.plan)
 	out.drift = drifted(gs, commit, m.late, out.plan)
 	return out, nil
@@ -113,6 +122,7 @@ func (c *Controller) recordInventory(ctx context.Context, gs *v1alpha1.GitSync, 
 	if err != nil {
 		return fmt.Errorf("write inventory of gitsync %s/%s: %w", gs.Namespace, gs.Name, err)
 	}
+	c.remember(gs).written = written
 	gs.ResourceVersion, gs.Status = written.ResourceVersion, written.Status
 	return nil
 }
@@ -122,15 +132,19 @@ func covers(a, b *v1alpha1.Inventory) bool {
 	return a != nil && !slices.ContainsFunc(b.Entries, func(e v1alpha1.InventoryEntry) bool { return !slices.Contains(a.Entries, e) })
 }
 
-// applyObjects applies everything but the rolled DaemonSets.
-func (c *Controller) applyObjects(ctx context.Context, gs *v1alpha1.GitSync, s observed, o *outcome) error {
-	results := c.objectsOf(gs).Apply(ctx, s.plan, s.input.Objects)
+// wrote notes what became of the objects beside the rolled DaemonSets.
+func (c *Controller) wrote(gs *v1alpha1.GitSync, s observed, work *apply.Application, o *outcome) {
+	results := work.Results
+	for _, r := range results {
+		if r.Reason == apply.ReasonAwaitingStage {
+			o.waiting++
+		}
+	}
 	c.remember(gs).left.settled = s.seen.Settled(s.plan, results)
 	if written := len(results.Of(apply.Created)) + len(results.Of(apply.Configured)); written > 0 {
 		c.Logger.Info("applied", "gitsync", gs.Namespace+"/"+gs.Name, "commit", o.declared, "created", len(results.Of(apply.Created)), "configured", len(results.Of(apply.Configured)))
 	}
 	c.Metrics.drifted(gs, len(s.drift), corrected(s.drift, results))
-	return joined(results.Errors())
 }
 
 // blocked is an error for every declared object that stands in the way.
@@ -176,12 +190,9 @@ func (c *Controller) prune(ctx context.Context, gs *v1alpha1.GitSync, s observed
 // endRollouts removes the NodeRollouts of DaemonSets that Git declares no more
 // and that are gone, whoever deleted them.
 func (c *Controller) endRollouts(ctx context.Context, set apply.Set) error {
-	list, err := c.Kinds.NodeRollouts(metav1.NamespaceAll).List(ctx, metav1.ListOptions{LabelSelector: v1alpha1.LabelOwner + "=" + set.Owner})
-	if err != nil {
-		return fmt.Errorf("list noderollouts of %s: %w", set.Owner, err)
-	}
-	for _, n := range list.Items {
-		if slices.Contains(set.DaemonSets, diff.ID{Namespace: n.Namespace, Name: n.Name, Group: "apps", Kind: "DaemonSet"}) {
+	for _, o := range c.rollouts.List() {
+		n := o.(*v1alpha1.NodeRollout)
+		if n.Labels[v1alpha1.LabelOwner] != set.Owner || slices.Contains(set.DaemonSets, diff.ID{Namespace: n.Namespace, Name: n.Name, Group: "apps", Kind: "DaemonSet"}) {
 			continue
 		}
 		_, err := c.Kube.AppsV1().DaemonSets(n.Namespace).Get(ctx, n.Name, metav1.GetOptions{})

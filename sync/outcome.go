@@ -43,6 +43,8 @@ type outcome struct {
 	// withheld are the objects that Git declares no more and that are kept; nil
 	// where this pass did not look.
 	withheld []diff.Change
+	// waiting counts what was not written because something before it failed.
+	waiting int
 	// objects counts what the commit declares beside the rolled DaemonSets.
 	objects int
 }
@@ -84,7 +86,7 @@ func (o *outcome) conflicts() []string {
 //	every rollout proven .............. Ready=True
 func (o *outcome) condition() apply.Condition {
 	if o.failure != nil {
-		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: o.failure.Reason, Message: o.failure.Message}
+		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: o.failure.Reason, Message: o.failure.Message + o.waits()}
 	}
 	if o.gs.Spec.Suspend {
 		return apply.Condition{Ready: o.readyBefore(), Reason: ReasonSuspended, Message: "suspended: nothing is polled or applied; rollouts under way go on"}
@@ -107,6 +109,14 @@ func (o *outcome) condition() apply.Condition {
 	}
 	return apply.Condition{Ready: metav1.ConditionTrue, Reason: ReasonProven,
 		Message: fmt.Sprintf("commit %s is applied and %s%s", short(o.commit()), o.declares(), o.kept())}
+}
+
+// waits counts what comes after an object that failed in the middle of a commit.
+func (o *outcome) waits() string {
+	if o.waiting == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d objects that come after wait for that, and so do the DaemonSets", o.waiting)
 }
 
 // declares says of which DaemonSets a commit at rest is proven.
@@ -232,8 +242,10 @@ func (c *Controller) writeStatus(ctx context.Context, gs *v1alpha1.GitSync, o *o
 	if equality.Semantic.DeepEqual(next.Status, gs.Status) {
 		return nil
 	}
-	if _, err := c.Kinds.GitSyncs(gs.Namespace).UpdateStatus(ctx, next, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager}); err != nil {
+	written, err := c.Kinds.GitSyncs(gs.Namespace).UpdateStatus(ctx, next, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager})
+	if err != nil {
 		return fmt.Errorf("write status of gitsync %s/%s: %w", gs.Namespace, gs.Name, err)
 	}
+	c.remember(gs).written = written
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 type left struct {
 	// settled are the objects, and around the DaemonSets, that are as the commit declares them.
 	settled apply.Settled
-	around  map[types.NamespacedName]string
+	around  map[types.NamespacedName]restedDaemonSet
 	// adoptFrom are the managers that fields were taken over from.
 	adoptFrom []string
 	// commit is the one that there is nothing more to do for; empty while there is.
@@ -54,8 +54,8 @@ func (c *Controller) rests(ctx context.Context, key types.NamespacedName) (time.
 	}
 	gs := o.(*v1alpha1.GitSync)
 	m := c.remember(gs)
-	stirred := m.stirred.Swap(false)
-	if stirred || m.left.commit == "" || m.left.question != questionOf(gs) || gs.DeletionTimestamp != nil || !c.unchanged(ctx, m) {
+	m.disturbed = m.stirred.Swap(false)
+	if m.disturbed || m.left.commit == "" || m.left.question != questionOf(gs) || gs.DeletionTimestamp != nil || !c.unchanged(ctx, m) {
 		return 0, false
 	}
 	if declared, err := c.read(ctx, gs, newOutcome(gs)); declared == nil || err != nil || m.commit.Commit != m.left.commit {
@@ -67,8 +67,8 @@ func (c *Controller) rests(ctx context.Context, key types.NamespacedName) (time.
 
 // unchanged is whether everything is as the last pass left it.
 func (c *Controller) unchanged(ctx context.Context, m *memory) bool {
-	for key, around := range m.left.around {
-		if c.Rollouts.Fleet.Around(key.Namespace, key.Name) != around {
+	for key, before := range m.left.around {
+		if c.Rollouts.Fleet.Around(key.Namespace, key.Name) != before.around {
 			return false
 		}
 	}
@@ -84,9 +84,13 @@ func (l *left) settledFor(gs *v1alpha1.GitSync) apply.Settled {
 }
 
 // declared notes how a DaemonSet was left.
-func (l *left) declared(ds render.DaemonSet, around string) {
+func (l *left) declared(gs *v1alpha1.GitSync, ds render.DaemonSet, around string) {
+	l.keep(keyOf(ds), restedDaemonSet{around: around, declared: declaredPrint(gs, ds)})
+}
+
+func (l *left) keep(key types.NamespacedName, ds restedDaemonSet) {
 	if l.around == nil {
-		l.around = map[types.NamespacedName]string{}
+		l.around = map[types.NamespacedName]restedDaemonSet{}
 	}
-	l.around[keyOf(ds)] = around
+	l.around[key] = ds
 }

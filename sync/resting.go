@@ -1,0 +1,85 @@
+package sync
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+
+	"github.com/rollcall-dev/rollcall/sync/render"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
+)
+
+// restedDaemonSet is how a pass left a DaemonSet.
+type restedDaemonSet struct {
+	// around is what watch.Around says of it, and declared names what Git says.
+	around, declared string
+}
+
+// declaredPrint names what a GitSync declares of a DaemonSet, and how; empty when
+// that cannot be told.
+func declaredPrint(gs *v1alpha1.GitSync, ds render.DaemonSet) string {
+	raw, err := json.Marshal([]any{ds.Object.Object, ds.Pinned.Object, ds.Digest, ds.Config, gs.Spec.Policy, gs.Spec.AdoptFrom})
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:])
+}
+
+// resting are the DaemonSets of a new commit that nobody need be asked about, with
+// their NodeRollouts: the last pass came to its end, nothing has happened since,
+// the commit declares the same of them as the one before, and they are as they
+// were left, proven. A pass that is made for any other reason asks about each.
+func (c *Controller) resting(gs *v1alpha1.GitSync, declared *render.Declared, commit string) map[types.NamespacedName]*v1alpha1.NodeRollout {
+	m := c.remember(gs)
+	out := map[types.NamespacedName]*v1alpha1.NodeRollout{}
+	if m.disturbed || m.left.commit == "" || m.left.commit == commit || m.left.question.generation != gs.Generation {
+		return out
+	}
+	for _, ds := range declared.DaemonSets {
+		key := keyOf(ds)
+		before, left := m.left.around[key]
+		if native(ds) || !left || before.declared == "" || before.declared != declaredPrint(gs, ds) || before.around != c.Rollouts.Fleet.Around(key.Namespace, key.Name) {
+			continue
+		}
+		n := c.rolloutOf(key)
+		if n != nil && (followed{digest: ds.Digest, status: &n.Status}).proven() {
+			out[key] = n
+		}
+	}
+	return out
+}
+
+// rolloutOf is a NodeRollout as it is known here; nil when none is.
+func (c *Controller) rolloutOf(key types.NamespacedName) *v1alpha1.NodeRollout {
+	o, found, err := c.rollouts.GetByKey(key.String())
+	if err != nil || !found {
+		return nil
+	}
+	return o.(*v1alpha1.NodeRollout)
+}
+
+// known is the GitSync as it is known here, which is no older than what this
+// process wrote last; nil when it is gone. The caller may change it.
+func (c *Controller) known(key types.NamespacedName) *v1alpha1.GitSync {
+	o, found, err := c.syncs.GetByKey(key.String())
+	if err != nil || !found {
+		return nil
+	}
+	gs := o.(*v1alpha1.GitSync)
+	return newest(gs, c.remember(gs).written).DeepCopy()
+}
+
+// newest is what was written, unless the other one is newer or another object.
+func newest(seen, written *v1alpha1.GitSync) *v1alpha1.GitSync {
+	if written == nil || written.UID != seen.UID {
+		return seen
+	}
+	if order, err := resourceversion.CompareResourceVersion(written.ResourceVersion, seen.ResourceVersion); err != nil || order < 0 {
+		return seen
+	}
+	return written
+}
