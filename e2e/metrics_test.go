@@ -84,6 +84,8 @@ func measured() map[string][]string {
 		"rollcall_drift_objects":                                gitsync,
 		"rollcall_drift_corrected_total":                        gitsync,
 		"rollcall_conflicts_total":                              gitsync,
+		"rollcall_fights":                                       gitsync,
+		"rollcall_reverts_total":                                gitsync,
 		"rollcall_noderollout_phase":                            with(rollout, "phase"),
 		"rollcall_noderollout_nodes":                            with(rollout, "state"),
 		"rollcall_noderollout_wave":                             rollout,
@@ -290,6 +292,71 @@ func (n *tenant) wantWritten(names ...string) {
 	for _, cm := range n.configMaps() {
 		if slices.Contains(names, cm.Name) && cm.Data["key"] != "1" {
 			n.t.Errorf("ConfigMap %s has %v, want what Git declares", cm.Name, cm.Data)
+		}
+	}
+}
+
+// foughtOver is an object that somebody changes back whenever it is put right. That is done less and less often, it is
+// named, it stands in nobody's way, and it is over when that somebody stops.
+func foughtOver(n *tenant) {
+	files := map[string]string{"daemonset.yaml": manifest("v1"), "extra.yaml": plainConfig("extra", "1"), "beside.yaml": plainConfig("beside", "1")}
+	n.waitProven(n.followAfter(files))
+	stop, ended := make(chan struct{}), make(chan int)
+	go func() { ended <- n.changeBack("extra", "kubectl-edit", stop) }()
+	began := time.Now()
+	n.waitHeld("fleet", "Fought", "ConfigMap "+n.namespace+"/extra: data.key by \"kubectl-edit\", 4 times", "put right at", "make that writer stop")
+	n.waitMetric("rollcall_fights", 1)
+	n.waitMetric("rollcall_drift_objects", 1)
+	n.must(n.w.cluster.Client.CoreV1().ConfigMaps(n.namespace).Delete(n.t.Context(), "beside", metav1.DeleteOptions{}), "delete beside")
+	n.eventually("what is beside is put right", func(context.Context) (string, error) {
+		if n.hasConfigMap("beside") {
+			return "", nil
+		}
+		return "it is gone", nil
+	})
+	commit := n.deliver("others", map[string]string{"beside.yaml": plainConfig("beside", "2")})
+	n.waitSync("fleet", "another commit is applied", func(gs *v1alpha1.GitSync) bool { return gs.Status.Proven == commit })
+	n.eventually("the fifth time it is put right 20 s later", func(context.Context) (string, error) {
+		for _, s := range n.w.samples(n.t)["rollcall_reverts_total"] {
+			if s.labels["namespace"] == n.namespace && s.value >= 6 { // that of beside is one
+				return "", nil
+			}
+		}
+		return "not yet", nil
+	})
+	if took := time.Since(began); took < 10*time.Second {
+		n.t.Errorf("it was put right five times in %s", took)
+	}
+	close(stop)
+	if reverts := <-ended; reverts > 6 {
+		n.t.Errorf("it was put right %d times in %s", reverts, time.Since(began))
+	}
+	n.waitProven(commit)
+	n.eventually("it is as declared", func(context.Context) (string, error) {
+		for _, cm := range n.configMaps() {
+			if cm.Name == "extra" && cm.Data["key"] == "1" {
+				return "", nil
+			}
+		}
+		return "it is not", nil
+	})
+}
+
+// changeBack writes a ConfigMap whenever it is as Git declares it, and returns how often that was.
+func (n *tenant) changeBack(name, manager string, stop <-chan struct{}) int {
+	for reverts := 0; ; {
+		select {
+		case <-stop:
+			return reverts
+		case <-time.After(100 * time.Millisecond):
+		}
+		cm, err := n.w.cluster.Client.CoreV1().ConfigMaps(n.namespace).Get(n.t.Context(), name, metav1.GetOptions{})
+		if err != nil || cm.Data["key"] == manager {
+			continue
+		}
+		patch := fmt.Appendf(nil, `{"data":{"key":%q}}`, manager)
+		if _, err := n.w.cluster.Client.CoreV1().ConfigMaps(n.namespace).Patch(n.t.Context(), name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: manager}); err == nil {
+			reverts++
 		}
 	}
 }

@@ -38,6 +38,7 @@ func TestPrune(t *testing.T) {
 		"by hand":       deletedByHand,
 		"renamed file":  renamedFile,
 		"drifted":       driftedObjects,
+		"fought":        foughtOver,
 		"held":          leftHeld,
 	})
 	wantMetrics(t, w)

@@ -193,7 +193,9 @@ func (c *Controller) Reconcile(ctx context.Context, key types.NamespacedName) (t
 	if err := c.writeStatus(ctx, gs, o); err != nil {
 		return 0, err
 	}
-	c.remember(gs).rested(o)
+	m := c.remember(gs)
+	m.rested(o)
+	m.left.wake = m.fights.next(time.Now())
 	return c.nextPass(gs, o), nil
 }
 
@@ -208,7 +210,8 @@ func (c *Controller) nextPass(gs *v1alpha1.GitSync, o *outcome) time.Duration {
 	if gs.Spec.Suspend {
 		return 0
 	}
-	return c.remember(gs).ended(o.failure != nil, time.Now())
+	m := c.remember(gs)
+	return m.left.earlier(m.ended(o.failure != nil, time.Now()), time.Now())
 }
 
 func (c *Controller) announce(gs *v1alpha1.GitSync, o *outcome) {
@@ -224,7 +227,7 @@ func (c *Controller) announce(gs *v1alpha1.GitSync, o *outcome) {
 	}
 	c.Logger.Info("gitsync", "gitsync", gs.Namespace+"/"+gs.Name, "ready", now.Ready, "reason", now.Reason, "message", now.Message)
 	kind := "Normal"
-	if o.failure != nil || now.Extra == "Stalled" {
+	if o.failure != nil || now.Extra == "Stalled" || now.Reason == ReasonFought {
 		kind = "Warning"
 	}
 	c.Events.Event(gs, kind, now.Reason, now.Message)

@@ -23,6 +23,7 @@ const (
 	ReasonRolling        = "Rolling"
 	ReasonRolloutStopped = "RolloutStopped"
 	ReasonStragglers     = "Stragglers"
+	ReasonFought         = "Fought"
 	ReasonSuspended      = "Suspended"
 	ReasonSecretNotFound = "SecretNotFound"
 	ReasonSecretInvalid  = "SecretInvalid"

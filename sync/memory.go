@@ -38,6 +38,8 @@ type memory struct {
 	stirred atomic.Bool
 	// disturbed is whether this pass is made because of that.
 	disturbed bool
+	// fights are over objects that somebody changes back.
+	fights fights
 	// whole is what a pass applied to its end, so that what differs now has
 	// drifted; written is the GitSync as this process wrote it last.
 	whole   rendered

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,7 +34,7 @@ type observed struct {
 // running pods mount.
 func (s observed) changes(ds render.DaemonSet) bool {
 	return slices.ContainsFunc(s.plan.Of(diff.Keep), func(c diff.Change) bool {
-		return c.Declared && slices.Contains(ds.Config, render.Reference{Kind: c.Kind, Namespace: c.Namespace, Name: c.Name})
+		return c.Declared && c.Reason != diff.ReasonFought && slices.Contains(ds.Config, render.Reference{Kind: c.Kind, Namespace: c.Namespace, Name: c.Name})
 	})
 }
 
@@ -74,7 +75,7 @@ func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared
 		frozen = append(frozen, mounted...)
 	}
 	m := c.remember(gs)
-	out.set.Settled = m.left.settledFor(gs)
+	out.set.Settled, out.set.Waiting = m.left.settledFor(gs), m.fights.waiting(time.Now())
 	out.seen = c.objectsOf(gs).Observe(ctx, out.set)
 	out.input = diff.Input{
 		Owner: out.set.Owner, Objects: out.seen.Objects, DaemonSets: out.set.DaemonSets, Frozen: frozen,
@@ -82,6 +83,7 @@ func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared
 		Clashes: apply.Clashes(declared.DaemonSets, out.seen.Former),
 	}
 	out.plan = diff.Calculate(out.input)
+	out.fight(gs, c.Metrics, m)
 	before := m.left.around
 	m.left = left{settled: out.seen.Settled(out.plan, nil), adoptFrom: gs.Spec.AdoptFrom}
 	for key := range out.resting {
@@ -90,6 +92,33 @@ func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared
 	m.late = stillLate(m.late, out.plan)
 	out.drift = drifted(gs, commit, m.late, out.plan)
 	return out, nil
+}
+
+// fight notes what somebody has changed back since the last pass, and plans anew
+// what that has to wait for.
+func (s *observed) fight(gs *v1alpha1.GitSync, metrics *Metrics, m *memory) {
+	if m.fights == nil {
+		m.fights = fights{}
+	}
+	now, reverts := time.Now(), s.seen.Reverted(s.plan, m.left.settled)
+	for _, r := range reverts {
+		m.fights.revert(r.ID, r.Declared, r.Field, r.Manager, now)
+	}
+	m.fights.forget(s.seen.DeclaredAs, now)
+	metrics.fought(gs, m.fights.fought(), len(reverts))
+	waiting := m.fights.waiting(now)
+	s.input.Objects = slices.Clone(s.input.Objects)
+	for i := range s.input.Objects {
+		o := &s.input.Objects[i]
+		declared, waits := waiting[diff.IDOf(o.Declared)]
+		o.Waits = o.Waits || waits && declared == s.seen.DeclaredAs(diff.IDOf(o.Declared))
+	}
+	s.plan = diff.Calculate(s.input)
+}
+
+// fought counts the objects that are put right later.
+func (s observed) fought() int {
+	return len(slices.DeleteFunc(s.plan.Of(diff.Keep), func(c diff.Change) bool { return c.Reason != diff.ReasonFought }))
 }
 
 // objectsOf applies for a GitSync.

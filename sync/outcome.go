@@ -45,6 +45,10 @@ type outcome struct {
 	withheld []diff.Change
 	// waiting counts what was not written because something before it failed.
 	waiting int
+	// fought counts the objects that are put right later, since somebody changes them
+	// back again and again, and fights says which and who; empty when nobody does.
+	fought int
+	fights string
 	// objects counts what the commit declares beside the rolled DaemonSets.
 	objects int
 }
@@ -83,6 +87,7 @@ func (o *outcome) conflicts() []string {
 //	a rollout rejected or held ........ Ready=False, Stalled
 //	a rollout on its way .............. Ready=False, Reconciling
 //	proven, but not on every node ..... Ready=False, Reconciling
+//	somebody changes objects back ..... Ready=False, Reconciling
 //	every rollout proven .............. Ready=True
 func (o *outcome) condition() apply.Condition {
 	if o.failure != nil {
@@ -106,6 +111,10 @@ func (o *outcome) condition() apply.Condition {
 	if o.stragglers != "" {
 		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: ReasonStragglers,
 			Message: fmt.Sprintf("commit %s is applied; %s%s", short(o.commit()), o.stragglers, o.kept())}
+	}
+	if o.fights != "" {
+		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: ReasonFought,
+			Message: fmt.Sprintf("commit %s is applied%s", short(o.commit()), o.kept())}
 	}
 	return apply.Condition{Ready: metav1.ConditionTrue, Reason: ReasonProven,
 		Message: fmt.Sprintf("commit %s is applied and %s%s", short(o.commit()), o.declares(), o.kept())}
@@ -163,8 +172,8 @@ func (o *outcome) emptied() bool {
 }
 
 // kept counts by reason what Git declares no more and is not pruned now, each
-// reason with what it means for the first such object; empty when there is
-// nothing of that.
+// reason with what it means for the first such object, and what is fought over;
+// empty when there is nothing of that.
 func (o *outcome) kept() string {
 	counts, first := map[string]int{}, map[string]string{}
 	for _, c := range o.withheld {
@@ -180,10 +189,14 @@ func (o *outcome) kept() string {
 		}
 		parts = append(parts, part)
 	}
-	if len(parts) == 0 {
-		return ""
+	out := ""
+	if len(parts) > 0 {
+		out = "; not pruned: " + strings.Join(parts, ", ")
 	}
-	return "; not pruned: " + strings.Join(parts, ", ")
+	if o.fights != "" {
+		out += "; " + o.fights
+	}
+	return out
 }
 
 func (o *outcome) readyBefore() metav1.ConditionStatus {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -46,6 +47,7 @@ func (c *Controller) converge(ctx context.Context, gs *v1alpha1.GitSync, declare
 	seen, err := c.inherit(ctx, gs, o.declared, seen)
 	o.inventory, o.withheld, o.objects = apply.Inventory(seen.set, seen.plan, nil), seen.kept(), len(seen.set.Objects)
 	err = errors.Join(err, c.Metrics.time(stageApply, func() error { return c.write(ctx, gs, declared, seen, o) }))
+	o.fought, o.fights = seen.fought(), c.remember(gs).fights.spell(time.Now())
 	o.native = len(declared.DaemonSets) - len(seen.set.DaemonSets)
 	rollouts, unread := c.readRollouts(ctx, declared, seen)
 	if unread == nil {

@@ -22,6 +22,8 @@ type left struct {
 	adoptFrom []string
 	// commit is the one that there is nothing more to do for; empty while there is.
 	commit string
+	// wake is when something is to be put right, or shown no more; zero for never.
+	wake time.Time
 	// question is what that pass answered.
 	question question
 }
@@ -29,7 +31,7 @@ type left struct {
 // rested notes whether a pass came to an end that nothing but an event or another commit changes.
 func (m *memory) rested(o *outcome) {
 	m.left.commit = ""
-	if o.failure == nil && o.applied != "" && o.stragglers == "" && len(m.left.settled) == o.objects && !slices.ContainsFunc(o.withheld, passing) {
+	if o.failure == nil && o.applied != "" && o.stragglers == "" && len(m.left.settled)+o.fought == o.objects && !slices.ContainsFunc(o.withheld, passing) {
 		m.left.commit, m.left.question = o.applied, m.question
 	}
 }
@@ -55,14 +57,27 @@ func (c *Controller) rests(ctx context.Context, key types.NamespacedName) (time.
 	gs := o.(*v1alpha1.GitSync)
 	m := c.remember(gs)
 	m.disturbed = m.stirred.Swap(false)
-	if m.disturbed || m.left.commit == "" || m.left.question != questionOf(gs) || gs.DeletionTimestamp != nil || !c.unchanged(ctx, m) {
+	if m.disturbed || m.left.due(time.Now()) || m.left.commit == "" || m.left.question != questionOf(gs) || gs.DeletionTimestamp != nil || !c.unchanged(ctx, m) {
 		return 0, false
 	}
 	if declared, err := c.read(ctx, gs, newOutcome(gs)); declared == nil || err != nil || m.commit.Commit != m.left.commit {
 		return 0, false
 	}
 	c.Metrics.rested(gs)
-	return m.ended(false, time.Now()), true
+	return m.left.earlier(m.ended(false, time.Now()), time.Now()), true
+}
+
+// due is whether it is time for what the last pass put off.
+func (l *left) due(now time.Time) bool {
+	return !l.wake.IsZero() && !now.Before(l.wake)
+}
+
+// earlier is after how long to make a pass, or after how long something is due.
+func (l *left) earlier(next time.Duration, now time.Time) time.Duration {
+	if l.wake.IsZero() {
+		return next
+	}
+	return min(next, max(l.wake.Sub(now), time.Millisecond))
 }
 
 // unchanged is whether everything is as the last pass left it.
