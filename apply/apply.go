@@ -172,9 +172,9 @@ func (a *Applier) writePatiently(ctx context.Context, t target, o diff.Object, p
 // writeOnce applies the object to what was seen of it, unless somebody wrote it since; or, when nothing was seen, to what
 // there is now. Of all owners it takes it from the orphan alone, which the plan knows.
 func (a *Applier) writeOnce(ctx context.Context, t target, orphan string, seen *unstructured.Unstructured) (written, *diff.Problem, error) {
-	live, r := seen, request{}
-	var err error
-	if known := seen != nil && seen.GetResourceVersion() != ""; !known {
+	live := seen
+	if seen == nil || seen.GetResourceVersion() == "" { // of what is only watched less is known
+		var err error
 		if live, err = a.get(ctx, t); err != nil {
 			return written{}, nil, err
 		}
@@ -182,19 +182,29 @@ func (a *Applier) writeOnce(ctx context.Context, t target, orphan string, seen *
 	if problem := diff.ForeignTo(t.object.GetLabels()[v1alpha1.LabelOwner], orphan, live); problem != nil {
 		return written{}, problem, nil
 	}
-	if live, err = a.takeOver(ctx, t, live); err != nil {
+	live, err := a.takeOver(ctx, t, live)
+	if err != nil {
 		return written{}, nil, err
 	}
-	out := written{done: Configured}
+	out, err := a.writeTo(ctx, t, live, seen != nil)
+	return out, nil, err
+}
+
+// writeTo applies the object to a live one, or makes it when there is none; fenced, to no other than that one.
+func (a *Applier) writeTo(ctx context.Context, t target, live *unstructured.Unstructured, fenced bool) (out written, err error) {
 	if live == nil {
+		out.object, err = a.send(ctx, t, request{})
 		out.done = Created
+		return out, err
 	}
-	if live != nil && seen != nil {
+	out.done = Configured
+	r := request{}
+	if fenced {
 		r.resourceVersion = live.GetResourceVersion()
 	}
 	out.object, err = a.send(ctx, t, r)
-	if found := conflicts(err); len(found) > 0 && live != nil && a.adoptable(found) {
+	if found := conflicts(err); len(found) > 0 && a.adoptable(found) {
 		out.object, err = a.send(ctx, t, request{force: true, resourceVersion: live.GetResourceVersion()})
 	}
-	return out, nil, err
+	return out, err
 }

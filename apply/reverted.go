@@ -2,6 +2,7 @@ package apply
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"time"
 
@@ -57,14 +58,7 @@ func writer(live, merged *unstructured.Unstructured) string {
 	if live == nil {
 		return ""
 	}
-	ours := fieldpath.NewSet()
-	if merged != nil {
-		for _, entry := range merged.GetManagedFields() {
-			if byRollcall(entry) {
-				ours = ours.Union(fieldsOf(entry))
-			}
-		}
-	}
+	ours := fieldsOfRollcall(merged)
 	had, last := "", ""
 	var hadAt, lastAt time.Time
 	for _, entry := range live.GetManagedFields() {
@@ -79,10 +73,21 @@ func writer(live, merged *unstructured.Unstructured) string {
 			had, hadAt = entry.Manager, at
 		}
 	}
-	if had != "" {
-		return had
+	return cmp.Or(had, last)
+}
+
+// fieldsOfRollcall are the leaves that rollcall applies to an object, which may be nil.
+func fieldsOfRollcall(o *unstructured.Unstructured) *fieldpath.Set {
+	out := fieldpath.NewSet()
+	if o == nil {
+		return out
 	}
-	return last
+	for _, entry := range o.GetManagedFields() {
+		if byRollcall(entry) {
+			out = out.Union(fieldsOf(entry))
+		}
+	}
+	return out
 }
 
 // byRollcall is whether an entry is what rollcall applies.

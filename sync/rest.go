@@ -57,7 +57,7 @@ func (c *Controller) rests(ctx context.Context, key types.NamespacedName) (time.
 	gs := o.(*v1alpha1.GitSync)
 	m := c.remember(gs)
 	m.disturbed = m.stirred.Swap(false)
-	if m.disturbed || m.left.due(time.Now()) || m.left.commit == "" || m.left.question != questionOf(gs) || gs.DeletionTimestamp != nil || !c.unchanged(ctx, m) {
+	if !m.settles(gs) || gs.DeletionTimestamp != nil || !c.unchanged(ctx, m) {
 		return 0, false
 	}
 	if declared, err := c.read(ctx, gs, newOutcome(gs)); declared == nil || err != nil || m.commit.Commit != m.left.commit {
@@ -65,6 +65,11 @@ func (c *Controller) rests(ctx context.Context, key types.NamespacedName) (time.
 	}
 	c.Metrics.rested(gs)
 	return m.left.earlier(m.ended(false, time.Now()), time.Now()), true
+}
+
+// settles is whether the last pass left nothing to do, and nobody has asked for anything since.
+func (m *memory) settles(gs *v1alpha1.GitSync) bool {
+	return !m.disturbed && !m.left.due(time.Now()) && m.left.commit != "" && m.left.question == questionOf(gs)
 }
 
 // due is whether it is time for what the last pass put off.

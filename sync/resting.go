@@ -40,17 +40,17 @@ func (c *Controller) resting(gs *v1alpha1.GitSync, declared *render.Declared, co
 		return out
 	}
 	for _, ds := range declared.DaemonSets {
-		key := keyOf(ds)
-		before, left := m.left.around[key]
-		if native(ds) || !left || before.declared == "" || before.declared != declaredPrint(gs, ds) || before.around != c.Rollouts.Fleet.Around(key.Namespace, key.Name) {
-			continue
-		}
-		n := c.rolloutOf(key)
-		if n != nil && (followed{digest: ds.Digest, status: &n.Status}).proven() {
-			out[key] = n
+		if n := c.rolloutOf(keyOf(ds)); !native(ds) && c.asLeft(gs, ds) && n != nil && (followed{digest: ds.Digest, status: &n.Status}).proven() {
+			out[keyOf(ds)] = n
 		}
 	}
 	return out
+}
+
+// asLeft is whether a DaemonSet is declared, and runs, as the last pass left it.
+func (c *Controller) asLeft(gs *v1alpha1.GitSync, ds render.DaemonSet) bool {
+	before, left := c.remember(gs).left.around[keyOf(ds)]
+	return left && before.declared != "" && before.declared == declaredPrint(gs, ds) && before.around == c.Rollouts.Fleet.Around(ds.GetNamespace(), ds.GetName())
 }
 
 // rolloutOf is a NodeRollout as it is known here; nil when none is.
