@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/health/watch"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -30,8 +31,8 @@ func (r *Rollouts) Check(ctx context.Context, d Declaration) error {
 type examined struct {
 	claimed
 	want *declared
-	// differs is whether there is something to apply beside the template.
-	differs bool
+	// differs is what there is to apply beside the template; nil when there is nothing.
+	differs *Revert
 }
 
 // examine reads and tries everything that can speak against a declaration.
@@ -92,32 +93,50 @@ func (r *Rollouts) fitsProven(ctx context.Context, d Declaration, c claimed) err
 		Message: "spec.selector: the pods of the proven version do not match it, so that they could not come back: revert the change in Git, or give the DaemonSet another name"}
 }
 
-// differsAround is whether there is something to apply beside the template, by a
+// differsAround is what there is to apply beside the template, by a
 // dry-run of the whole. Of what the API server refuses, and of fields that
 // somebody else manages, the rollout never learns. A DaemonSet that rollcall has
 // never applied differs even if it looks the same: what Git drops later would
 // stay.
-func (r *Rollouts) differsAround(ctx context.Context, d Declaration, live *appsv1.DaemonSet, want *declared) (bool, error) {
+func (r *Rollouts) differsAround(ctx context.Context, d Declaration, live *appsv1.DaemonSet, want *declared) (*Revert, error) {
 	if live == nil {
-		return false, nil
+		return nil, nil
 	}
 	payload, err := d.payload(&want.Template)
 	if err == nil {
 		err = keepSurge(payload, live)
 	}
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	merged, err := r.applyPolitely(ctx, d, payload, live, true)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	object, err := toUnstructured(live)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	objects := r.adopting(d)
-	return !sameAround(live, merged) || len(objects.taken(object)) > 0 || !slices.ContainsFunc(live.ManagedFields, objects.own), nil
+	if sameAround(live, merged) && len(objects.taken(object)) == 0 && slices.ContainsFunc(live.ManagedFields, objects.own) {
+		return nil, nil
+	}
+	after, err := toUnstructured(merged)
+	if err != nil {
+		return nil, err
+	}
+	return &Revert{ID: diff.IDOf(object), Field: fieldAround(object, after), Manager: writer(object, after)}, nil
+}
+
+// fieldAround is the first field beside the template in which two DaemonSets differ.
+func fieldAround(live, merged *unstructured.Unstructured) string {
+	plan := diff.Calculate(diff.Input{Owner: live.GetLabels()[v1alpha1.LabelOwner], Objects: []diff.Object{{Declared: merged, Live: live, Merged: merged}}})
+	for _, f := range plan.Changes[0].Fields {
+		if !strings.HasPrefix(f.Path, "spec.template.") && !strings.HasPrefix(f.Path, "spec.updateStrategy") && !strings.Contains(f.Path, appsv1.DeprecatedTemplateGeneration) {
+			return f.Path
+		}
+	}
+	return "its field managers"
 }
 
 // adopting is the Applier with the managers of the declaration.

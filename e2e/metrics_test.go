@@ -302,7 +302,7 @@ func foughtOver(n *tenant) {
 	files := map[string]string{"daemonset.yaml": manifest("v1"), "extra.yaml": plainConfig("extra", "1"), "beside.yaml": plainConfig("beside", "1")}
 	n.waitProven(n.followAfter(files))
 	stop, ended := make(chan struct{}), make(chan int)
-	go func() { ended <- n.changeBack("extra", "kubectl-edit", stop) }()
+	go func() { ended <- changeBack(n.overwriteConfig("extra"), stop) }()
 	began := time.Now()
 	n.waitHeld("fleet", "Fought", "ConfigMap "+n.namespace+"/extra: data.key by \"kubectl-edit\", 4 times", "put right at", "make that writer stop")
 	n.waitMetric("rollcall_fights", 1)
@@ -342,22 +342,63 @@ func foughtOver(n *tenant) {
 	})
 }
 
-// changeBack writes a ConfigMap whenever it is as Git declares it, and returns how often that was.
-func (n *tenant) changeBack(name, manager string, stop <-chan struct{}) int {
+// changeBack writes over what Git declares whenever change says that it is there again, and returns how often that was.
+func changeBack(change func() (changed bool), stop <-chan struct{}) int {
 	for reverts := 0; ; {
 		select {
 		case <-stop:
 			return reverts
 		case <-time.After(100 * time.Millisecond):
 		}
-		cm, err := n.w.cluster.Client.CoreV1().ConfigMaps(n.namespace).Get(n.t.Context(), name, metav1.GetOptions{})
-		if err != nil || cm.Data["key"] == manager {
-			continue
-		}
-		patch := fmt.Appendf(nil, `{"data":{"key":%q}}`, manager)
-		if _, err := n.w.cluster.Client.CoreV1().ConfigMaps(n.namespace).Patch(n.t.Context(), name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: manager}); err == nil {
+		if change() {
 			reverts++
 		}
+	}
+}
+
+// overwriteConfig is a change of the ConfigMap's key, as a manager that may be taken over from makes it.
+func (n *tenant) overwriteConfig(name string) func() bool {
+	configMaps := n.w.cluster.Client.CoreV1().ConfigMaps(n.namespace)
+	return func() bool {
+		cm, err := configMaps.Get(n.t.Context(), name, metav1.GetOptions{})
+		if err != nil || cm.Data["key"] == "theirs" {
+			return false
+		}
+		_, err = configMaps.Patch(n.t.Context(), name, types.MergePatchType, []byte(`{"data":{"key":"theirs"}}`), metav1.PatchOptions{FieldManager: "kubectl-edit"})
+		return err == nil
+	}
+}
+
+// foughtAgent is a DaemonSet whose label somebody changes back whenever it is put right. Its rollouts go on.
+func foughtAgent(n *tenant) {
+	n.good()
+	client := n.w.cluster.Client.AppsV1().DaemonSets(n.namespace)
+	stop, ended := make(chan struct{}), make(chan int)
+	go func() {
+		ended <- changeBack(func() bool {
+			ds, err := client.Get(n.t.Context(), agent, metav1.GetOptions{})
+			if err != nil || ds.Labels["app"] == "theirs" {
+				return false
+			}
+			_, err = client.Patch(n.t.Context(), agent, types.MergePatchType, []byte(`{"metadata":{"labels":{"app":"theirs"}}}`), metav1.PatchOptions{FieldManager: "kubectl-edit"})
+			return err == nil
+		}, stop)
+	}()
+	began := time.Now()
+	n.waitHeld("fleet", "Fought", "DaemonSet.apps "+n.namespace+"/"+agent+": metadata.labels.app by \"kubectl-edit\"", "make that writer stop")
+	n.waitMetric("rollcall_fights", 1)
+	time.Sleep(8 * time.Second)
+	commit := n.deliver("v2", map[string]string{"daemonset.yaml": manifest("v2")})
+	n.waitSync("fleet", "another version is proven", func(gs *v1alpha1.GitSync) bool { return gs.Status.Proven == commit })
+	close(stop)
+	if reverts, took := <-ended, time.Since(began); float64(reverts) > 12+took.Seconds()/5 {
+		n.t.Errorf("it was put right %d times in %s", reverts, took)
+	}
+	n.waitProven(commit)
+	ds, err := client.Get(n.t.Context(), agent, metav1.GetOptions{})
+	n.must(err, "get DaemonSet")
+	if ds.Labels["app"] != "example" {
+		n.t.Errorf("the DaemonSet has labels %v, want Git's", ds.Labels)
 	}
 }
 

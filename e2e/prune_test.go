@@ -39,6 +39,7 @@ func TestPrune(t *testing.T) {
 		"renamed file":  renamedFile,
 		"drifted":       driftedObjects,
 		"fought":        foughtOver,
+		"fought agent":  foughtAgent,
 		"held":          leftHeld,
 	})
 	wantMetrics(t, w)

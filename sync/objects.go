@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,10 @@ type observed struct {
 	plan  diff.Plan
 	// resting are the NodeRollouts of the DaemonSets that nobody need be asked about.
 	resting map[types.NamespacedName]*v1alpha1.NodeRollout
+	// before is how the last pass left the DaemonSets.
+	before map[types.NamespacedName]restedDaemonSet
+	// reverts counts the objects that somebody has changed back since.
+	reverts int
 	// drift are the objects that are no more as Git declares them.
 	drift []diff.ID
 }
@@ -83,11 +88,11 @@ func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared
 		Clashes: apply.Clashes(declared.DaemonSets, out.seen.Former),
 	}
 	out.plan = diff.Calculate(out.input)
-	out.fight(gs, c.Metrics, m)
-	before := m.left.around
+	out.before = m.left.around
+	out.fight(gs, declared, m)
 	m.left = left{settled: out.seen.Settled(out.plan, nil), adoptFrom: gs.Spec.AdoptFrom}
 	for key := range out.resting {
-		m.left.keep(key, before[key])
+		m.left.keep(key, out.before[key])
 	}
 	m.late = stillLate(m.late, out.plan)
 	out.drift = drifted(gs, commit, m.late, out.plan)
@@ -96,7 +101,7 @@ func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared
 
 // fight notes what somebody has changed back since the last pass, and plans anew
 // what that has to wait for.
-func (s *observed) fight(gs *v1alpha1.GitSync, metrics *Metrics, m *memory) {
+func (s *observed) fight(gs *v1alpha1.GitSync, declared *render.Declared, m *memory) {
 	if m.fights == nil {
 		m.fights = fights{}
 	}
@@ -104,14 +109,14 @@ func (s *observed) fight(gs *v1alpha1.GitSync, metrics *Metrics, m *memory) {
 	for _, r := range reverts {
 		m.fights.revert(r.ID, r.Declared, r.Field, r.Manager, now)
 	}
-	m.fights.forget(s.seen.DeclaredAs, now)
-	metrics.fought(gs, m.fights.fought(), len(reverts))
+	s.reverts = len(reverts)
+	m.fights.forget(func(id diff.ID) string { return cmp.Or(s.seen.DeclaredAs(id), declaredOf(gs, declared, id)) }, now)
 	waiting := m.fights.waiting(now)
 	s.input.Objects = slices.Clone(s.input.Objects)
 	for i := range s.input.Objects {
 		o := &s.input.Objects[i]
-		declared, waits := waiting[diff.IDOf(o.Declared)]
-		o.Waits = o.Waits || waits && declared == s.seen.DeclaredAs(diff.IDOf(o.Declared))
+		as, waits := waiting[diff.IDOf(o.Declared)]
+		o.Waits = o.Waits || waits && as == s.seen.DeclaredAs(diff.IDOf(o.Declared))
 	}
 	s.plan = diff.Calculate(s.input)
 }

@@ -48,7 +48,9 @@ type outcome struct {
 	// fought counts the objects that are put right later, since somebody changes them
 	// back again and again, and fights says which and who; empty when nobody does.
 	fought int
-	fights string
+	// reverts counts what somebody has changed back since the last pass.
+	reverts int
+	fights  string
 	// objects counts what the commit declares beside the rolled DaemonSets.
 	objects int
 }

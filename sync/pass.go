@@ -45,8 +45,10 @@ func (c *Controller) converge(ctx context.Context, gs *v1alpha1.GitSync, declare
 	}
 	c.Metrics.drifted(gs, len(seen.drift), 0)
 	seen, err := c.inherit(ctx, gs, o.declared, seen)
+	o.reverts = seen.reverts
 	o.inventory, o.withheld, o.objects = apply.Inventory(seen.set, seen.plan, nil), seen.kept(), len(seen.set.Objects)
 	err = errors.Join(err, c.Metrics.time(stageApply, func() error { return c.write(ctx, gs, declared, seen, o) }))
+	c.Metrics.fought(gs, c.remember(gs).fights.fought(), o.reverts)
 	o.fought, o.fights = seen.fought(), c.remember(gs).fights.spell(time.Now())
 	o.native = len(declared.DaemonSets) - len(seen.set.DaemonSets)
 	rollouts, unread := c.readRollouts(ctx, declared, seen)
@@ -141,12 +143,14 @@ func (c *Controller) checkDaemonSets(ctx context.Context, gs *v1alpha1.GitSync, 
 // handed over does not stop the others.
 func (c *Controller) declareDaemonSets(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, seen observed, o *outcome) error {
 	return declareInOrder(declared.DaemonSets, func(ds render.DaemonSet) error {
-		if native(ds) || seen.rests(ds) {
+		if native(ds) || seen.rests(ds) || c.waits(gs, ds, seen) {
 			return nil
 		}
-		around, err := c.Rollouts.Declare(ctx, declaration(gs, ds, seen, o))
+		around, differed, err := c.Rollouts.Declare(ctx, declaration(gs, ds, seen, o))
 		if err == nil {
-			c.remember(gs).left.declared(gs, ds, around)
+			m := c.remember(gs)
+			m.left.declared(gs, ds, around)
+			o.reverts += m.fightAround(seen.before[keyOf(ds)], m.left.around[keyOf(ds)], differed)
 		}
 		return err
 	})

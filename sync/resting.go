@@ -4,10 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
+	"github.com/rollcall-dev/rollcall/apply"
+	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -16,6 +19,8 @@ import (
 type restedDaemonSet struct {
 	// around is what watch.Around says of it, and declared names what Git says.
 	around, declared string
+	// waits is whether it is to be put right later.
+	waits bool
 }
 
 // declaredPrint names what a GitSync declares of a DaemonSet, and how; empty when
@@ -50,7 +55,45 @@ func (c *Controller) resting(gs *v1alpha1.GitSync, declared *render.Declared, co
 // asLeft is whether a DaemonSet is declared, and runs, as the last pass left it.
 func (c *Controller) asLeft(gs *v1alpha1.GitSync, ds render.DaemonSet) bool {
 	before, left := c.remember(gs).left.around[keyOf(ds)]
-	return left && before.declared != "" && before.declared == declaredPrint(gs, ds) && before.around == c.Rollouts.Fleet.Around(ds.GetNamespace(), ds.GetName())
+	return left && !before.waits && before.declared != "" && before.declared == declaredPrint(gs, ds) && before.around == c.Rollouts.Fleet.Around(ds.GetNamespace(), ds.GetName())
+}
+
+// declaredOf names what a GitSync declares of a DaemonSet by its ID; empty when it
+// declares none.
+func declaredOf(gs *v1alpha1.GitSync, declared *render.Declared, id diff.ID) string {
+	for _, ds := range declared.DaemonSets {
+		if !native(ds) && idOf(keyOf(ds)) == id {
+			return declaredPrint(gs, ds)
+		}
+	}
+	return ""
+}
+
+func idOf(daemonSet types.NamespacedName) diff.ID {
+	return diff.ID{Namespace: daemonSet.Namespace, Name: daemonSet.Name, Group: "apps", Kind: "DaemonSet"}
+}
+
+// waits is whether what somebody changes back beside the template of a DaemonSet is
+// to be put right later. One that is gone, and one whose rollout has something to
+// say, never waits.
+func (c *Controller) waits(gs *v1alpha1.GitSync, ds render.DaemonSet, seen observed) bool {
+	m, key := c.remember(gs), keyOf(ds)
+	around, as := c.Rollouts.Fleet.Around(key.Namespace, key.Name), declaredPrint(gs, ds)
+	if waiting, is := m.fights.waiting(time.Now())[idOf(key)]; m.disturbed || around == "" || !is || waiting != as || seen.before[key].declared != as {
+		return false
+	}
+	m.left.keep(key, restedDaemonSet{around: around, declared: as, waits: true})
+	return true
+}
+
+// fightAround notes that somebody has changed a DaemonSet back since the last pass
+// left it, if so, and returns how often. It was put right for this time.
+func (m *memory) fightAround(before, now restedDaemonSet, differed *apply.Revert) int {
+	if differed == nil || before.waits || before.declared == "" || before.declared != now.declared {
+		return 0
+	}
+	m.fights.revert(differed.ID, now.declared, differed.Field, differed.Manager, time.Now())
+	return 1
 }
 
 // rolloutOf is a NodeRollout as it is known here; nil when none is.
