@@ -170,7 +170,11 @@ func (r *Rollouts) taken(ctx context.Context, d Declaration, live *appsv1.Daemon
 	if err != nil {
 		return nil, err
 	}
-	if len(r.Objects.taken(before)) == 0 {
+	objects, err := r.applier(d)
+	if err != nil {
+		return nil, err
+	}
+	if len(objects.taken(before)) == 0 {
 		return &merged.Spec.Template, nil
 	}
 	after, err := toUnstructured(merged)
@@ -178,10 +182,6 @@ func (r *Rollouts) taken(ctx context.Context, d Declaration, live *appsv1.Daemon
 		return nil, err
 	}
 	t, err := r.target(d)
-	if err != nil {
-		return nil, err
-	}
-	objects, err := r.Objects.As(d.As)
 	if err != nil {
 		return nil, err
 	}

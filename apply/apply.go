@@ -3,7 +3,9 @@ package apply
 import (
 	"context"
 	"fmt"
+	"slices"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
 
@@ -12,6 +14,20 @@ import (
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
+// writes is how many objects of a stage are written at once.
+const writes = 8
+
+// Application is a plan while it is executed.
+type Application struct {
+	applier  *Applier
+	plan     diff.Plan
+	declared map[diff.ID]diff.Object
+	// Separate is whether an object that cannot be applied keeps no other one from it, as when all were applied before.
+	Separate bool
+	// Results are what became of the objects so far, stage by stage.
+	Results Results
+}
+
 // Apply writes what a plan creates and updates, stage by stage, and returns what became of each declared object. Objects
 // that are as declared are not written.
 //
@@ -19,26 +35,54 @@ import (
 // When a write fails all the same, its stage goes on and the stages after it do not begin. Apply waits only for
 // CustomResourceDefinitions, and no longer than EstablishTimeout.
 func (a *Applier) Apply(ctx context.Context, plan diff.Plan, objects []diff.Object) Results {
-	declared := map[diff.ID]diff.Object{}
+	p := a.Begin(plan, objects)
+	return append(p.BeforeAdmission(ctx), p.Admission(ctx)...)
+}
+
+// Begin is Apply in two parts: what the declared DaemonSets need, or are, and what can refuse their pods.
+func (a *Applier) Begin(plan diff.Plan, objects []diff.Object) *Application {
+	out := &Application{applier: a, plan: plan, declared: map[diff.ID]diff.Object{}}
 	for _, o := range objects {
-		declared[diff.IDOf(o.Declared)] = o
+		out.declared[diff.IDOf(o.Declared)] = o
 	}
-	blocked := plan.Blocked()
-	failed := 0
+	return out
+}
+
+// BeforeAdmission executes the stages up to the DaemonSets.
+func (p *Application) BeforeAdmission(ctx context.Context) Results {
+	return p.through(ctx, stagesWithAgents())
+}
+
+// Admission executes what comes after the DaemonSets.
+func (p *Application) Admission(ctx context.Context) Results {
+	return p.through(ctx, []stage{admission})
+}
+
+func (p *Application) through(ctx context.Context, stages []stage) Results {
 	var out Results
-	for _, s := range stages() {
-		before := failed
-		for _, c := range inStage(plan.Changes, s) {
-			if !c.Declared {
-				continue
-			}
-			result := a.executed(ctx, c, declared[c.ID], len(blocked), before)
-			if result.Done == Failed {
-				failed++
-			}
-			out = append(out, result)
-		}
+	for _, s := range stages {
+		done := p.stage(ctx, s)
+		p.Results, out = append(p.Results, done...), append(out, done...)
 	}
+	return out
+}
+
+// stage executes one stage, several objects at once. The results have the order of the plan.
+func (p *Application) stage(ctx context.Context, s stage) Results {
+	changes := slices.DeleteFunc(inStage(p.plan.Changes, s), func(c diff.Change) bool { return !c.Declared })
+	out, blocked, failed := make(Results, len(changes)), len(p.plan.Blocked()), len(p.Results.Of(Failed))
+	if p.Separate {
+		blocked, failed = 0, 0
+	}
+	var group errgroup.Group
+	group.SetLimit(writes)
+	for i, c := range changes {
+		group.Go(func() error {
+			out[i] = p.applier.executed(ctx, c, p.declared[c.ID], blocked, failed)
+			return nil
+		})
+	}
+	_ = group.Wait() // Nothing above returns an error: failures are results.
 	return out
 }
 
@@ -86,7 +130,7 @@ func (a *Applier) write(ctx context.Context, c diff.Change, o diff.Object) (writ
 		return written{}, a.problem("find kind", t, err)
 	}
 	t.mapping = mapping
-	out, problem, err := a.writePatiently(ctx, t, o.Orphan, c.Reason == diff.ReasonPending)
+	out, problem, err := a.writePatiently(ctx, t, o, c.Reason == diff.ReasonPending)
 	switch {
 	case problem != nil:
 		return out, problem
@@ -104,10 +148,11 @@ func (a *Applier) write(ctx context.Context, c diff.Change, o diff.Object) (writ
 
 // writePatiently tries again when another write overtakes it, and for a while when the kind of a pending object is not
 // served as its new CustomResourceDefinition says: the API server follows within a second.
-func (a *Applier) writePatiently(ctx context.Context, t target, orphan string, pending bool) (out written, problem *diff.Problem, err error) {
-	overtakenFor := 0
+func (a *Applier) writePatiently(ctx context.Context, t target, o diff.Object, pending bool) (out written, problem *diff.Problem, err error) {
+	overtakenFor, seen := 0, o.Live
 	waitErr := wait.PollUntilContextTimeout(ctx, establishPoll, schemaTimeout, true, func(context.Context) (bool, error) {
-		out, problem, err = a.writeOnce(ctx, t, orphan)
+		out, problem, err = a.writeOnce(ctx, t, o.Orphan, seen)
+		seen = nil
 		switch {
 		case err == nil || problem != nil:
 			return true, nil
@@ -124,27 +169,42 @@ func (a *Applier) writePatiently(ctx context.Context, t target, orphan string, p
 	return out, problem, err
 }
 
-// writeOnce looks at the object again, for the plan may be old, and applies it. Of all owners it takes it from the orphan
-// alone, which the plan knows.
-func (a *Applier) writeOnce(ctx context.Context, t target, orphan string) (written, *diff.Problem, error) {
-	live, err := a.get(ctx, t)
-	if err != nil {
-		return written{}, nil, err
+// writeOnce applies the object to what was seen of it, unless somebody wrote it since; or, when nothing was seen, to what
+// there is now. Of all owners it takes it from the orphan alone, which the plan knows.
+func (a *Applier) writeOnce(ctx context.Context, t target, orphan string, seen *unstructured.Unstructured) (written, *diff.Problem, error) {
+	live := seen
+	if seen == nil || seen.GetResourceVersion() == "" { // of what is only watched less is known
+		var err error
+		if live, err = a.get(ctx, t); err != nil {
+			return written{}, nil, err
+		}
 	}
 	if problem := diff.ForeignTo(t.object.GetLabels()[v1alpha1.LabelOwner], orphan, live); problem != nil {
 		return written{}, problem, nil
 	}
-	live, err = a.takeOver(ctx, t, live)
+	live, err := a.takeOver(ctx, t, live)
 	if err != nil {
 		return written{}, nil, err
 	}
-	out := written{done: Configured}
+	out, err := a.writeTo(ctx, t, live, seen != nil)
+	return out, nil, err
+}
+
+// writeTo applies the object to a live one, or makes it when there is none; fenced, to no other than that one.
+func (a *Applier) writeTo(ctx context.Context, t target, live *unstructured.Unstructured, fenced bool) (out written, err error) {
 	if live == nil {
+		out.object, err = a.send(ctx, t, request{})
 		out.done = Created
+		return out, err
 	}
-	out.object, err = a.send(ctx, t, request{})
-	if found := conflicts(err); len(found) > 0 && live != nil && a.adoptable(found) {
+	out.done = Configured
+	r := request{}
+	if fenced {
+		r.resourceVersion = live.GetResourceVersion()
+	}
+	out.object, err = a.send(ctx, t, r)
+	if found := conflicts(err); len(found) > 0 && a.adoptable(found) {
 		out.object, err = a.send(ctx, t, request{force: true, resourceVersion: live.GetResourceVersion()})
 	}
-	return out, nil, err
+	return out, err
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/health/watch"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
 // Check asks the API server whether it would take the DaemonSet as declared. It
@@ -36,7 +37,7 @@ func (r *Rollouts) Foresee(ctx context.Context, d Declaration) (diff.Operation, 
 		return diff.Refused, err
 	case e.live == nil:
 		return diff.Create, nil
-	case e.rollout == nil || e.owner() != d.Owner || e.differs:
+	case e.rollout == nil || e.owner() != d.Owner || e.differs != nil:
 		return diff.Update, nil
 	case e.rollout.Status.Proven == nil || e.rollout.Status.Proven.Digest != e.want.Digest:
 		return diff.Update, nil
@@ -49,8 +50,8 @@ func (r *Rollouts) Foresee(ctx context.Context, d Declaration) (diff.Operation, 
 type examined struct {
 	claimed
 	want *declared
-	// differs is whether there is something to apply beside the template.
-	differs bool
+	// differs is what there is to apply beside the template; nil when there is nothing.
+	differs *Revert
 }
 
 // examine reads and tries everything that can speak against a declaration.
@@ -111,27 +112,62 @@ func (r *Rollouts) fitsProven(ctx context.Context, d Declaration, c claimed) err
 		Message: "spec.selector: the pods of the proven version do not match it, so that they could not come back: revert the change in Git, or give the DaemonSet another name"}
 }
 
-// differsAround is whether there is something to apply beside the template, by a
+// differsAround is what there is to apply beside the template, by a
 // dry-run of the whole. Of what the API server refuses, and of fields that
 // somebody else manages, the rollout never learns. A DaemonSet that rollcall has
 // never applied differs even if it looks the same: what Git drops later would
 // stay.
-func (r *Rollouts) differsAround(ctx context.Context, d Declaration, live *appsv1.DaemonSet, want *declared) (bool, error) {
+func (r *Rollouts) differsAround(ctx context.Context, d Declaration, live *appsv1.DaemonSet, want *declared) (*Revert, error) {
 	if live == nil {
-		return false, nil
+		return nil, nil
 	}
 	payload, err := d.payload(&want.Template)
 	if err == nil {
 		err = keepSurge(payload, live)
 	}
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	merged, err := r.applyPolitely(ctx, d, payload, live, true)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	return !sameAround(live, merged) || !slices.ContainsFunc(live.ManagedFields, r.Objects.own), nil
+	object, err := toUnstructured(live)
+	if err != nil {
+		return nil, err
+	}
+	objects, err := r.applier(d)
+	if err != nil {
+		return nil, err
+	}
+	if sameAround(live, merged) && len(objects.taken(object)) == 0 && slices.ContainsFunc(live.ManagedFields, objects.own) {
+		return nil, nil
+	}
+	after, err := toUnstructured(merged)
+	if err != nil {
+		return nil, err
+	}
+	return &Revert{ID: diff.IDOf(object), Field: fieldAround(object, after), Manager: writer(object, after)}, nil
+}
+
+// fieldAround is the first field beside the template in which two DaemonSets differ.
+func fieldAround(live, merged *unstructured.Unstructured) string {
+	plan := diff.Calculate(diff.Input{Owner: live.GetLabels()[v1alpha1.LabelOwner], Objects: []diff.Object{{Declared: merged, Live: live, Merged: merged}}})
+	for _, f := range plan.Changes[0].Fields {
+		if !strings.HasPrefix(f.Path, "spec.template.") && !strings.HasPrefix(f.Path, "spec.updateStrategy") && !strings.Contains(f.Path, appsv1.DeprecatedTemplateGeneration) {
+			return f.Path
+		}
+	}
+	return "its field managers"
+}
+
+// applier is the Applier of the declaration's owner.
+func (r *Rollouts) applier(d Declaration) (*Applier, error) {
+	out, err := r.Objects.As(d.As)
+	if err != nil {
+		return nil, err
+	}
+	return out.Adopting(d.AdoptFrom), nil
 }
 
 // applyAround applies what Git declares beside the template and leaves the live
@@ -165,8 +201,12 @@ func (r *Rollouts) applyPolitely(ctx context.Context, d Declaration, payload *un
 	if len(found) == 0 {
 		return out, err
 	}
-	if found = slices.DeleteFunc(found, rolled); !r.Objects.adoptable(found) {
-		p := r.Objects.conflictProblem(found)
+	objects, err := r.applier(d)
+	if err != nil {
+		return nil, err
+	}
+	if found = slices.DeleteFunc(found, rolled); !objects.adoptable(found) {
+		p := objects.conflictProblem(found)
 		return nil, &Error{Reason: p.Reason, Object: d.reference(), Message: p.Message}
 	}
 	return r.applyDaemonSet(ctx, d, payload, dryRun, true)
@@ -197,8 +237,9 @@ func (r *Rollouts) applyDaemonSet(ctx context.Context, d Declaration, payload *u
 }
 
 // unite makes what rollcall wrote in another way than by an apply, as a claim, a
-// creation or a pulse, its applies': a field that Git drops later would stay in
-// nobody's care otherwise.
+// creation or a pulse, its applies', and what those wrote whom the declaration takes
+// over from: a field that Git drops, or does not declare, would stay in nobody's
+// care otherwise. Of the template nothing goes: what is applied has all of it.
 func (r *Rollouts) unite(ctx context.Context, d Declaration, live *appsv1.DaemonSet) (*appsv1.DaemonSet, error) {
 	t, err := r.target(d)
 	if err != nil {
@@ -208,13 +249,11 @@ func (r *Rollouts) unite(ctx context.Context, d Declaration, live *appsv1.Daemon
 	if err != nil {
 		return nil, err
 	}
-	objects, err := r.Objects.As(d.As)
+	objects, err := r.applier(d)
 	if err != nil {
 		return nil, err
 	}
-	own := *objects
-	own.AdoptFrom = []string{}
-	united, err := own.takeOver(ctx, t, object)
+	united, err := objects.takeOver(ctx, t, object)
 	if err != nil {
 		return nil, classify("unite field managers", d.reference(), err)
 	}

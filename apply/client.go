@@ -118,6 +118,16 @@ func defaultAdoptFrom() []string {
 	return []string{"kubectl-client-side-apply", "kubectl", "kubectl-create", "kubectl-edit", "helm", "before-first-apply"}
 }
 
+// Adopting is the same Applier with other field managers whose fields may be taken over; with the same ones for nil.
+func (a *Applier) Adopting(managers []string) *Applier {
+	if managers == nil {
+		return a
+	}
+	out := *a
+	out.AdoptFrom = managers
+	return &out
+}
+
 func (a *Applier) fieldManager() string {
 	if a.FieldManager == "" {
 		return v1alpha1.FieldManager

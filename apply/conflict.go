@@ -90,5 +90,5 @@ func (a *Applier) conflictProblem(found []conflict) *diff.Problem {
 		parts = append(parts, fmt.Sprintf("and %d more fields", more))
 	}
 	return &diff.Problem{Reason: ReasonConflict, Message: strings.Join(parts, ", ") +
-		": take the field out of Git, or make that manager let go of it"}
+		": take the field out of Git, make that manager let go of it, or list it in spec.adoptFrom"}
 }

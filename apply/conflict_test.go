@@ -85,7 +85,7 @@ func TestConflictProblem(t *testing.T) {
 	t.Parallel()
 	err := contested(".a", `"helm"`, ".b", `"x"`, ".c", `"y"`, ".d", `"x"`, ".e", `"x"`, ".f", `"x"`)
 	got := (&Applier{}).conflictProblem(conflicts(err))
-	want := `b is managed by "x", c is managed by "y", d is managed by "x", and 2 more fields: take the field out of Git, or make that manager let go of it`
+	want := `b is managed by "x", c is managed by "y", d is managed by "x", and 2 more fields: take the field out of Git, make that manager let go of it, or list it in spec.adoptFrom`
 	if d := cmp.Diff(want, got.Message); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}

@@ -34,6 +34,9 @@ type Declaration struct {
 	Owner string
 	// As is the owner's account, by which the DaemonSet is read, tried and written.
 	As account.Account
+	// AdoptFrom are the field managers whose fields may be taken over; nil for the
+	// default ones.
+	AdoptFrom []string
 	// ConfigChanged is whether Git would change a plain ConfigMap or Secret that
 	// running pods mount.
 	ConfigChanged bool
@@ -56,42 +59,45 @@ func (d Declaration) key() types.NamespacedName {
 // Every step is found done or not done by the next call, and by the next try
 // when another write overtakes one.
 //
-// It returns what watch.Around says of the DaemonSet then.
-func (r *Rollouts) Declare(ctx context.Context, d Declaration) (around string, err error) {
+// It returns what watch.Around says of the DaemonSet then, and what differed beside
+// its template; nil when nothing did.
+func (r *Rollouts) Declare(ctx context.Context, d Declaration) (around string, differed *Revert, err error) {
 	for range attempts {
-		live, err := r.declareOnce(ctx, d)
+		live, differed, err := r.declareOnce(ctx, d)
 		if !lostRace(err) {
-			return watch.Around(live), err
+			return watch.Around(live), differed, err
 		}
 	}
-	return "", &Error{Reason: ReasonUnavailable, Object: d.reference(), Message: "somebody else keeps writing it; the next pass tries again", Err: err}
+	return "", nil, &Error{Reason: ReasonUnavailable, Object: d.reference(), Message: "somebody else keeps writing it; the next pass tries again", Err: err}
 }
 
-// declareOnce returns the DaemonSet as it leaves it.
-func (r *Rollouts) declareOnce(ctx context.Context, d Declaration) (*appsv1.DaemonSet, error) {
+// declareOnce returns the DaemonSet as it leaves it, and what differed.
+func (r *Rollouts) declareOnce(ctx context.Context, d Declaration) (*appsv1.DaemonSet, *Revert, error) {
 	e, err := r.examine(ctx, d)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c, want := e.claimed, e.want
 	if c, err = r.claim(ctx, d, c); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// Before it begins: a rollout without a declaration has lost it.
 	if err := (store{r.Kube, d.key()}).writeDeclared(ctx, c.rollout, *want); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if c.live, err = r.begin(ctx, d, c, want); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer r.loop.Enqueue(d.key())
 	switch {
 	case c.live == nil:
-		return r.createDaemonSet(ctx, d, c.rollout, want)
-	case e.differs:
-		return r.applyAround(ctx, d, c.live)
+		live, err := r.createDaemonSet(ctx, d, c.rollout, want)
+		return live, nil, err
+	case e.differs != nil:
+		live, err := r.applyAround(ctx, d, c.live)
+		return live, e.differs, err
 	default:
-		return c.live, nil
+		return c.live, nil, nil
 	}
 }
 
@@ -240,6 +246,7 @@ func (r *Rollouts) createDaemonSet(ctx context.Context, d Declaration, n *v1alph
 	if err != nil {
 		return nil, classify("create", d.reference(), err)
 	}
+	d.AdoptFrom = []string{} // nobody else has written it
 	return r.unite(ctx, d, made)
 }
 

@@ -76,6 +76,10 @@ func (a *Applier) look(ctx context.Context, l located, set Set) sight {
 	if l.problem != nil || l.pending != "" {
 		return out
 	}
+	if waits, problem := a.waits(ctx, &out, set); waits {
+		out.Problem = problem
+		return out
+	}
 	if live, mark := a.settled(ctx, l, set.Settled); live != nil {
 		out.Live, out.Merged, out.mark = live, live, mark
 		return out

@@ -3,6 +3,7 @@ package apply
 import (
 	"slices"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/rollcall-dev/rollcall/diff"
@@ -15,42 +16,50 @@ const (
 	// definitions are what other objects are named in or named after. The next stage waits until the API server serves
 	// the CustomResourceDefinitions.
 	definitions stage = iota
-	// access is who may do what.
+	// access is who there is, and what may be done.
 	access
+	// bindings are who may do it. The API server takes none whose role is missing from who may not grant it himself.
+	bindings
 	// configuration is what pods read and are measured by.
 	configuration
 	// others are workloads, services, custom resources and whatever has no place of its own.
 	others
-	// admission is what can refuse others, and so comes when its backend is there.
-	admission
-	// agents are the DaemonSets. Their rollouts apply them, last of all.
+	// agents are the DaemonSets. Their rollouts apply those that are not left to Kubernetes.
 	agents
+	// admission is what can refuse others, or their pods, while its backend is not there: it comes last of all.
+	admission
 )
 
 // stages are all of them, in the order of applying.
 func stages() []stage {
-	return []stage{definitions, access, configuration, others, admission, agents}
+	return append(stagesWithAgents(), admission)
 }
 
-// stagesOfPrune are the stages in the order of deleting: the reverse, but admission goes before the agents that may be
-// its backend.
+// stagesWithAgents are those up to the DaemonSets.
+func stagesWithAgents() []stage {
+	return []stage{definitions, access, bindings, configuration, others, agents}
+}
+
+// stagesOfPrune are the stages in the order of deleting: admission goes before the agents that may be its backend.
 func stagesOfPrune() []stage {
-	return []stage{admission, agents, others, configuration, access, definitions}
+	out := stages()
+	slices.Reverse(out)
+	return out
 }
 
 func stageOf(gk schema.GroupKind) stage {
 	switch gk.Group {
 	case "apiextensions.k8s.io", "scheduling.k8s.io", "node.k8s.io", "storage.k8s.io":
 		return definitions
-	case "rbac.authorization.k8s.io":
-		return access
 	case "admissionregistration.k8s.io", "apiregistration.k8s.io":
 		return admission
 	}
 	switch gk {
+	case schema.GroupKind{Group: rbacv1.GroupName, Kind: "ClusterRoleBinding"}, schema.GroupKind{Group: rbacv1.GroupName, Kind: "RoleBinding"}:
+		return bindings
 	case schema.GroupKind{Kind: "Namespace"}:
 		return definitions
-	case schema.GroupKind{Kind: "ServiceAccount"}:
+	case schema.GroupKind{Kind: "ServiceAccount"}, schema.GroupKind{Group: rbacv1.GroupName, Kind: "ClusterRole"}, schema.GroupKind{Group: rbacv1.GroupName, Kind: "Role"}:
 		return access
 	case schema.GroupKind{Kind: "ConfigMap"}, schema.GroupKind{Kind: "Secret"},
 		schema.GroupKind{Kind: "LimitRange"}, schema.GroupKind{Kind: "ResourceQuota"}:

@@ -29,6 +29,9 @@ type Set struct {
 	As account.Account
 	// Settled are the objects that were as declared when somebody last looked; nil to ask about each.
 	Settled Settled
+	// Waiting names what is declared of objects that are not to be put right yet: while that is so, nobody is asked what an
+	// apply would make of them.
+	Waiting map[diff.ID]string
 }
 
 // NewSet returns the Set of a GitSync. DaemonSets that are left to Kubernetes are objects like others; their

@@ -136,6 +136,31 @@ func (a *Applier) settled(ctx context.Context, l located, known Settled) (*unstr
 	return a.untouched(ctx, id, before), before
 }
 
+// waits is whether an object is not to be put right yet. What is known of it is in the sight then.
+func (a *Applier) waits(ctx context.Context, out *sight, set Set) (bool, *diff.Problem) {
+	declared, waiting := set.Waiting[diff.IDOf(out.object)]
+	if !waiting {
+		return false, nil
+	}
+	now, err := a.markOf(out.target, nil)
+	if err != nil || now.declared != declared {
+		return false, nil
+	}
+	out.mark, out.Waits = now, true
+	if a.Owned != nil {
+		if sight, known := a.Owned.See(now.place, out.object.GetName()); known {
+			if sight.Meta != nil {
+				out.Live = outline(out.object, sight)
+			}
+			return true, nil
+		}
+	}
+	if out.Live, err = a.get(ctx, out.target); err != nil {
+		return true, a.problem("get", out.target, err)
+	}
+	return true, nil
+}
+
 // outline is a live object of which only who it is and whose is known.
 func outline(named *unstructured.Unstructured, sight owned.Sight) *unstructured.Unstructured {
 	out := &unstructured.Unstructured{}

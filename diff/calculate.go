@@ -14,6 +14,7 @@ import (
 //
 //	declared:  owner label names another GitSync ... Foreign, unless that one does not exist
 //	           a problem ........................... Conflict or Refused
+//	           fought over ......................... Keep
 //	           not live ............................ Create
 //	           the API server cannot be asked yet .. Update
 //	           its content is frozen and differs ... Keep
@@ -35,6 +36,8 @@ func declared(in Input, o Object) Change {
 	c.Operation, c.Reason, c.Message = refused(in.Owner, o)
 	switch {
 	case c.Operation != "":
+	case o.Waits:
+		c.Operation, c.Reason, c.Message = Keep, ReasonFought, "somebody changes it back again and again: it is put right later"
 	case o.Live == nil:
 		c.Operation, c.Reason, c.Message = Create, ReasonAbsent, o.Pending
 		if o.Pending != "" {

@@ -148,6 +148,18 @@ func TestDeclared(t *testing.T) {
 			frozen: frozen,
 			want:   decision{diff.Keep, diff.ReasonAwaitingProof},
 		},
+		"what is fought over waits": {
+			object: diff.Object{Live: settings(t, live), Merged: merged(with("debug", "data", "level")), Waits: true},
+			want:   decision{diff.Keep, diff.ReasonFought},
+		},
+		"what is fought over and gone waits": {
+			object: diff.Object{Waits: true},
+			want:   decision{diff.Keep, diff.ReasonFought},
+		},
+		"what is fought over and refused is refused": {
+			object: diff.Object{Live: settings(t, live), Problem: &diff.Problem{Reason: "Invalid"}, Waits: true},
+			want:   decision{diff.Refused, "Invalid"},
+		},
 		"the labels of an object with frozen content are": {
 			object: diff.Object{Live: settings(t, live, ownedBy("")), Merged: merged()},
 			frozen: frozen,

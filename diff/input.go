@@ -65,6 +65,8 @@ type Object struct {
 	// Pending is why the API server cannot be asked before something else of the same commit is applied; empty when
 	// nothing is in the way.
 	Pending string
+	// Waits is whether it is put right later, since somebody changes it back again and again.
+	Waits bool
 	// Orphan is the live owner label if the GitSync that it names does not exist, so that the object may be had by
 	// whoever declares it; empty otherwise.
 	Orphan string

@@ -59,6 +59,9 @@ const (
 	// ReasonNotDeclared is a Delete.
 	ReasonNotDeclared = "NotDeclared"
 
+	// ReasonFought is a Keep of a declared object: somebody changes it back again and again, and it is put right later.
+	ReasonFought = "Fought"
+
 	// ReasonPruneDisabled is a Keep: the GitSync does not prune.
 	ReasonPruneDisabled = "PruneDisabled"
 	// ReasonProtectedKind is a Keep: a Namespace or a CustomResourceDefinition takes everything in it along, and nobody has

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,12 +56,18 @@ func TestAdoptionOfWhatGitDeclaresRestartsNothing(t *testing.T) {
 
 	w.waitRest(template, 10*time.Second)
 	w.wantSame(before)
+	ds := w.daemonSet()
+	if _, stays := ds.Annotations[corev1.LastAppliedConfigAnnotation]; stays || slices.ContainsFunc(ds.ManagedFields, byKubectl) {
+		t.Errorf("kubectl has annotations %v and fields %v of it, want rollcall to have them", ds.Annotations, ds.ManagedFields)
+	}
 	if len(n.Status.Rollouts) != 1 {
 		t.Errorf("rollouts: %+v, want the adopted one", n.Status.Rollouts)
 	}
 	w.wantQuiet(3 * time.Second)
 	w.waitUpdated(4)
 }
+
+func byKubectl(f metav1.ManagedFieldsEntry) bool { return f.Manager == "kubectl-client-side-apply" }
 
 func TestAdoptionOfAnotherTemplateRollsInWaves(t *testing.T) {
 	t.Parallel()

@@ -110,6 +110,31 @@ func testDefinition(a *applying) {
 	a.want(results, "Unchanged ConfigMap settings")
 }
 
+// testWebhookLast applies a webhook that refuses ConfigMaps, Services and DaemonSets while nobody answers for it, together
+// with such.
+func testWebhookLast(a *applying) {
+	native := `{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: agent, annotations: {rollcall.dev/rollout: native}}, spec: {selector: {matchLabels: {app: agent}},
+		template: {metadata: {labels: {app: agent}}, spec: {containers: [{name: agent, image: "agent:1"}]}}}}`
+	webhook := `
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: NAMESPACE}
+webhooks:
+- name: agents.example.com
+  clientConfig: {service: {namespace: NAMESPACE, name: web}}
+  rules: [{apiGroups: ["", apps], apiVersions: [v1], operations: [CREATE], resources: [configmaps, services, daemonsets]}]
+  failurePolicy: Fail
+  namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NAMESPACE}}
+  sideEffects: None
+  admissionReviewVersions: [v1]`
+	_, results := a.pass(webhook, native, newService, settings("settings", "{}"))
+	a.want(results, "Created ConfigMap settings", "Created Service web", "Created DaemonSet agent", "Created ValidatingWebhookConfiguration "+a.namespace)
+	_, err := a.cluster.Client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(a.Context(), a.namespace, metav1.GetOptions{})
+	if err != nil {
+		a.Fatal(err)
+	}
+}
+
 // waitExtinct waits until the API server serves the group and version no more.
 func (a *applying) waitExtinct(groupVersion string) {
 	a.Helper()
@@ -135,7 +160,7 @@ func testNamespace(a *applying) {
 	_, results = a.pass(manifests...)
 	a.want(results, "Unchanged Namespace "+other, "Unchanged Role reader", "Unchanged RoleBinding reader", "Unchanged ConfigMap settings")
 	_, results = a.pass(settings("settings", "{}"))
-	a.want(results, "Created ConfigMap settings", "Deleted ConfigMap settings", "Deleted Role reader", "Deleted RoleBinding reader", "Withheld Namespace "+other+" ProtectedKind")
+	a.want(results, "Created ConfigMap settings", "Deleted ConfigMap settings", "Deleted RoleBinding reader", "Deleted Role reader", "Withheld Namespace "+other+" ProtectedKind")
 }
 
 func testPrune(a *applying) {

@@ -1,7 +1,11 @@
 package e2e
 
 import (
+	"strings"
+
 	"github.com/google/go-cmp/cmp"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
@@ -178,6 +182,47 @@ func testConflict(a *applying) {
 	a.applier.AdoptFrom = []string{"node-tuner"}
 	_, results = a.pass(settings("empty", `{speed: slow}`), settings("fine", `{}`))
 	a.want(results, "Configured ConfigMap empty", "Created ConfigMap fine")
+}
+
+// testAutoscaler has kubectl apply replicas and an autoscaler scale them, as its controller does: by the subresource.
+func testAutoscaler(a *applying) {
+	a.create("kubectl-client-side-apply", deployments(), oldDeployment)
+	scale := &autoscalingv1.Scale{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: a.namespace}, Spec: autoscalingv1.ScaleSpec{Replicas: 7}}
+	_, err := a.cluster.Client.AppsV1().Deployments(a.namespace).UpdateScale(a.Context(), "web", scale, metav1.UpdateOptions{FieldManager: "kube-controller-manager"})
+	if err != nil {
+		a.Fatal(err)
+	}
+	_, results := a.pass(newDeployment)
+	a.want(results, "Configured Deployment web")
+	a.wantReplicas(7)
+	_, results = a.pass(strings.Replace(newDeployment, "spec:\n", "spec:\n  replicas: 2\n", 1))
+	a.want(results, "Failed Deployment web Conflict")
+	a.contains(results[0].Message, `spec.replicas is managed by "kube-controller-manager"`, "take the field out of Git")
+	a.wantReplicas(7)
+}
+
+func (a *applying) wantReplicas(want int64) {
+	a.Helper()
+	got, _, _ := unstructured.NestedInt64(a.live(deployments(), "web").Object, "spec", "replicas")
+	if got != want {
+		a.Errorf("spec.replicas is %d, want %d", got, want)
+	}
+}
+
+// testAdoptNobody shows that a list replaces the one that there is without it.
+func testAdoptNobody(a *applying) {
+	a.create("helm", configMaps(), settings("settings", `{a: "1", gone: "2"}`))
+	a.applier = a.applier.Adopting([]string{})
+	_, results := a.pass(settings("settings", `{a: "2"}`))
+	a.want(results, "Failed ConfigMap settings Conflict")
+	a.contains(results[0].Message, `data.a is managed by "helm"`, "spec.adoptFrom")
+	a.applier = a.applier.Adopting([]string{"helm"})
+	_, results = a.pass(settings("settings", `{a: "2"}`))
+	a.want(results, "Configured ConfigMap settings")
+	data, _, _ := unstructured.NestedStringMap(a.live(configMaps(), "settings").Object, "data")
+	if d := cmp.Diff(map[string]string{"a": "2"}, data); d != "" {
+		a.Errorf("data (-want +got):\n%s", d)
+	}
 }
 
 func (a *applying) sameVersion(before, after *unstructured.Unstructured) {

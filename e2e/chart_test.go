@@ -309,7 +309,7 @@ func TestChartAlerts(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff([]string{
-		"RollcallDown", "RollcallNoLeader", "RollcallGitSyncFailing", "RollcallRolloutHeld", "RollcallRolloutStale", "RollcallCommitRejected", "RollcallDaemonSetRestored", "RollcallAgentAbsent",
+		"RollcallDown", "RollcallNoLeader", "RollcallGitSyncFailing", "RollcallRolloutHeld", "RollcallRolloutStale", "RollcallCommitRejected", "RollcallDaemonSetRestored", "RollcallFight", "RollcallAgentAbsent",
 	}, names); diff != "" {
 		t.Errorf("alerts (-want +got):\n%s", diff)
 	}

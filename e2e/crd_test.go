@@ -106,6 +106,9 @@ func gitSyncs() map[string]refusal {
 	ref := func(fields string) string {
 		return fmt.Sprintf("{source: {url: https://git.example.com/agents.git, ref: {%s}}}", fields)
 	}
+	spec := func(fields string) string {
+		return "{source: {url: https://git.example.com/agents.git, ref: {branch: main}}, " + fields + "}"
+	}
 	url := func(value, fields string) string {
 		return fmt.Sprintf("{source: {url: %q, ref: {branch: main}%s}}", value, fields)
 	}
@@ -155,6 +158,12 @@ func gitSyncs() map[string]refusal {
 		"a field that there is not":      {source("depth: 1"), []string{`unknown field "spec.source.depth"`}},
 		"neither source nor anything":    {"{}", []string{"spec.source: Required value"}},
 		"everything but what is needed":  {spec: "{source: {url: https://git.example.com/agents.git, ref: {branch: main}, secretRef: {name: git-auth}}, prune: true, policy: cautious, suspend: true}"},
+		"managers to take over from":     {spec: spec("adoptFrom: [kubectl-client-side-apply, helm]")},
+		"nobody to take over from":       {spec: spec("adoptFrom: []")},
+		"a manager without a name":       {spec("adoptFrom: ['']"), []string{"spec.adoptFrom[0]"}},
+		"a manager of too long a name":   {spec("adoptFrom: [" + strings.Repeat("a", 129) + "]"), []string{"spec.adoptFrom[0]"}},
+		"a manager that is named twice":  {spec("adoptFrom: [helm, helm]"), []string{"Duplicate value"}},
+		"a controller's fields":          {spec("adoptFrom: [kube-controller-manager]"), []string{"adoptFrom must not name kube-controller-manager", "take the field out of Git"}},
 		"a policy whose name is no name": {fmt.Sprintf("{source: {url: https://git.example.com/a.git, ref: {branch: main}}, policy: %s}", strings.Repeat("a", 254)), []string{"spec.policy"}},
 	}
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"regexp"
@@ -14,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	quantity "k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -33,6 +35,7 @@ func TestBadInput(t *testing.T) {
 	w.policy(hurried())
 	together(t, w, map[string]func(*tenant){
 		"bad commits":      badCommitsInTurn,
+		"failed halfway":   failedHalfway,
 		"unreachable":      unreachable,
 		"credentials":      credentials,
 		"missing ref":      missingRef,
@@ -98,10 +101,56 @@ func badCommits() []badCommit {
 			reason: "Invalid", words: []string{"daemonset.yaml", "DaemonSet", "resources.requests"},
 		},
 		{
+			name: "three at once", files: map[string]string{
+				"daemonset.yaml": strings.Replace(manifest("v2"), "cpu: 10m", "cpu: 10m\n          limits:\n            cpu: 5m", 1),
+				"service.yaml":   "apiVersion: v1\nkind: Service\nmetadata:\n  name: agent\nspec:\n  ports:\n  - port: 99999\n",
+				"nowhere.yaml":   "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n  namespace: missing\n",
+			},
+			reason: "NamespaceNotFound", words: []string{"3 objects are refused (2 Invalid, 1 NamespaceNotFound)", "daemonset.yaml", "service.yaml", "nowhere.yaml"},
+		},
+		{
 			name: "changed selector", files: map[string]string{"daemonset.yaml": strings.ReplaceAll(manifest("v2"), "app: example\n", "app: renamed\n")},
 			reason: "Immutable", words: []string{"daemonset.yaml", "DaemonSet", "spec.selector", "revert the change in Git"},
 		},
 	}
+}
+
+// failedHalfway is a commit that nobody could know to fail: each of two Services
+// has room in the quota, and both have not. What comes after them waits, the
+// DaemonSets among it.
+func failedHalfway(n *tenant) {
+	before := n.good()
+	quotas := n.w.cluster.Client.CoreV1().ResourceQuotas(n.namespace)
+	_, err := quotas.Create(n.t.Context(), &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "tight"}, Spec: corev1.ResourceQuotaSpec{
+		Hard: corev1.ResourceList{"services": quantity.MustParse("1")},
+	}}, metav1.CreateOptions{})
+	n.must(err, "create ResourceQuota")
+	n.eventually("the quota is enforced", func(ctx context.Context) (string, error) {
+		q, err := quotas.Get(ctx, "tight", metav1.GetOptions{})
+		if err == nil && len(q.Status.Used) == 1 {
+			return "", nil
+		}
+		return "it is not", err
+	})
+	service := "apiVersion: v1\nkind: Service\nmetadata:\n  name: %s\nspec:\n  ports:\n  - port: 80\n"
+	native := strings.Replace(strings.ReplaceAll(manifest("v1"), "example", "beside"), "  labels:\n", "  annotations:\n    rollcall.dev/rollout: native\n  labels:\n", 1)
+	commit := n.deliver("two Services", map[string]string{
+		"daemonset.yaml": manifest("v2"), "first.yaml": fmt.Sprintf(service, "first"), "second.yaml": fmt.Sprintf(service, "second"), "native.yaml": native,
+	})
+	gs := n.waitHeld("fleet", "Forbidden", "Service "+n.namespace, "exceeded quota", "raise the ResourceQuota", "1 objects that come after wait for that")
+	if gs.Status.Applied == commit {
+		n.t.Error("the commit is called applied")
+	}
+	_, err = n.w.cluster.Client.AppsV1().DaemonSets(n.namespace).Get(n.t.Context(), "beside-daemonset", metav1.GetOptions{})
+	if !apierrors.IsNotFound(err) {
+		n.t.Errorf("a DaemonSet is there before what it may need: %v", err)
+	}
+	n.wantStill(before)
+	n.must(quotas.Delete(n.t.Context(), "tight", metav1.DeleteOptions{}), "delete ResourceQuota")
+	n.poke()
+	n.waitProven(commit)
+	_, err = n.w.cluster.Client.AppsV1().DaemonSets(n.namespace).Get(n.t.Context(), "beside-daemonset", metav1.GetOptions{})
+	n.must(err, "get the DaemonSet beside")
 }
 
 // good is what runs before something goes wrong.

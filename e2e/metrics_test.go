@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,6 +84,8 @@ func measured() map[string][]string {
 		"rollcall_drift_objects":                                gitsync,
 		"rollcall_drift_corrected_total":                        gitsync,
 		"rollcall_conflicts_total":                              gitsync,
+		"rollcall_fights":                                       gitsync,
+		"rollcall_reverts_total":                                gitsync,
 		"rollcall_noderollout_phase":                            with(rollout, "phase"),
 		"rollcall_noderollout_nodes":                            with(rollout, "state"),
 		"rollcall_noderollout_wave":                             rollout,
@@ -239,7 +242,7 @@ func (n *tenant) waitMetric(name string, value float64) {
 // over from, or deleted, they are made again as they were; by any other that is a
 // conflict, one for each object however many passes meet it.
 func driftedObjects(n *tenant) {
-	commit := n.push("first", map[string]string{"daemonset.yaml": manifest("v1"), "extra.yaml": plainConfig("extra", "1"), "more.yaml": plainConfig("more", "1")})
+	commit := n.push("first", map[string]string{"daemonset.yaml": manifest("v1"), "extra.yaml": plainConfig("extra", "1"), "more.yaml": plainConfig("more", "1"), "beside.yaml": plainConfig("beside", "1")})
 	n.follow()
 	n.waitProven(commit)
 	n.waitMetric("rollcall_drift_corrected_total", 0)
@@ -251,8 +254,19 @@ func driftedObjects(n *tenant) {
 
 	n.write("extra", "node-tuner")
 	n.write("more", "node-tuner")
-	n.waitHeld("fleet", "Conflict", "extra.yaml", "more.yaml", "node-tuner")
+	n.waitHeld("fleet", "Conflict", "extra.yaml", "node-tuner")
+	n.waitSync("fleet", "both are named", func(gs *v1alpha1.GitSync) bool {
+		message := readyCondition(gs).Message
+		return strings.Contains(message, "2 objects are refused (2 Conflict)") && strings.Contains(message, "extra.yaml") && strings.Contains(message, "more.yaml")
+	})
 	n.wantStill(n.state())
+	n.must(n.w.cluster.Client.CoreV1().ConfigMaps(n.namespace).Delete(n.t.Context(), "beside", metav1.DeleteOptions{}), "delete beside")
+	n.eventually("what is beside is put right all the same", func(context.Context) (string, error) {
+		if n.hasConfigMap("beside") {
+			return "", nil
+		}
+		return "it is gone", nil
+	})
 	n.waitMetric("rollcall_conflicts_total", 2)
 	n.waitMetric("rollcall_drift_objects", 2)
 	for _, name := range []string{"extra", "more"} {
@@ -260,7 +274,7 @@ func driftedObjects(n *tenant) {
 	}
 	n.poke()
 	n.waitMetric("rollcall_drift_objects", 0)
-	n.waitMetric("rollcall_drift_corrected_total", 3)
+	n.waitMetric("rollcall_drift_corrected_total", 4)
 	n.wantWritten("extra", "more")
 	n.waitProven(commit)
 }
@@ -279,6 +293,112 @@ func (n *tenant) wantWritten(names ...string) {
 		if slices.Contains(names, cm.Name) && cm.Data["key"] != "1" {
 			n.t.Errorf("ConfigMap %s has %v, want what Git declares", cm.Name, cm.Data)
 		}
+	}
+}
+
+// foughtOver is an object that somebody changes back whenever it is put right. That is done less and less often, it is
+// named, it stands in nobody's way, and it is over when that somebody stops.
+func foughtOver(n *tenant) {
+	files := map[string]string{"daemonset.yaml": manifest("v1"), "extra.yaml": plainConfig("extra", "1"), "beside.yaml": plainConfig("beside", "1")}
+	n.waitProven(n.followAfter(files))
+	stop, ended := make(chan struct{}), make(chan int)
+	go func() { ended <- changeBack(n.overwriteConfig("extra"), stop) }()
+	began := time.Now()
+	n.waitHeld("fleet", "Fought", "ConfigMap "+n.namespace+"/extra: data.key by \"kubectl-edit\", 4 times", "put right at", "make that writer stop")
+	n.waitMetric("rollcall_fights", 1)
+	n.waitMetric("rollcall_drift_objects", 1)
+	n.must(n.w.cluster.Client.CoreV1().ConfigMaps(n.namespace).Delete(n.t.Context(), "beside", metav1.DeleteOptions{}), "delete beside")
+	n.eventually("what is beside is put right", func(context.Context) (string, error) {
+		if n.hasConfigMap("beside") {
+			return "", nil
+		}
+		return "it is gone", nil
+	})
+	commit := n.deliver("others", map[string]string{"beside.yaml": plainConfig("beside", "2")})
+	n.waitSync("fleet", "another commit is applied", func(gs *v1alpha1.GitSync) bool { return gs.Status.Proven == commit })
+	n.eventually("the fifth time it is put right 20 s later", func(context.Context) (string, error) {
+		for _, s := range n.w.samples(n.t)["rollcall_reverts_total"] {
+			if s.labels["namespace"] == n.namespace && s.value >= 6 { // that of beside is one
+				return "", nil
+			}
+		}
+		return "not yet", nil
+	})
+	if took := time.Since(began); took < 10*time.Second {
+		n.t.Errorf("it was put right five times in %s", took)
+	}
+	close(stop)
+	if reverts := <-ended; reverts > 6 {
+		n.t.Errorf("it was put right %d times in %s", reverts, time.Since(began))
+	}
+	n.waitProven(commit)
+	n.eventually("it is as declared", func(context.Context) (string, error) {
+		for _, cm := range n.configMaps() {
+			if cm.Name == "extra" && cm.Data["key"] == "1" {
+				return "", nil
+			}
+		}
+		return "it is not", nil
+	})
+}
+
+// changeBack writes over what Git declares whenever change says that it is there again, and returns how often that was.
+func changeBack(change func() (changed bool), stop <-chan struct{}) int {
+	for reverts := 0; ; {
+		select {
+		case <-stop:
+			return reverts
+		case <-time.After(100 * time.Millisecond):
+		}
+		if change() {
+			reverts++
+		}
+	}
+}
+
+// overwriteConfig is a change of the ConfigMap's key, as a manager that may be taken over from makes it.
+func (n *tenant) overwriteConfig(name string) func() bool {
+	configMaps := n.w.cluster.Client.CoreV1().ConfigMaps(n.namespace)
+	return func() bool {
+		cm, err := configMaps.Get(n.t.Context(), name, metav1.GetOptions{})
+		if err != nil || cm.Data["key"] == "theirs" {
+			return false
+		}
+		_, err = configMaps.Patch(n.t.Context(), name, types.MergePatchType, []byte(`{"data":{"key":"theirs"}}`), metav1.PatchOptions{FieldManager: "kubectl-edit"})
+		return err == nil
+	}
+}
+
+// foughtAgent is a DaemonSet whose label somebody changes back whenever it is put right. Its rollouts go on.
+func foughtAgent(n *tenant) {
+	n.good()
+	client := n.w.cluster.Client.AppsV1().DaemonSets(n.namespace)
+	stop, ended := make(chan struct{}), make(chan int)
+	go func() {
+		ended <- changeBack(func() bool {
+			ds, err := client.Get(n.t.Context(), agent, metav1.GetOptions{})
+			if err != nil || ds.Labels["app"] == "theirs" {
+				return false
+			}
+			_, err = client.Patch(n.t.Context(), agent, types.MergePatchType, []byte(`{"metadata":{"labels":{"app":"theirs"}}}`), metav1.PatchOptions{FieldManager: "kubectl-edit"})
+			return err == nil
+		}, stop)
+	}()
+	began := time.Now()
+	n.waitHeld("fleet", "Fought", "DaemonSet.apps "+n.namespace+"/"+agent+": metadata.labels.app by \"kubectl-edit\"", "make that writer stop")
+	n.waitMetric("rollcall_fights", 1)
+	time.Sleep(8 * time.Second)
+	commit := n.deliver("v2", map[string]string{"daemonset.yaml": manifest("v2")})
+	n.waitSync("fleet", "another version is proven", func(gs *v1alpha1.GitSync) bool { return gs.Status.Proven == commit })
+	close(stop)
+	if reverts, took := <-ended, time.Since(began); float64(reverts) > 12+took.Seconds()/5 {
+		n.t.Errorf("it was put right %d times in %s", reverts, took)
+	}
+	n.waitProven(commit)
+	ds, err := client.Get(n.t.Context(), agent, metav1.GetOptions{})
+	n.must(err, "get DaemonSet")
+	if ds.Labels["app"] != "example" {
+		n.t.Errorf("the DaemonSet has labels %v, want Git's", ds.Labels)
 	}
 }
 

@@ -217,6 +217,23 @@ func managedBeside(n *tenant) {
 	if ds.Labels["speed"] != "slow" || ds.Spec.MinReadySeconds != 1 {
 		n.t.Errorf("the DaemonSet has labels %v and minReadySeconds %d, want Git's", ds.Labels, ds.Spec.MinReadySeconds)
 	}
+	n.tunerIsAdopted(strings.Replace(labelled, "speed: slow", "speed: slower", 1))
+}
+
+// tunerIsAdopted has the GitSync take over from the other manager: what Git
+// declares is written over it, and what Git does not declare goes.
+func (n *tenant) tunerIsAdopted(manifest string) {
+	n.t.Helper()
+	n.tune(`{"labels":{"speed":"slow","theirs":"yes"}}`, `{}`)
+	commit := n.deliver("another speed", map[string]string{"daemonset.yaml": manifest})
+	n.waitHeld("fleet", "Conflict", "metadata.labels.speed", `"node-tuner"`, "list it in spec.adoptFrom")
+	n.edit(func(gs *v1alpha1.GitSync) { gs.Spec.AdoptFrom = []string{"node-tuner"} })
+	n.waitProven(commit)
+	ds, err := n.w.cluster.Client.AppsV1().DaemonSets(n.namespace).Get(n.t.Context(), agent, metav1.GetOptions{})
+	n.must(err, "get DaemonSet")
+	if _, stays := ds.Labels["theirs"]; stays || ds.Labels["speed"] != "slower" {
+		n.t.Errorf("the DaemonSet has labels %v, want Git's alone", ds.Labels)
+	}
 }
 
 // tune applies fields of the DaemonSet as another manager.

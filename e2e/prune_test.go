@@ -38,6 +38,8 @@ func TestPrune(t *testing.T) {
 		"by hand":       deletedByHand,
 		"renamed file":  renamedFile,
 		"drifted":       driftedObjects,
+		"fought":        foughtOver,
+		"fought agent":  foughtAgent,
 		"held":          leftHeld,
 	})
 	wantMetrics(t, w)

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,44 @@ func TestNothingToDo(t *testing.T) {
 	w.act(t, "a Secret, which is not watched, is asked about at each poll", func(t *testing.T) { w.wantRequests(t, 1) })
 }
 
+// TestOneOfManyChanges counts what the API server is asked for when a commit changes one object of 500 and leaves the
+// DaemonSet as it is.
+func TestOneOfManyChanges(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2)
+	w.policy(hurried())
+	many := func(first string) string {
+		docs := []string{plainConfig("settings-0", first)}
+		for i := range 499 {
+			docs = append(docs, plainConfig(fmt.Sprintf("settings-%d", i+1), "1"))
+		}
+		return strings.Join(docs, "---\n")
+	}
+	commit := w.push("an agent and 500 objects", map[string]string{"daemonset.yaml": manifest("v1"), "settings.yaml": many("1")})
+	w.follow()
+	w.waitProven(commit, 2*time.Minute)
+	w.retime(5 * time.Second)
+	for _, asked := range []string{"", "at once"} {
+		w.wantRequests(t, 0)
+		before, spelled := w.requests("put", "watch")
+		commit = w.push("another value", map[string]string{"settings.yaml": many("2" + asked)})
+		if asked != "" {
+			w.poke()
+		}
+		w.waitProven(commit, time.Minute)
+		w.wantRequests(t, 0)
+		after, now := w.requests("put", "watch")
+		if after-before > 4 {
+			t.Errorf("asked %q: %.0f requests for one changed object, at most 4: before %s; after %s", asked, after-before, spelled, now)
+		}
+	}
+	settings, err := w.cluster.Client.CoreV1().ConfigMaps("default").Get(t.Context(), "settings-0", metav1.GetOptions{})
+	w.must(err, "get ConfigMap")
+	if settings.Data["key"] != "2at once" {
+		t.Errorf("the ConfigMap has %v", settings.Data)
+	}
+}
+
 // accompanying is one object of each of some kinds.
 const accompanying = `apiVersion: v1
 kind: ServiceAccount
@@ -71,11 +110,14 @@ metadata: {name: agent}
 spec: {maxUnavailable: 1, selector: {matchLabels: {app: example}}}
 `
 
-// requests sums up what rollcall asked of the API server, and what for.
-func (w *world) requests() (sum float64, spelled string) {
+// requests sums up what rollcall asked of the API server, and what for, but for some verbs.
+func (w *world) requests(but ...string) (sum float64, spelled string) {
 	w.t.Helper()
 	var lines []string
 	for _, s := range w.samples(w.t)["rollcall_api_requests_total"] {
+		if slices.Contains(but, s.labels["verb"]) {
+			continue
+		}
 		sum += s.value
 		lines = append(lines, fmt.Sprintf("%s %s: %.0f", s.labels["verb"], s.labels["code"], s.value))
 	}

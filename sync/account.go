@@ -38,7 +38,11 @@ func inNamespace(namespace, name string) account.Account {
 
 // as is the applier of a GitSync.
 func (c *Controller) as(gs *v1alpha1.GitSync) (*apply.Applier, error) {
-	return c.Objects.As(c.accountOf(gs))
+	out, err := c.Objects.As(c.accountOf(gs))
+	if err != nil {
+		return nil, err
+	}
+	return out.Adopting(gs.Spec.AdoptFrom), nil
 }
 
 // AccountOf is as whom the GitSync that an owner label names writes, for

@@ -10,8 +10,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -46,6 +44,8 @@ type Controller struct {
 	// are.
 	syncs  cache.Store
 	listed func() bool
+	// rollouts are the NodeRollouts as they are known here.
+	rollouts cache.Store
 	// others is what the GitSyncs declare, for each other.
 	others others
 	loop   *apply.Loop
@@ -60,7 +60,7 @@ const fleetPatience = 10 * time.Second
 func (c *Controller) Run(ctx context.Context) error {
 	syncs, rollouts := c.Kinds.GitSyncInformer(), c.Kinds.NodeRolloutInformer()
 	c.mu.Lock()
-	c.syncs, c.listed = syncs.GetStore(), syncs.HasSynced
+	c.syncs, c.listed, c.rollouts = syncs.GetStore(), syncs.HasSynced, rollouts.GetStore()
 	c.mu.Unlock()
 	loop := &apply.Loop{Name: "gitsync", Reconcile: c.Reconcile, Workers: 4, Settle: 50 * time.Millisecond, Logger: c.Logger}
 	loop.Init()
@@ -195,13 +195,10 @@ func (c *Controller) Reconcile(ctx context.Context, key types.NamespacedName) (t
 	if next, rests := c.rests(ctx, key); rests {
 		return next, nil
 	}
-	gs, err := c.Kinds.GitSyncs(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
+	gs := c.known(key)
+	if gs == nil {
 		c.forget(key)
 		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("get gitsync %s: %w", key, err)
 	}
 	if gs.DeletionTimestamp != nil {
 		return c.retire(ctx, gs)
@@ -217,7 +214,9 @@ func (c *Controller) Reconcile(ctx context.Context, key types.NamespacedName) (t
 	if err := c.writeStatus(ctx, gs, o); err != nil {
 		return 0, err
 	}
-	c.remember(gs).rested(o)
+	m := c.remember(gs)
+	m.rested(o)
+	m.left.wake = m.fights.next(time.Now())
 	return c.nextPass(gs, o), nil
 }
 
@@ -232,7 +231,8 @@ func (c *Controller) nextPass(gs *v1alpha1.GitSync, o *outcome) time.Duration {
 	if gs.Spec.Suspend {
 		return 0
 	}
-	return c.remember(gs).ended(o.failure != nil, time.Now())
+	m := c.remember(gs)
+	return m.left.earlier(m.ended(o.failure != nil, time.Now()), time.Now())
 }
 
 func (c *Controller) announce(gs *v1alpha1.GitSync, o *outcome) {
@@ -242,12 +242,13 @@ func (c *Controller) announce(gs *v1alpha1.GitSync, o *outcome) {
 	}
 	now := o.condition()
 	before := readyCondition(gs)
-	if before != nil && before.Reason == now.Reason && string(before.Status) == string(now.Ready) && !o.holdsAnother() {
+	another := o.holdsAnother() || o.failure != nil && before != nil && before.Message != now.Message // other objects may be at fault
+	if before != nil && before.Reason == now.Reason && string(before.Status) == string(now.Ready) && !another {
 		return
 	}
 	c.Logger.Info("gitsync", "gitsync", gs.Namespace+"/"+gs.Name, "ready", now.Ready, "reason", now.Reason, "message", now.Message)
 	kind := "Normal"
-	if o.failure != nil || now.Extra == "Stalled" {
+	if o.failure != nil || now.Extra == "Stalled" || now.Reason == ReasonFought {
 		kind = "Warning"
 	}
 	c.Events.Event(gs, kind, now.Reason, now.Message)

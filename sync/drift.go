@@ -16,8 +16,8 @@ func drifted(gs *v1alpha1.GitSync, commit string, late []diff.ID, plan diff.Plan
 		return nil
 	}
 	var out []diff.ID
-	for _, c := range plan.Of(diff.Create, diff.Update, diff.Conflict) {
-		if c.Declared && !slices.Contains(late, c.ID) {
+	for _, c := range plan.Of(diff.Create, diff.Update, diff.Conflict, diff.Keep) {
+		if c.Declared && !slices.Contains(late, c.ID) && (c.Operation != diff.Keep || c.Reason == diff.ReasonFought) {
 			out = append(out, c.ID)
 		}
 	}
@@ -30,7 +30,7 @@ func drifted(gs *v1alpha1.GitSync, commit string, late []diff.ID, plan diff.Plan
 func stillLate(before []diff.ID, plan diff.Plan) []diff.ID {
 	var out []diff.ID
 	for _, c := range plan.Of(diff.Keep, diff.Create, diff.Update, diff.Conflict) {
-		if c.Declared && (c.Operation == diff.Keep || slices.Contains(before, c.ID)) {
+		if c.Declared && c.Reason != diff.ReasonFought && (c.Operation == diff.Keep || slices.Contains(before, c.ID)) {
 			out = append(out, c.ID)
 		}
 	}

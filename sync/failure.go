@@ -3,6 +3,8 @@ package sync
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -21,6 +23,7 @@ const (
 	ReasonRolling        = "Rolling"
 	ReasonRolloutStopped = "RolloutStopped"
 	ReasonStragglers     = "Stragglers"
+	ReasonFought         = "Fought"
 	ReasonSuspended      = "Suspended"
 	ReasonSecretNotFound = "SecretNotFound"
 	ReasonSecretInvalid  = "SecretInvalid"
@@ -64,6 +67,10 @@ func each(err error) []error {
 	if !errors.As(err, &joined) {
 		return []error{err}
 	}
+	switch joined.(type) {
+	case *git.Error, *render.Error:
+		return []error{err} // it joins its reason and its cause
+	}
 	var out []error
 	for _, e := range joined.Unwrap() {
 		out = append(out, each(e)...)
@@ -99,34 +106,91 @@ func conflicted(err error) []string {
 }
 
 // maxMessage bounds a condition's message; the API allows 32768 characters, a
-// person reads less.
-const maxMessage = 2000
+// person reads less. maxErrors is how many errors it spells out, each no longer
+// than its share.
+const (
+	maxMessage = 2000
+	maxErrors  = 8
+)
 
 // newFailure gives an error of any stage its reason. Errors about several
 // objects are joined; the first names the reason.
 func newFailure(err error) *Failure {
-	out := &Failure{Reason: ReasonFailed, Message: err.Error(), Err: err}
+	out := &Failure{Reason: reasonOf(err), Message: spelled(err), Err: err}
+	var failure *Failure
+	if all := each(err); errors.As(err, &failure) && len(all) == 1 {
+		return failure
+	}
+	return out
+}
+
+// reasonOf is the constant for an error of any stage.
+func reasonOf(err error) string {
 	var failure *Failure
 	var fromGit *git.Error
 	var fromApply *apply.Error
 	rendered := render.List(err)
 	switch {
-	case errors.As(err, &failure) && len(each(err)) == 1:
-		return failure
-	case failure != nil:
-		out.Reason = failure.Reason
+	case errors.As(err, &failure):
+		return failure.Reason
 	case errors.As(err, &fromGit):
-		out.Reason = string(fromGit.Reason)
+		return string(fromGit.Reason)
 	case len(rendered) > 0:
-		out.Reason = string(rendered[0].Reason)
+		return string(rendered[0].Reason)
 	case errors.As(err, &fromApply):
-		out.Reason = fromApply.Reason
+		return fromApply.Reason
 	case errors.Is(err, context.DeadlineExceeded):
-		out.Reason = apply.ReasonUnavailable
+		return apply.ReasonUnavailable
+	default:
+		return ReasonFailed
 	}
-	out.Message = strings.ReplaceAll(out.Message, "\n", "; ")
-	if len(out.Message) > maxMessage {
-		out.Message = strings.ToValidUTF8(out.Message[:maxMessage], "") + " …"
+}
+
+// spelled is what is wrong, all of it: how many errors there are and of which
+// reasons, then each in turn, as many as a person reads.
+func spelled(err error) string {
+	all := each(err)
+	if len(all) == 1 {
+		return cut(oneLine(err), maxMessage)
+	}
+	counts := map[string]int{}
+	var shown []string
+	for _, e := range all {
+		counts[reasonOf(e)]++
+		if len(shown) < maxErrors {
+			shown = append(shown, cut(oneLine(e), maxMessage/min(len(all), maxErrors)))
+		}
+	}
+	var reasons []string
+	for _, reason := range slices.Sorted(maps.Keys(counts)) {
+		reasons = append(reasons, fmt.Sprintf("%d %s", counts[reason], reason))
+	}
+	out := fmt.Sprintf("%s (%s): %s", counted(all), strings.Join(reasons, ", "), strings.Join(shown, "; "))
+	if more := len(all) - len(shown); more > 0 {
+		out += fmt.Sprintf("; and %d more: rollcall plan lists all", more)
 	}
 	return out
+}
+
+// counted is how many objects are refused, or how many errors there are if they
+// are not all about objects.
+func counted(all []error) string {
+	for _, e := range all {
+		var about *apply.Error
+		if !errors.As(e, &about) {
+			return fmt.Sprintf("%d errors", len(all))
+		}
+	}
+	return fmt.Sprintf("%d objects are refused", len(all))
+}
+
+func oneLine(err error) string {
+	return strings.ReplaceAll(err.Error(), "\n", "; ")
+}
+
+func cut(text string, length int) string {
+	if len(text) <= length {
+		return text
+	}
+	return strings.ToValidUTF8(text[:length], "") + " …"
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -29,12 +30,12 @@ func TestNewFailure(t *testing.T) {
 		"of git":                   {fromGit, said{"GitUnreachable", "https://git.example.com/a.git refs/heads/main: no"}},
 		"of git, wrapped":          {fmt.Errorf("fetch: %w", fromGit), said{"GitUnreachable", "fetch: https://git.example.com/a.git refs/heads/main: no"}},
 		"of render":                {fromRender, said{"InvalidYAML", "a.yaml:3: no"}},
-		"of render, several":       {render.Errors{fromRender, {Reason: render.DuplicateObject, File: "b.yaml", Message: "twice"}}, said{"InvalidYAML", "a.yaml:3: no; b.yaml: twice"}},
+		"of render, several":       {render.Errors{fromRender, {Reason: render.DuplicateObject, File: "b.yaml", Message: "twice"}}, said{"InvalidYAML", "2 errors (1 DuplicateObject, 1 InvalidYAML): a.yaml:3: no; b.yaml: twice"}},
 		"of apply":                 {fromApply, said{"Forbidden", "Service a/b (b.yaml): Forbidden: no"}},
-		"of apply, several":        {errors.Join(fromApply, &apply.Error{Reason: apply.ReasonConflict, Object: "x", Message: "y"}), said{"Forbidden", "Service a/b (b.yaml): Forbidden: no; x: Conflict: y"}},
-		"of git and then of apply": {errors.Join(fromGit, fromApply), said{"GitUnreachable", "https://git.example.com/a.git refs/heads/main: no; Service a/b (b.yaml): Forbidden: no"}},
+		"of apply, several":        {errors.Join(fromApply, &apply.Error{Reason: apply.ReasonConflict, Object: "x", Message: "y"}), said{"Forbidden", "2 objects are refused (1 Conflict, 1 Forbidden): Service a/b (b.yaml): Forbidden: no; x: Conflict: y"}},
+		"of git and then of apply": {errors.Join(fromGit, fromApply), said{"GitUnreachable", "2 errors (1 Forbidden, 1 GitUnreachable): https://git.example.com/a.git refs/heads/main: no; Service a/b (b.yaml): Forbidden: no"}},
 		"with a reason of its own": {fmt.Errorf("read: %w", &Failure{Reason: ReasonSecretNotFound, Message: "no Secret"}), said{"SecretNotFound", "no Secret"}},
-		"with a reason of its own, and then of apply": {errors.Join(&Failure{Reason: ReasonSecretNotFound, Message: "no Secret"}, fromApply), said{"SecretNotFound", "no Secret; Service a/b (b.yaml): Forbidden: no"}},
+		"with a reason of its own, and then of apply": {errors.Join(&Failure{Reason: ReasonSecretNotFound, Message: "no Secret"}, fromApply), said{"SecretNotFound", "2 errors (1 Forbidden, 1 SecretNotFound): no Secret; Service a/b (b.yaml): Forbidden: no"}},
 		"of a deadline":             {fmt.Errorf("get: %w", context.DeadlineExceeded), said{"Unavailable", "get: context deadline exceeded"}},
 		"of something else":         {errors.New("boom"), said{"Failed", "boom"}},
 		"of git because of a limit": {&git.Error{Reason: git.LimitExceeded, Message: "big"}, said{"LimitExceeded", "big"}},
@@ -46,6 +47,26 @@ func TestNewFailure(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+// TestAllErrorsAreCounted shows that of very many errors all are counted, and as many spelled out as anybody reads.
+func TestAllErrorsAreCounted(t *testing.T) {
+	t.Parallel()
+	var errs []error
+	for i := range 500 {
+		errs = append(errs, &apply.Error{Reason: apply.ReasonInvalid, Object: fmt.Sprintf("Service a/s%d", i), Message: strings.Repeat("ä", 600)})
+	}
+	errs = append(errs, &apply.Error{Reason: apply.ReasonConflict, Object: "ConfigMap a/c", Message: "held"})
+	got := newFailure(errors.Join(errs[:400]...)).Message
+	if !strings.HasPrefix(got, "400 objects are refused (400 Invalid): Service a/s0: Invalid: ää") || !strings.HasSuffix(got, "; and 392 more: rollcall plan lists all") || !strings.Contains(got, "Service a/s7: ") {
+		t.Errorf("the message is %q", got)
+	}
+	if len(got) > maxMessage+300 {
+		t.Errorf("the message has %d bytes", len(got))
+	}
+	if got := newFailure(errors.Join(errors.Join(errs[:1]...), errors.Join(errs[499:]...))).Message; !strings.HasPrefix(got, "3 objects are refused (1 Conflict, 2 Invalid): ") || !strings.HasSuffix(got, "ConfigMap a/c: Conflict: held") {
+		t.Errorf("the message is %q", got)
 	}
 }
 

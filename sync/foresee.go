@@ -15,21 +15,21 @@ import (
 
 // watch is a pass that writes nothing but the status: it says what a pass would do.
 func (c *Controller) watch(ctx context.Context, gs *v1alpha1.GitSync, newest version, o *outcome) error {
-	rollouts, err := c.readRollouts(ctx, newest.declared)
+	rollouts, err := c.readRollouts(ctx, newest.declared, observed{})
 	if err != nil {
 		return err
 	}
 	o.take(summarise(rollouts))
-	m, around := c.remember(gs), map[types.NamespacedName]string{}
+	m, around := c.remember(gs), map[types.NamespacedName]restedDaemonSet{}
 	for _, ds := range newest.declared.DaemonSets {
-		around[keyOf(ds)] = c.Rollouts.Fleet.Around(ds.GetNamespace(), ds.GetName())
+		around[keyOf(ds)] = restedDaemonSet{around: c.Rollouts.Fleet.Around(ds.GetNamespace(), ds.GetName())}
 	}
 	return c.Metrics.time(stageDiff, func() error {
-		seen, pending, err := c.foresee(ctx, gs, newest, m.left.settled)
+		seen, pending, err := c.foresee(ctx, gs, newest, m.left.settledFor(gs))
 		if err != nil {
 			return err
 		}
-		m.left = left{settled: seen.seen.Settled(seen.plan, nil), kept: seen.seen.Kept(nil), around: around}
+		m.left = left{settled: seen.seen.Settled(seen.plan, nil), kept: seen.seen.Kept(nil), adoptFrom: gs.Spec.AdoptFrom, around: around}
 		o.pending, o.withheld, o.objects = pending, seen.kept(), len(seen.set.Objects)
 		o.native = len(newest.declared.DaemonSets) - len(seen.set.DaemonSets)
 		c.Metrics.drifted(gs, int(pending.Create+pending.Update+pending.Prune+pending.Blocked), 0)

@@ -39,6 +39,14 @@ type memory struct {
 	// answer.
 	left    left
 	stirred atomic.Bool
+	// disturbed is whether this pass is made because of that.
+	disturbed bool
+	// fights are over objects that somebody changes back.
+	fights fights
+	// whole is what a pass applied to its end, so that what differs now has
+	// drifted; written is the GitSync as this process wrote it last.
+	whole   rendered
+	written *v1alpha1.GitSync
 
 	// declared is what from declares, and commit describes it; declared is nil
 	// before the first commit that could be rendered.

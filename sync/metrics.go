@@ -12,9 +12,9 @@ import (
 // Metrics are the GitSync metrics. They carry the GitSync's namespace and name,
 // never a commit or an object.
 type Metrics struct {
-	info, ready, success, pruneBlocked, drift *prometheus.GaugeVec
-	passes, requests, conflicts, corrected    *prometheus.CounterVec
-	duration                                  *prometheus.HistogramVec
+	info, ready, success, pruneBlocked, drift, fights *prometheus.GaugeVec
+	passes, requests, conflicts, corrected, reverts   *prometheus.CounterVec
+	duration                                          *prometheus.HistogramVec
 }
 
 // NewMetrics registers the GitSync metrics.
@@ -35,12 +35,14 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		conflicts:    counter("rollcall_conflicts_total", "Objects that came into conflict with another field manager or another GitSync; each counts once until that is over.", "namespace", "name"),
 		drift:        gauge("rollcall_drift_objects", "Objects that are not as the applied commit declares them now; in mode observe, that would change.", "namespace", "name"),
 		corrected:    counter("rollcall_drift_corrected_total", "Objects made again as the applied commit declares them.", "namespace", "name"),
+		fights:       gauge("rollcall_fights", "Objects that somebody else has changed back again and again, in the last 20 minutes or so.", "namespace", "name"),
+		reverts:      counter("rollcall_reverts_total", "How often somebody else has changed an object back, or deleted it, since it was as the commit declares it.", "namespace", "name"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "rollcall_gitsync_pass_duration_seconds", Help: "How long the stages of a pass took.",
 			Buckets: prometheus.ExponentialBuckets(0.01, 2.5, 10),
 		}, []string{"stage"}),
 	}
-	reg.MustRegister(m.info, m.ready, m.success, m.pruneBlocked, m.passes, m.requests, m.conflicts, m.drift, m.corrected, m.duration)
+	reg.MustRegister(m.info, m.ready, m.success, m.pruneBlocked, m.passes, m.requests, m.conflicts, m.drift, m.corrected, m.fights, m.reverts, m.duration)
 	return m
 }
 
@@ -118,13 +120,19 @@ func (m *Metrics) drifted(gs *v1alpha1.GitSync, objects, corrected int) {
 	m.corrected.WithLabelValues(gs.Namespace, gs.Name).Add(float64(corrected))
 }
 
+// fought exports how many objects are fought over, and counts the reverts.
+func (m *Metrics) fought(gs *v1alpha1.GitSync, objects, reverts int) {
+	m.fights.WithLabelValues(gs.Namespace, gs.Name).Set(float64(objects))
+	m.reverts.WithLabelValues(gs.Namespace, gs.Name).Add(float64(reverts))
+}
+
 // forget drops the series of a GitSync that is gone.
 func (m *Metrics) forget(key types.NamespacedName) {
 	match := prometheus.Labels{"namespace": key.Namespace, "name": key.Name}
-	for _, g := range []*prometheus.GaugeVec{m.info, m.ready, m.success, m.pruneBlocked, m.drift} {
+	for _, g := range []*prometheus.GaugeVec{m.info, m.ready, m.success, m.pruneBlocked, m.drift, m.fights} {
 		g.DeletePartialMatch(match)
 	}
-	for _, c := range []*prometheus.CounterVec{m.passes, m.conflicts, m.corrected} {
+	for _, c := range []*prometheus.CounterVec{m.passes, m.conflicts, m.corrected, m.reverts} {
 		c.DeletePartialMatch(match)
 	}
 }

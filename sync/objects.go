@@ -1,10 +1,12 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -25,6 +27,12 @@ type observed struct {
 	seen  apply.Observation
 	input diff.Input
 	plan  diff.Plan
+	// resting are the NodeRollouts of the DaemonSets that nobody need be asked about.
+	resting map[types.NamespacedName]*v1alpha1.NodeRollout
+	// before is how the last pass left the DaemonSets.
+	before map[types.NamespacedName]restedDaemonSet
+	// reverts counts the objects that somebody has changed back since.
+	reverts int
 	// drift are the objects that are no more as Git declares them.
 	drift []diff.ID
 }
@@ -33,9 +41,12 @@ type observed struct {
 // running pods mount.
 func (s observed) changes(ds render.DaemonSet) bool {
 	return slices.ContainsFunc(s.plan.Of(diff.Keep), func(c diff.Change) bool {
-		return c.Declared && slices.Contains(ds.Config, render.Reference{Kind: c.Kind, Namespace: c.Namespace, Name: c.Name})
+		return c.Declared && c.Reason != diff.ReasonFought && slices.Contains(ds.Config, render.Reference{Kind: c.Kind, Namespace: c.Namespace, Name: c.Name})
 	})
 }
+
+// rests is whether nobody need be asked about the DaemonSet.
+func (s observed) rests(ds render.DaemonSet) bool { return s.resting[keyOf(ds)] != nil }
 
 // brings is whether the commit makes a namespace that is missing.
 func (s observed) brings(namespace string) bool {
@@ -73,7 +84,7 @@ func (s observed) spared(results apply.Results) []diff.Change {
 
 // observe asks the API server what it has and what it would make of the commit.
 func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, commit string) (observed, error) {
-	out := observed{set: apply.NewSet(name(gs), plain(declared), gs.Status.Inventory)}
+	out := observed{set: apply.NewSet(name(gs), plain(declared), gs.Status.Inventory), resting: c.resting(gs, declared, commit)}
 	out.set.As = c.accountOf(gs)
 	var err error
 	if out.objects, err = c.as(gs); err != nil {
@@ -81,7 +92,7 @@ func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared
 	}
 	var frozen []diff.Reference
 	for _, ds := range declared.DaemonSets {
-		if native(ds) {
+		if native(ds) || out.rests(ds) {
 			continue
 		}
 		mounted, err := c.Rollouts.Mounted(ctx, out.set.As, ds)
@@ -91,7 +102,7 @@ func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared
 		frozen = append(frozen, mounted...)
 	}
 	m := c.remember(gs)
-	out.set.Settled = m.left.settled
+	out.set.Settled, out.set.Waiting = m.left.settledFor(gs), m.fights.waiting(time.Now())
 	out.seen = out.objects.Observe(ctx, out.set)
 	out.input = diff.Input{
 		Owner: out.set.Owner, Objects: out.seen.Objects, DaemonSets: out.set.DaemonSets, Frozen: frozen,
@@ -100,10 +111,42 @@ func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared
 		Clashes: apply.Clashes(declared.DaemonSets, out.seen.Former),
 	}
 	out.plan = diff.Calculate(out.input)
-	m.left = left{settled: out.seen.Settled(out.plan, nil), kept: out.seen.Kept(nil)}
+	out.before = m.left.around
+	out.fight(gs, declared, m)
+	m.left = left{settled: out.seen.Settled(out.plan, nil), kept: out.seen.Kept(nil), adoptFrom: gs.Spec.AdoptFrom}
+	for key := range out.resting {
+		m.left.keep(key, out.before[key])
+	}
 	m.late = stillLate(m.late, out.plan)
 	out.drift = drifted(gs, commit, m.late, out.plan)
 	return out, nil
+}
+
+// fight notes what somebody has changed back since the last pass, and plans anew
+// what that has to wait for.
+func (s *observed) fight(gs *v1alpha1.GitSync, declared *render.Declared, m *memory) {
+	if m.fights == nil {
+		m.fights = fights{}
+	}
+	now, reverts := time.Now(), s.seen.Reverted(s.plan, m.left.settled)
+	for _, r := range reverts {
+		m.fights.revert(r.ID, r.Declared, r.Field, r.Manager, now)
+	}
+	s.reverts = len(reverts)
+	m.fights.forget(func(id diff.ID) string { return cmp.Or(s.seen.DeclaredAs(id), declaredOf(gs, declared, id)) }, now)
+	waiting := m.fights.waiting(now)
+	s.input.Objects = slices.Clone(s.input.Objects)
+	for i := range s.input.Objects {
+		o := &s.input.Objects[i]
+		as, waits := waiting[diff.IDOf(o.Declared)]
+		o.Waits = o.Waits || waits && as == s.seen.DeclaredAs(diff.IDOf(o.Declared))
+	}
+	s.plan = diff.Calculate(s.input)
+}
+
+// fought counts the objects that are put right later.
+func (s observed) fought() int {
+	return len(slices.DeleteFunc(s.plan.Of(diff.Keep), func(c diff.Change) bool { return c.Reason != diff.ReasonFought }))
 }
 
 // plain is the commit with native DaemonSets among the objects.
@@ -131,6 +174,7 @@ func (c *Controller) recordInventory(ctx context.Context, gs *v1alpha1.GitSync, 
 	if err != nil {
 		return fmt.Errorf("write inventory of gitsync %s/%s: %w", gs.Namespace, gs.Name, err)
 	}
+	c.remember(gs).written = written
 	gs.ResourceVersion, gs.Status = written.ResourceVersion, written.Status
 	return nil
 }
@@ -140,15 +184,19 @@ func covers(a, b *v1alpha1.Inventory) bool {
 	return a != nil && !slices.ContainsFunc(b.Entries, func(e v1alpha1.InventoryEntry) bool { return !slices.Contains(a.Entries, e) })
 }
 
-// applyObjects applies everything but the rolled DaemonSets.
-func (c *Controller) applyObjects(ctx context.Context, gs *v1alpha1.GitSync, s observed, o *outcome) error {
-	results := s.objects.Apply(ctx, s.plan, s.input.Objects)
+// wrote notes what became of the objects beside the rolled DaemonSets.
+func (c *Controller) wrote(gs *v1alpha1.GitSync, s observed, work *apply.Application, o *outcome) {
+	results := work.Results
+	for _, r := range results {
+		if r.Reason == apply.ReasonAwaitingStage {
+			o.waiting++
+		}
+	}
 	c.remember(gs).left.settled = s.seen.Settled(s.plan, results)
 	if written := len(results.Of(apply.Created)) + len(results.Of(apply.Configured)); written > 0 {
 		c.Logger.Info("applied", "gitsync", gs.Namespace+"/"+gs.Name, "commit", o.declared, "created", len(results.Of(apply.Created)), "configured", len(results.Of(apply.Configured)))
 	}
 	c.Metrics.drifted(gs, len(s.drift), corrected(s.drift, results))
-	return joined(results.Errors())
 }
 
 // blocked is an error for every declared object that stands in the way.
@@ -195,12 +243,9 @@ func (c *Controller) prune(ctx context.Context, gs *v1alpha1.GitSync, s observed
 // endRollouts removes the NodeRollouts of DaemonSets that Git declares no more
 // and that are gone, whoever deleted them.
 func (c *Controller) endRollouts(ctx context.Context, set apply.Set) error {
-	list, err := c.Kinds.NodeRollouts(metav1.NamespaceAll).List(ctx, metav1.ListOptions{LabelSelector: v1alpha1.LabelOwner + "=" + set.Owner})
-	if err != nil {
-		return fmt.Errorf("list noderollouts of %s: %w", set.Owner, err)
-	}
-	for _, n := range list.Items {
-		if slices.Contains(set.DaemonSets, diff.ID{Namespace: n.Namespace, Name: n.Name, Group: "apps", Kind: "DaemonSet"}) {
+	for _, o := range c.rollouts.List() {
+		n := o.(*v1alpha1.NodeRollout)
+		if n.Labels[v1alpha1.LabelOwner] != set.Owner || slices.Contains(set.DaemonSets, diff.ID{Namespace: n.Namespace, Name: n.Name, Group: "apps", Kind: "DaemonSet"}) {
 			continue
 		}
 		exists, err := c.Rollouts.Exists(ctx, set.As, types.NamespacedName{Namespace: n.Namespace, Name: n.Name})

@@ -43,6 +43,14 @@ type outcome struct {
 	// withheld are the objects that Git declares no more and that are kept; nil
 	// where this pass did not look.
 	withheld []diff.Change
+	// waiting counts what was not written because something before it failed.
+	waiting int
+	// fought counts the objects that are put right later, since somebody changes them
+	// back again and again, and fights says which and who; empty when nobody does.
+	fought int
+	// reverts counts what somebody has changed back since the last pass.
+	reverts int
+	fights  string
 	// objects counts what the commit declares beside the rolled DaemonSets.
 	objects int
 	// hold is why the newest commit is not the one that is declared; nil when it is.
@@ -159,6 +167,7 @@ func (o *outcome) watched() apply.Condition {
 //	a rollout rejected or held ........ Ready=False, Stalled
 //	a rollout on its way .............. Ready=False, Reconciling
 //	proven, but not on every node ..... Ready=False, Reconciling
+//	somebody changes objects back ..... Ready=False, Reconciling
 //	too much to prune unasked ......... Ready=False, Stalled
 //	every rollout proven .............. Ready=True
 func (o *outcome) reached() apply.Condition {
@@ -178,6 +187,10 @@ func (o *outcome) reached() apply.Condition {
 		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: ReasonStragglers,
 			Message: fmt.Sprintf("commit %s is applied; %s%s", short(o.commit()), o.stragglers, o.kept())}
 	}
+	if o.fights != "" {
+		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: ReasonFought,
+			Message: fmt.Sprintf("commit %s is applied%s", short(o.commit()), o.kept())}
+	}
 	out := apply.Condition{Ready: metav1.ConditionTrue, Reason: ReasonProven,
 		Message: fmt.Sprintf("commit %s is applied and %s%s", short(o.commit()), o.declares(), o.kept())}
 	if o.keeps(diff.ReasonPruneLimitExceeded) {
@@ -185,6 +198,14 @@ func (o *outcome) reached() apply.Condition {
 		out.Message += "; to have them pruned: " + approval(o.gs, o.declared)
 	}
 	return out
+}
+
+// waits counts what comes after an object that failed in the middle of a commit.
+func (o *outcome) waits() string {
+	if o.waiting == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d objects that come after wait for that, and so do the DaemonSets", o.waiting)
 }
 
 // declares says of which DaemonSets a commit at rest is proven.
@@ -236,8 +257,8 @@ func (o *outcome) keeps(reason string) bool {
 }
 
 // kept counts by reason what Git declares no more and is not pruned now, each
-// reason with what it means for the first such object; empty when there is
-// nothing of that.
+// reason with what it means for the first such object, and what is fought over;
+// empty when there is nothing of that.
 func (o *outcome) kept() string {
 	counts, first := map[string]int{}, map[string]string{}
 	for _, c := range o.withheld {
@@ -253,10 +274,14 @@ func (o *outcome) kept() string {
 		}
 		parts = append(parts, part)
 	}
-	if len(parts) == 0 {
-		return ""
+	out := ""
+	if len(parts) > 0 {
+		out = "; not pruned: " + strings.Join(parts, ", ")
 	}
-	return "; not pruned: " + strings.Join(parts, ", ")
+	if o.fights != "" {
+		out += "; " + o.fights
+	}
+	return out
 }
 
 func (o *outcome) readyBefore() metav1.ConditionStatus {
@@ -325,8 +350,10 @@ func (c *Controller) writeStatus(ctx context.Context, gs *v1alpha1.GitSync, o *o
 	if equality.Semantic.DeepEqual(next.Status, gs.Status) {
 		return nil
 	}
-	if _, err := c.Kinds.GitSyncs(gs.Namespace).UpdateStatus(ctx, next, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager}); err != nil {
+	written, err := c.Kinds.GitSyncs(gs.Namespace).UpdateStatus(ctx, next, metav1.UpdateOptions{FieldManager: v1alpha1.FieldManager})
+	if err != nil {
 		return fmt.Errorf("write status of gitsync %s/%s: %w", gs.Namespace, gs.Name, err)
 	}
+	c.remember(gs).written = written
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -70,10 +71,13 @@ func (c *Controller) converge(ctx context.Context, gs *v1alpha1.GitSync, declare
 	}
 	c.Metrics.drifted(gs, len(seen.drift), 0)
 	seen, err := c.inherit(ctx, gs, o.declared, seen)
+	o.reverts = seen.reverts
 	o.inventory, o.withheld, o.objects = apply.Inventory(seen.set, seen.plan, nil), seen.kept(), len(seen.set.Objects)
 	err = errors.Join(err, c.Metrics.time(stageApply, func() error { return c.write(ctx, gs, declared, seen, o) }))
+	c.Metrics.fought(gs, c.remember(gs).fights.fought(), o.reverts)
+	o.fought, o.fights = seen.fought(), c.remember(gs).fights.spell(time.Now())
 	o.native = len(declared.DaemonSets) - len(seen.set.DaemonSets)
-	rollouts, unread := c.readRollouts(ctx, declared)
+	rollouts, unread := c.readRollouts(ctx, declared, seen)
 	if unread == nil {
 		o.take(summarise(rollouts))
 	}
@@ -86,22 +90,46 @@ func (c *Controller) converge(ctx context.Context, gs *v1alpha1.GitSync, declare
 // write applies a commit. When that does not come as far as its DaemonSets, those
 // of the commit before keep running, and are made again if somebody deleted them.
 func (c *Controller) write(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, seen observed, o *outcome) error {
-	if err := c.writeObjects(ctx, gs, declared, seen, o); err != nil {
+	work := seen.objects.Begin(seen.plan, seen.input.Objects)
+	defer func() { c.wrote(gs, seen, work, o) }()
+	if m := c.remember(gs); m.whole == m.from && len(seen.plan.Blocked()) > 0 {
+		return c.correct(ctx, gs, declared, seen, work, o)
+	}
+	if err := c.writeObjects(ctx, gs, declared, seen, work, o); err != nil {
 		return errors.Join(err, c.Rollouts.Remake(ctx, seen.set.Owner, seen.set.As, gs.Status.Inventory))
 	}
 	if err := c.declareDaemonSets(ctx, gs, declared, seen, o); err != nil {
 		return err
 	}
+	if err := joined(work.Admission(ctx).Errors()); err != nil {
+		return err
+	}
 	if !o.emptied() {
 		o.applied = o.declared
 	}
+	m := c.remember(gs)
+	m.whole = m.from
 	return nil
 }
 
-// writeObjects applies what comes before the DaemonSets of a commit, or, when one
+// correct puts right what has drifted from a commit that was applied whole, of
+// which one object or more cannot be applied now: those keep nothing else from it.
+// After a restart nobody knows that it was applied whole, and it is all or nothing.
+func (c *Controller) correct(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, seen observed, work *apply.Application, o *outcome) error {
+	work.Separate = true
+	work.BeforeAdmission(ctx)
+	err := c.declareDaemonSets(ctx, gs, declared, seen, o)
+	if err != nil {
+		err = errors.Join(err, c.Rollouts.Remake(ctx, seen.set.Owner, seen.set.As, gs.Status.Inventory))
+	}
+	work.Admission(ctx)
+	return errors.Join(joined(work.Results.Errors()), err)
+}
+
+// writeObjects applies what the DaemonSets of a commit need, or, when one
 // object of it cannot be applied, nothing: half a commit is a state that nobody
 // has reviewed.
-func (c *Controller) writeObjects(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, seen observed, o *outcome) error {
+func (c *Controller) writeObjects(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, seen observed, work *apply.Application, o *outcome) error {
 	if err := errors.Join(blocked(seen.plan), c.checkDaemonSets(ctx, gs, declared, seen, o)); err != nil {
 		return err
 	}
@@ -111,7 +139,7 @@ func (c *Controller) writeObjects(ctx context.Context, gs *v1alpha1.GitSync, dec
 	if err := c.endNative(ctx, declared); err != nil {
 		return err
 	}
-	return c.applyObjects(ctx, gs, seen, o)
+	return joined(work.BeforeAdmission(ctx).Errors())
 }
 
 // checkDaemonSets asks before anything of a commit is written whether the API
@@ -124,7 +152,7 @@ func (c *Controller) checkDaemonSets(ctx context.Context, gs *v1alpha1.GitSync, 
 	}
 	var errs []error
 	for _, ds := range declared.DaemonSets {
-		if native(ds) {
+		if native(ds) || seen.rests(ds) {
 			continue
 		}
 		err := c.Rollouts.Check(ctx, declaration(gs, ds, seen, o))
@@ -141,12 +169,14 @@ func (c *Controller) checkDaemonSets(ctx context.Context, gs *v1alpha1.GitSync, 
 // handed over does not stop the others.
 func (c *Controller) declareDaemonSets(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, seen observed, o *outcome) error {
 	return declareInOrder(declared.DaemonSets, func(ds render.DaemonSet) error {
-		if native(ds) {
+		if native(ds) || seen.rests(ds) || c.waits(gs, ds, seen) {
 			return nil
 		}
-		around, err := c.Rollouts.Declare(ctx, declaration(gs, ds, seen, o))
+		around, differed, err := c.Rollouts.Declare(ctx, declaration(gs, ds, seen, o))
 		if err == nil {
-			c.remember(gs).left.declared(ds, around)
+			m := c.remember(gs)
+			m.left.declared(gs, ds, around)
+			o.reverts += m.fightAround(seen.before[keyOf(ds)], m.left.around[keyOf(ds)], differed)
 		}
 		return err
 	})
@@ -154,7 +184,7 @@ func (c *Controller) declareDaemonSets(ctx context.Context, gs *v1alpha1.GitSync
 
 func declaration(gs *v1alpha1.GitSync, ds render.DaemonSet, seen observed, o *outcome) apply.Declaration {
 	policy := cmp.Or(ds.GetAnnotations()[v1alpha1.AnnotationPolicy], gs.Spec.Policy)
-	return apply.Declaration{DaemonSet: ds, Commit: o.declared, Policy: policy, Owner: seen.set.Owner, As: seen.set.As, ConfigChanged: seen.changes(ds)}
+	return apply.Declaration{DaemonSet: ds, Commit: o.declared, Policy: policy, Owner: seen.set.Owner, As: seen.set.As, AdoptFrom: gs.Spec.AdoptFrom, ConfigChanged: seen.changes(ds)}
 }
 
 // native DaemonSets are applied and watched, but their pods are left to

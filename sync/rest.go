@@ -18,11 +18,15 @@ import (
 type left struct {
 	// settled are the objects, and around the DaemonSets, that are as the commit declares them.
 	settled apply.Settled
-	around  map[types.NamespacedName]string
+	around  map[types.NamespacedName]restedDaemonSet
+	// adoptFrom are the managers that fields were taken over from.
+	adoptFrom []string
 	// kept are the objects that Git declares no more and that are kept: a person may change what they are kept for.
 	kept apply.Settled
 	// commit is the newest one, that there is nothing more to do for; empty while there is.
 	commit string
+	// wake is when something is to be put right, or shown no more; zero for never.
+	wake time.Time
 	// question is what that pass answered.
 	question question
 }
@@ -30,7 +34,7 @@ type left struct {
 // rested notes whether a pass came to an end that nothing but an event or another commit changes.
 func (m *memory) rested(o *outcome) {
 	m.left.commit = ""
-	if o.failure == nil && o.ended() && o.stragglers == "" && len(m.left.settled) == o.objects && !slices.ContainsFunc(o.withheld, passing) {
+	if o.failure == nil && o.ended() && o.stragglers == "" && len(m.left.settled)+o.fought == o.objects && !slices.ContainsFunc(o.withheld, passing) {
 		m.left.commit, m.left.question = cmp.Or(m.commit.Commit, o.applied), m.question
 	}
 }
@@ -61,21 +65,39 @@ func (c *Controller) rests(ctx context.Context, key types.NamespacedName) (time.
 	}
 	gs := o.(*v1alpha1.GitSync)
 	m := c.remember(gs)
-	stirred := m.stirred.Swap(false)
-	if stirred || m.left.commit == "" || m.left.question != questionOf(gs) || gs.DeletionTimestamp != nil || !c.unchanged(ctx, gs, m) {
+	m.disturbed = m.stirred.Swap(false)
+	if !m.settles(gs) || gs.DeletionTimestamp != nil || !c.unchanged(ctx, gs, m) {
 		return 0, false
 	}
 	if declared, err := c.read(ctx, gs, newOutcome(gs)); declared == nil || err != nil || m.commit.Commit != m.left.commit {
 		return 0, false
 	}
 	c.Metrics.rested(gs)
-	return m.ended(false, time.Now()), true
+	return m.left.earlier(m.ended(false, time.Now()), time.Now()), true
+}
+
+// settles is whether the last pass left nothing to do, and nobody has asked for anything since.
+func (m *memory) settles(gs *v1alpha1.GitSync) bool {
+	return !m.disturbed && !m.left.due(time.Now()) && m.left.commit != "" && m.left.question == questionOf(gs)
+}
+
+// due is whether it is time for what the last pass put off.
+func (l *left) due(now time.Time) bool {
+	return !l.wake.IsZero() && !now.Before(l.wake)
+}
+
+// earlier is after how long to make a pass, or after how long something is due.
+func (l *left) earlier(next time.Duration, now time.Time) time.Duration {
+	if l.wake.IsZero() {
+		return next
+	}
+	return min(next, max(l.wake.Sub(now), time.Millisecond))
 }
 
 // unchanged is whether everything is as the last pass left it.
 func (c *Controller) unchanged(ctx context.Context, gs *v1alpha1.GitSync, m *memory) bool {
-	for key, around := range m.left.around {
-		if c.Rollouts.Fleet.Around(key.Namespace, key.Name) != around {
+	for key, before := range m.left.around {
+		if c.Rollouts.Fleet.Around(key.Namespace, key.Name) != before.around {
 			return false
 		}
 	}
@@ -83,10 +105,22 @@ func (c *Controller) unchanged(ctx context.Context, gs *v1alpha1.GitSync, m *mem
 	return err == nil && objects.Untouched(ctx, m.left.settled) && objects.Untouched(ctx, m.left.kept)
 }
 
-// declared notes how a DaemonSet was left.
-func (l *left) declared(ds render.DaemonSet, around string) {
-	if l.around == nil {
-		l.around = map[types.NamespacedName]string{}
+// settledFor are the objects that a GitSync need not ask about: none when it takes over from others now.
+func (l *left) settledFor(gs *v1alpha1.GitSync) apply.Settled {
+	if !slices.Equal(l.adoptFrom, gs.Spec.AdoptFrom) || (l.adoptFrom == nil) != (gs.Spec.AdoptFrom == nil) {
+		return nil
 	}
-	l.around[keyOf(ds)] = around
+	return l.settled
+}
+
+// declared notes how a DaemonSet was left.
+func (l *left) declared(gs *v1alpha1.GitSync, ds render.DaemonSet, around string) {
+	l.keep(keyOf(ds), restedDaemonSet{around: around, declared: declaredPrint(gs, ds)})
+}
+
+func (l *left) keep(key types.NamespacedName, ds restedDaemonSet) {
+	if l.around == nil {
+		l.around = map[types.NamespacedName]restedDaemonSet{}
+	}
+	l.around[key] = ds
 }

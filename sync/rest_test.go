@@ -2,6 +2,7 @@ package sync
 
 import (
 	"testing"
+	"time"
 
 	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/diff"
@@ -37,6 +38,7 @@ func TestRested(t *testing.T) {
 			o.applied, o.gs.Spec.Mode, o.pending = "", v1alpha1.ModeObserve, &v1alpha1.Pending{Objects: make([]v1alpha1.PendingObject, 1)}
 		}, ""},
 		"an object was not found to be as it is declared": {func(o *outcome) { o.objects = 1 }, ""},
+		"an object is fought over, and waits":             {func(o *outcome) { o.objects, o.fought = 1, 1 }, "abc"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -53,6 +55,23 @@ func TestRested(t *testing.T) {
 				t.Errorf("it answers %v, want %v", m.left.question, m.question)
 			}
 		})
+	}
+}
+
+func TestWhatIsPutOffWakes(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
+	never, soon := left{}, left{wake: now.Add(time.Second)}
+	if never.due(now) || soon.due(now) || !soon.due(now.Add(time.Second)) {
+		t.Error("it is due before it is time, or not when it is")
+	}
+	for _, c := range []struct {
+		left       left
+		next, want time.Duration
+	}{{never, time.Minute, time.Minute}, {soon, time.Minute, time.Second}, {soon, time.Millisecond, time.Millisecond}, {left{wake: now.Add(-time.Second)}, time.Minute, time.Millisecond}} {
+		if got := c.left.earlier(c.next, now); got != c.want {
+			t.Errorf("woken at %s it is next after %s, want %s", c.left.wake, got, c.want)
+		}
 	}
 }
 

@@ -106,6 +106,7 @@ func lacksNamespace(err error) bool {
 func (p *planner) declaration(ds render.DaemonSet) apply.Declaration {
 	out := apply.Declaration{DaemonSet: ds, Policy: cmp.Or(ds.GetAnnotations()[v1alpha1.AnnotationPolicy], p.policy)}
 	if p.gitsync != nil {
+		out.AdoptFrom = p.gitsync.Spec.AdoptFrom
 		out.Owner = apply.Owner(types.NamespacedName{Namespace: p.gitsync.Namespace, Name: p.gitsync.Name})
 	}
 	return out

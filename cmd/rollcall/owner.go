@@ -32,6 +32,7 @@ func (p *planner) nameGitSync(ctx context.Context, gitsync string) error {
 
 func (p *planner) planFor(gs *v1alpha1.GitSync) {
 	p.gitsync, p.namespace = gs, gs.Namespace
+	p.objects = p.objects.Adopting(gs.Spec.AdoptFrom)
 	if p.policy == "" {
 		p.policy = gs.Spec.Policy
 	}

@@ -284,17 +284,19 @@ func (p *planner) forecasts(ctx context.Context, declared *render.Declared, out 
 	if err != nil {
 		return fmt.Errorf("list nodes: %w", err)
 	}
+	var errs []error
 	for _, ds := range declared.DaemonSets {
 		if isNative(ds) {
 			continue
 		}
 		f, err := p.forecast(ctx, ds, nodes.Items, changesConfig(out.objects, ds))
 		if err != nil {
-			return err
+			errs = append(errs, err) // what is wrong is said of each
+			continue
 		}
 		out.rollouts = append(out.rollouts, f)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func isNative(ds render.DaemonSet) bool {

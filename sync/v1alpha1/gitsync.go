@@ -101,6 +101,23 @@ type GitSyncSpec struct {
 	// +optional
 	Policy string `json:"policy,omitempty"`
 
+	// AdoptFrom lists the field managers whose fields are taken over, as kubectl
+	// get --show-managed-fields names them. What Git declares is written over
+	// theirs, and a field of theirs that Git does not declare goes away, also when
+	// they wrote it by a client-side apply or an update. A field of any other
+	// manager, such as that of an autoscaler, holds the commit (Conflict), and
+	// the message names the object, the field and the manager. Without it these
+	// are the tools by which people install agents by hand:
+	// kubectl-client-side-apply, kubectl, kubectl-create, kubectl-edit, helm and
+	// before-first-apply. An empty list takes over from nobody.
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="!self.exists(m, m in ['kube-controller-manager', 'kube-scheduler', 'kubelet'])",message="adoptFrom must not name kube-controller-manager, kube-scheduler or kubelet: what they write they write again; take the field out of Git"
+	// +listType=set
+	// +optional
+	AdoptFrom []string `json:"adoptFrom,omitzero"`
+
 	// ServiceAccountName names a ServiceAccount in this namespace. Every get,
 	// dry-run, apply, watch and delete of what Git declares is made as that one,
 	// the writes of its DaemonSets' rollouts among them: with its rights and no
