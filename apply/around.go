@@ -13,7 +13,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
+	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/health/watch"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -22,7 +24,11 @@ import (
 // writes nothing. A namespace that is missing may be one that the same commit
 // brings: that is for the caller to tell.
 func (r *Rollouts) Check(ctx context.Context, d Declaration) error {
-	_, err := r.examine(ctx, d)
+	d, err := d.heeding()
+	if err != nil {
+		return err
+	}
+	_, err = r.examine(ctx, d)
 	return err
 }
 
@@ -112,7 +118,8 @@ func (r *Rollouts) differsAround(ctx context.Context, d Declaration, live *appsv
 	if err != nil {
 		return false, err
 	}
-	return !sameAround(live, merged) || !slices.ContainsFunc(live.ManagedFields, r.Objects.own), nil
+	same, err := r.sameAround(d, live, merged)
+	return !same || !slices.ContainsFunc(live.ManagedFields, r.Objects.own), err
 }
 
 // applyAround applies what Git declares beside the template and leaves the live
@@ -189,20 +196,75 @@ func (r *Rollouts) unite(ctx context.Context, d Declaration, live *appsv1.Daemon
 	if err != nil {
 		return nil, err
 	}
-	own := *r.Objects
-	own.AdoptFrom = []string{}
-	united, err := own.takeOver(ctx, t, object)
+	united, err := r.own().takeOver(ctx, t, object)
 	if err != nil {
 		return nil, classify("unite field managers", d.reference(), err)
 	}
 	return fromUnstructured(united)
 }
 
-// sameAround compares all but the template and what Kubernetes counts by it.
-func sameAround(a, b *appsv1.DaemonSet) bool {
-	a, b = a.DeepCopy(), b.DeepCopy()
-	b.Spec.Template = a.Spec.Template
-	delete(a.Annotations, appsv1.DeprecatedTemplateGeneration)
-	delete(b.Annotations, appsv1.DeprecatedTemplateGeneration)
-	return equality.Semantic.DeepEqual(a.Labels, b.Labels) && equality.Semantic.DeepEqual(a.Annotations, b.Annotations) && equality.Semantic.DeepEqual(a.Spec, b.Spec)
+// own is an Applier that takes over nothing of others.
+func (r *Rollouts) own() *Applier {
+	own := *r.Objects
+	own.AdoptFrom = []string{}
+	return &own
+}
+
+// sameAround compares what rollcall has of all but the template, and is false while it has what is ignored.
+func (r *Rollouts) sameAround(d Declaration, live, merged *appsv1.DaemonSet) (bool, error) {
+	before, err := toUnstructured(live)
+	if err != nil {
+		return false, err
+	}
+	after, err := toUnstructured(merged)
+	if err != nil {
+		return false, err
+	}
+	t, err := r.target(d)
+	if err != nil {
+		return false, err
+	}
+	own := r.own()
+	held, err := own.holds(t, before)
+	if err != nil || len(held) > 0 {
+		return false, err
+	}
+	sides, err := own.sides(t.object, before, after, after, nil)
+	if err != nil {
+		return false, err
+	}
+	if sides == nil {
+		sides = &diff.Sides{Live: reduced(before, t.object, everything()), Merged: reduced(after, t.object, everything())}
+	}
+	for _, side := range []map[string]any{sides.Live, sides.Merged} {
+		unstructured.RemoveNestedField(side, "spec", "template")
+		unstructured.RemoveNestedField(side, "metadata", "annotations", appsv1.DeprecatedTemplateGeneration)
+	}
+	return equality.Semantic.DeepEqual(sides.Live, sides.Merged), nil
+}
+
+// everything is what counts of a DaemonSet of which it cannot be told whose each field is.
+func everything() *fieldpath.Set {
+	return fieldpath.NewSet(fieldpath.MakePathOrDie("spec"), fieldpath.MakePathOrDie("metadata", "labels"), fieldpath.MakePathOrDie("metadata", "annotations"))
+}
+
+// heeding is the declaration without what is ignored. A rollout writes the template whole, has pods found by the
+// selector, and sets the strategy by itself: nothing of them can be left to others.
+func (d Declaration) heeding() (Declaration, error) {
+	d.ignored = diff.Ignored(d.Ignore, d.DaemonSet.Unstructured)
+	for _, p := range d.ignored {
+		_, has := p.Value(d.DaemonSet.Object.Object)
+		if has && p.In("spec") && !p.In("spec", "minReadySeconds") && !p.In("spec", "revisionHistoryLimit") {
+			return d, &Error{Reason: ReasonInvalid, Object: d.reference(), Message: fmt.Sprintf("spec.ignore: pointer %s: a rollout writes the template, the selector and the update strategy of a DaemonSet whole: "+
+				"give the rule a kind or a name so that it is not for this one, or leave the DaemonSet to Kubernetes by the annotation %s: %s", p, v1alpha1.AnnotationRollout, v1alpha1.RolloutNative)}
+		}
+	}
+	for _, o := range []**unstructured.Unstructured{&d.DaemonSet.Unstructured, &d.DaemonSet.Pinned} {
+		rest, problem := diff.Without(d.ignored, *o)
+		if problem != nil {
+			return d, &Error{Reason: problem.Reason, Object: d.reference(), Message: problem.Message}
+		}
+		*o = rest
+	}
+	return d, nil
 }

@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/restmapper"
 
 	"github.com/rollcall-dev/rollcall/apply/owned"
+	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -119,6 +120,9 @@ type target struct {
 	object  *unstructured.Unstructured
 	source  string
 	mapping *meta.RESTMapping
+	// ignored are the fields that are left to others; whole is the object with them, nil if it has none.
+	ignored []diff.Pointer
+	whole   *unstructured.Unstructured
 }
 
 // String names the object and the file that it came from.

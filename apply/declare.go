@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/health/watch"
 	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
@@ -34,6 +35,11 @@ type Declaration struct {
 	// ConfigChanged is whether Git would change a plain ConfigMap or Secret that
 	// running pods mount.
 	ConfigChanged bool
+	// Ignore are the fields that are left to others.
+	Ignore []v1alpha1.IgnoreRule
+
+	// ignored are those that are for the DaemonSet, and gone from it; see heeding.
+	ignored []diff.Pointer
 }
 
 func (d Declaration) key() types.NamespacedName {
@@ -55,6 +61,9 @@ func (d Declaration) key() types.NamespacedName {
 //
 // It returns what watch.Around says of the DaemonSet then.
 func (r *Rollouts) Declare(ctx context.Context, d Declaration) (around string, err error) {
+	if d, err = d.heeding(); err != nil {
+		return "", err
+	}
 	for range attempts {
 		live, err := r.declareOnce(ctx, d)
 		if !lostRace(err) {

@@ -65,7 +65,7 @@ type sight struct {
 
 // look observes one object. A write that overtakes it makes it look again.
 func (a *Applier) look(ctx context.Context, l located, set Set) sight {
-	out := sight{located: l, Object: diff.Object{Declared: l.object, Source: l.source, Pending: l.pending, Problem: l.problem}}
+	out := sight{located: l, Object: diff.Object{Declared: l.object, Source: l.source, Pending: l.pending, Problem: l.problem, Ignored: l.ignored}}
 	if l.problem != nil || l.pending != "" {
 		return out
 	}
@@ -81,7 +81,7 @@ func (a *Applier) look(ctx context.Context, l located, set Set) sight {
 		if err == nil {
 			return out
 		}
-		out.Problem, out.missing = a.problem(verb, l.target, err), missing(err)
+		out.Problem, out.missing = withoutIt(l.target, a.problem(verb, l.target, err)), missing(err)
 		if !overtaken(err) {
 			return out
 		}
@@ -110,7 +110,8 @@ func (a *Applier) lookOnce(ctx context.Context, out *sight, owner string) (verb 
 		out.Merged = live
 		return "", nil
 	}
-	out.Merged, out.TakenFrom, err = a.tryOut(ctx, out.target, live)
+	tried, err := a.tryOut(ctx, out.target, live)
+	out.Merged, out.Sides, out.TakenFrom, out.LetsGo, out.Problem = tried.merged, tried.sides, tried.takenFrom, tried.letsGo, tried.problem
 	return "patch", err
 }
 

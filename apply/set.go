@@ -24,6 +24,8 @@ type Set struct {
 	DaemonSets []diff.ID
 	// Previous is the inventory of the last pass; nil before the first one.
 	Previous *v1alpha1.Inventory
+	// Ignore are the fields that are left to others.
+	Ignore []v1alpha1.IgnoreRule
 	// Settled are the objects that were as declared when somebody last looked; nil to ask about each.
 	Settled Settled
 }

@@ -44,6 +44,8 @@ const (
 	ReasonDiffers = "Differs"
 	// ReasonTakesOver is an Update that also takes fields from another field manager.
 	ReasonTakesOver = "TakesOver"
+	// ReasonLetsGo is an Update that lets go of fields which are ignored now.
+	ReasonLetsGo = "LetsGo"
 	// ReasonEqual is Unchanged.
 	ReasonEqual = "Equal"
 	// ReasonConflict is a Conflict.

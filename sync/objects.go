@@ -69,7 +69,7 @@ func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared
 		frozen = append(frozen, mounted...)
 	}
 	m := c.remember(gs)
-	out.set.Settled = m.left.settled
+	out.set.Settled, out.set.Ignore = m.left.settled, gs.Spec.Ignore
 	out.seen = c.Objects.Observe(ctx, out.set)
 	out.input = diff.Input{
 		Owner: out.set.Owner, Objects: out.seen.Objects, DaemonSets: out.set.DaemonSets, Frozen: frozen,
