@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -107,19 +108,37 @@ func (r *Rollouts) differsAround(ctx context.Context, d Declaration, live *appsv
 	if live == nil {
 		return false, nil
 	}
-	payload, err := d.payload(&want.Template)
+	sides, lets, err := r.tryAround(ctx, d, live, &want.Template)
+	if err != nil {
+		return false, err
+	}
+	same := len(lets) == 0 && equality.Semantic.DeepEqual(sides.Live, sides.Merged)
+	return !same || !slices.ContainsFunc(live.ManagedFields, r.Objects.own), nil
+}
+
+// Around is what an apply would make of a live DaemonSet beside its template, in the fields that count, and what it lets go
+// of. It writes nothing; what the API server refuses is an *Error.
+func (r *Rollouts) Around(ctx context.Context, d Declaration, live *appsv1.DaemonSet) (*diff.Sides, []diff.Pointer, error) {
+	d, err := d.heeding()
+	if err != nil {
+		return nil, nil, err
+	}
+	return r.tryAround(ctx, d, live, &live.Spec.Template)
+}
+
+func (r *Rollouts) tryAround(ctx context.Context, d Declaration, live *appsv1.DaemonSet, template *corev1.PodTemplateSpec) (*diff.Sides, []diff.Pointer, error) {
+	payload, err := d.payload(template)
 	if err == nil {
 		err = keepSurge(payload, live)
 	}
 	if err != nil {
-		return false, err
+		return nil, nil, err
 	}
 	merged, err := r.applyPolitely(ctx, d, payload, live, true)
 	if err != nil {
-		return false, err
+		return nil, nil, err
 	}
-	same, err := r.sameAround(d, live, merged)
-	return !same || !slices.ContainsFunc(live.ManagedFields, r.Objects.own), err
+	return r.around(d, live, merged)
 }
 
 // applyAround applies what Git declares beside the template and leaves the live
@@ -210,37 +229,41 @@ func (r *Rollouts) own() *Applier {
 	return &own
 }
 
-// sameAround compares what rollcall has of all but the template, and is false while it has what is ignored.
-func (r *Rollouts) sameAround(d Declaration, live, merged *appsv1.DaemonSet) (bool, error) {
-	before, err := toUnstructured(live)
-	if err != nil {
-		return false, err
-	}
-	after, err := toUnstructured(merged)
-	if err != nil {
-		return false, err
-	}
+// around are the two states in what rollcall has of them but the template, and the ignored fields that it lets go of. Only
+// what it applies counts: a webhook's additions to what a pulse writes are rollcall's by name as well.
+func (r *Rollouts) around(d Declaration, live, merged *appsv1.DaemonSet) (*diff.Sides, []diff.Pointer, error) {
 	t, err := r.target(d)
 	if err != nil {
-		return false, err
+		return nil, nil, err
 	}
-	own := r.own()
-	held, err := own.holds(t, before)
-	if err != nil || len(held) > 0 {
-		return false, err
+	s := states{declared: t.object}
+	if s.live, err = toUnstructured(live); err != nil {
+		return nil, nil, err
 	}
-	sides, err := own.sides(t.object, before, after, after, nil)
+	if s.merged, err = toUnstructured(merged); err != nil {
+		return nil, nil, err
+	}
+	s.applied = s.merged
+	held, err := r.own().holds(t, s.live)
 	if err != nil {
-		return false, err
+		return nil, nil, err
+	}
+	sides, err := s.sides(r.Objects.own, paths(held))
+	if err != nil {
+		return nil, nil, err
 	}
 	if sides == nil {
-		sides = &diff.Sides{Live: reduced(before, t.object, everything()), Merged: reduced(after, t.object, everything())}
+		sides = &diff.Sides{Live: reduced(s.live, t.object, everything()), Merged: reduced(s.merged, t.object, everything())}
 	}
 	for _, side := range []map[string]any{sides.Live, sides.Merged} {
 		unstructured.RemoveNestedField(side, "spec", "template")
 		unstructured.RemoveNestedField(side, "metadata", "annotations", appsv1.DeprecatedTemplateGeneration)
 	}
-	return equality.Semantic.DeepEqual(sides.Live, sides.Merged), nil
+	var lets []diff.Pointer
+	for _, h := range held {
+		lets = append(lets, h.pointer)
+	}
+	return sides, lets, nil
 }
 
 // everything is what counts of a DaemonSet of which it cannot be told whose each field is.

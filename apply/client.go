@@ -51,6 +51,9 @@ type Applier struct {
 	// Owners lists the owner labels of the GitSyncs that exist; nil when that cannot be known, and then every label counts
 	// as that of one.
 	Owners func(context.Context) ([]string, error)
+	// HandsOver foretells whether the GitSync of an owner label will hand an object over; nil where nothing is foretold,
+	// as in a pass, which has the GitSync itself do so.
+	HandsOver func(owner string, id diff.ID) bool
 	// Owned watches the objects that were applied; nil to ask about each object every time.
 	Owned *owned.Watch
 	// Logger gets a line for each write; nil for none.

@@ -35,7 +35,7 @@ func (a *Applier) holds(t target, live *unstructured.Unstructured) ([]place, err
 	if live == nil || len(t.ignored) == 0 {
 		return nil, nil
 	}
-	fields, _, err := a.ours(live)
+	fields, _, err := fieldsBy(live, a.mine)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func (a *Applier) undivided(t target, applied *unstructured.Unstructured) (*diff
 	if t.whole == nil {
 		return nil, nil
 	}
-	fields, _, err := a.ours(applied)
+	fields, _, err := fieldsBy(applied, a.mine)
 	if err != nil {
 		return nil, err
 	}

@@ -100,7 +100,7 @@ func (a *Applier) lookOnce(ctx context.Context, out *sight, owner string) (verb 
 	out.Live = live
 	if out.Problem = diff.ForeignTo(owner, "", live); out.Problem != nil {
 		other := live.GetLabels()[v1alpha1.LabelOwner]
-		orphan, err := a.orphan(ctx, other)
+		orphan, err := a.orphan(ctx, other, diff.IDOf(out.Declared))
 		if err != nil || !orphan {
 			return "get", err
 		}

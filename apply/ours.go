@@ -32,12 +32,16 @@ func fieldsOf(entry metav1.ManagedFieldsEntry) (*fieldpath.Set, error) {
 	return out, nil
 }
 
-// ours are the fields of an object that are rollcall's, or that it takes over. It is false when some are known by the
-// names of another version.
-func (a *Applier) ours(o *unstructured.Unstructured) (out *fieldpath.Set, known bool, err error) {
+// mine is whether the fields of a manager are rollcall's, or it takes them over.
+func (a *Applier) mine(entry metav1.ManagedFieldsEntry) bool {
+	return a.own(entry) || a.takes(entry)
+}
+
+// fieldsBy are the fields of an object by those managers. It is false when some are known by the names of another version.
+func fieldsBy(o *unstructured.Unstructured, by func(metav1.ManagedFieldsEntry) bool) (out *fieldpath.Set, known bool, err error) {
 	out, known = fieldpath.NewSet(), true
 	for _, entry := range o.GetManagedFields() {
-		if !a.own(entry) && !a.takes(entry) {
+		if !by(entry) {
 			continue
 		}
 		known = known && entry.APIVersion == o.GetAPIVersion()
@@ -50,14 +54,20 @@ func (a *Applier) ours(o *unstructured.Unstructured) (out *fieldpath.Set, known 
 	return out, known, nil
 }
 
-// sides are live and merged reduced to the fields that are rollcall's in live, or would be when applied, but for those that
-// it leaves; nil when that cannot be told, and then all of them count.
-func (a *Applier) sides(declared, live, applied, merged *unstructured.Unstructured, leaves []fieldpath.Path) (*diff.Sides, error) {
-	before, known, err := a.ours(live)
+// states are an object as a trial knows it: as Git declares it, as it is, as an apply made it, and as it is
+// after a takeover as well.
+type states struct {
+	declared, live, applied, merged *unstructured.Unstructured
+}
+
+// sides are live and merged reduced to the fields that those managers have in live, or would have when applied, but for
+// those that it leaves; nil when that cannot be told, and then all of them count.
+func (s states) sides(by func(metav1.ManagedFieldsEntry) bool, leaves []fieldpath.Path) (*diff.Sides, error) {
+	before, known, err := fieldsBy(s.live, by)
 	if err != nil {
 		return nil, err
 	}
-	after, knownToo, err := a.ours(applied)
+	after, knownToo, err := fieldsBy(s.applied, by)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +75,7 @@ func (a *Applier) sides(declared, live, applied, merged *unstructured.Unstructur
 		return nil, nil
 	}
 	fields := before.Union(after).RecursiveDifference(fieldpath.NewSet(leaves...))
-	return &diff.Sides{Live: reduced(live, declared, fields), Merged: reduced(merged, declared, fields)}, nil
+	return &diff.Sides{Live: reduced(s.live, s.declared, fields), Merged: reduced(s.merged, s.declared, fields)}, nil
 }
 
 // reduced is an object with its kind and no other fields than these.

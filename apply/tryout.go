@@ -47,7 +47,7 @@ func (a *Applier) tryOut(ctx context.Context, t target, live *unstructured.Unstr
 		}
 	}
 	if live != nil {
-		if out.sides, err = a.sides(t.object, live, applied, out.merged, paths(held)); err != nil {
+		if out.sides, err = (states{t.object, live, applied, out.merged}).sides(a.mine, paths(held)); err != nil {
 			return out, err
 		}
 	}

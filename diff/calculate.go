@@ -41,11 +41,11 @@ func declared(in Input, o Object) Change {
 		if o.Pending != "" {
 			c.Reason = ReasonPending
 		}
-		c.Fields = fields(nil, o.Declared.Object)
+		c.Fields, c.Before, c.After = fields(nil, o.Declared.Object)
 	case o.Merged == nil:
 		c.Operation, c.Reason, c.Message = Update, ReasonPending, o.Pending
 	default:
-		c.Fields = fields(o.sides())
+		c.Fields, c.Before, c.After = fields(o.sides())
 		c.Operation, c.Reason, c.Message = compared(in, c, o)
 	}
 	return c
@@ -78,6 +78,8 @@ func compared(in Input, c Change, o Object) (operation Operation, reason, messag
 	switch {
 	case refers(in.Frozen, c.ID) && slices.ContainsFunc(c.Fields, isContent):
 		return Keep, ReasonAwaitingProof, "pods of the proven version read it: it changes when the candidate is proven"
+	case o.Orphan != "":
+		return Update, ReasonInherits, "goes over from GitSync " + o.Orphan + ", which has it no more"
 	case len(o.TakenFrom) > 0:
 		return Update, ReasonTakesOver, "takes over the fields of " + strings.Join(o.TakenFrom, ", ")
 	case len(o.LetsGo) > 0:

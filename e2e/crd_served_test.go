@@ -58,7 +58,6 @@ func testUnserved(t *testing.T, c *cluster.Cluster) {
 		"approved":           unknown("approved", sync("approved: "+strings.Repeat("a", 40))),
 		"mode":               unknown("mode", sync("mode: observe")),
 		"adoptFrom":          unknown("adoptFrom", sync("adoptFrom: [helm]")),
-		"ignore":             unknown("ignore", sync("ignore: [{pointer: /spec/replicas, kind: Deployment}]")),
 		"serviceAccountName": unknown("serviceAccountName", sync("serviceAccountName: applier")),
 		"dependsOn":          unknown("dependsOn", sync("dependsOn: [{name: cni}]")),
 		"publish":            unknown("publish", sync("publish: {ref: refs/rollcall/proven/staging}")),

@@ -38,6 +38,7 @@ type plan struct {
 	DaemonSets       []struct {
 		Name, Verdict string
 		Nodes         int
+		Fields        []struct{ Path, From, To string }
 		Waves         []struct {
 			Name  string
 			Nodes int
