@@ -44,7 +44,23 @@ func (c Change) Unified(around int) []Hunk {
 			j++
 		}
 	}
+	for i := range out {
+		out[i].dedent()
+	}
 	return out
+}
+
+// dedent takes the blanks away that all lines begin with: the path says how deep they are.
+func (h *Hunk) dedent() {
+	least := -1
+	for _, line := range h.Lines {
+		if blanks := len(line) - 2 - len(strings.TrimLeft(line[2:], " ")); len(line) > 2 && (least < 0 || blanks < least) {
+			least = blanks
+		}
+	}
+	for i, line := range h.Lines {
+		h.Lines[i] = line[:2] + line[min(len(line), 2+max(least, 0)):]
+	}
 }
 
 // placed is where the line of an edit is, which is the next one of its side.

@@ -138,7 +138,7 @@ func (n *tenant) wantPlan(code int, files map[string]string) *plan {
 	n.t.Helper()
 	dir, before := n.directory(files), n.versions()
 	var asJSON, asYAML plan
-	for _, format := range []string{"text", "json", "yaml"} {
+	for _, format := range []string{"text", "json", "yaml", "markdown"} {
 		got, stdout, stderr := n.rollcall("plan", dir, "--namespace", n.namespace, "-o", format)
 		n.t.Logf("plan -o %s exits with %d:\n%s%s", format, got, stdout, stderr)
 		if got != code || stdout == "" || stderr != "" {

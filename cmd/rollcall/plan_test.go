@@ -174,7 +174,7 @@ func plannedRollout(t *testing.T) *planned {
 	roll.change = changed(t, "agents/log.yaml", strings.NewReplacer("IMAGE", "1", "HASH", "1111aaaa11").Replace(agentTemplate), strings.NewReplacer("IMAGE", "2", "HASH", "2222bbbb22").Replace(agentTemplate))
 	roll.Fields = roll.change.Fields
 	roll.AtLeast.Duration = roll.atLeast(10 * time.Second)
-	pin := strings.NewReplacer("name: log-config", "name: log-config-2222bbbb22, labels: {rollcall.dev/pinned-from: log-config}", "LEVEL", "debug", "data:", "immutable: true, data:").Replace(logConfig)
+	pin := strings.NewReplacer("name: log-config", "name: log-config-2222bbbb22", "LEVEL", "debug", "}, data:", ", labels: {rollcall.dev/pinned-from: log-config}}, immutable: true, data:").Replace(logConfig)
 	out := &planned{
 		gitsync: "platform/agents",
 		objects: diff.Plan{Changes: []diff.Change{

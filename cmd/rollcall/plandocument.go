@@ -73,12 +73,14 @@ func unified(c diff.Change) string {
 		return ""
 	}
 	var b strings.Builder
-	for _, h := range c.Unified(2) {
-		b.WriteString(hunkText(h))
+	for i, h := range c.Unified(2) {
+		switch {
+		case h.Path != "":
+			b.WriteString("@@ " + h.Path + " @@\n")
+		case i > 0:
+			b.WriteString("@@ @@\n")
+		}
+		b.WriteString(strings.Join(h.Lines, "\n") + "\n")
 	}
 	return b.String()
-}
-
-func hunkText(h diff.Hunk) string {
-	return "@@ " + h.Path + " @@\n" + strings.Join(h.Lines, "\n") + "\n"
 }

@@ -160,14 +160,21 @@ func (f *forecast) because() string {
 	return some(words, 5)
 }
 
-// notice are other things to know of the rollout, a sentence each.
+func nodeCount(n int) string {
+	if n == 1 {
+		return "1 node"
+	}
+	return fmt.Sprintf("%d nodes", n)
+}
+
+// notices are other things to know of the rollout, a sentence each.
 func (f *forecast) notices() []string {
 	var out []string
 	if len(f.Won) > 0 {
-		out = append(out, fmt.Sprintf("wins %d nodes: %s", len(f.Won), some(f.Won, 8)))
+		out = append(out, fmt.Sprintf("wins %s: %s", nodeCount(len(f.Won)), some(f.Won, 8)))
 	}
 	if len(f.Lost) > 0 {
-		out = append(out, fmt.Sprintf("loses %d nodes: %s", len(f.Lost), some(f.Lost, 8)))
+		out = append(out, fmt.Sprintf("loses %s: %s", nodeCount(len(f.Lost)), some(f.Lost, 8)))
 	}
 	if len(f.After) > 0 {
 		out = append(out, fmt.Sprintf("on each node after %s, healthy there at the version declared now", strings.Join(f.After, ", ")))
