@@ -27,6 +27,7 @@ func TestOurs(t *testing.T) {
 		"ignored":          ignored,
 		"ignored template": ignoredTemplate,
 		"masked":           masked,
+		"planned move":     plannedMove,
 	})
 }
 

@@ -33,8 +33,9 @@ const (
 // plan is what `rollcall plan -o json` says, in part.
 type plan struct {
 	GitSync          string
+	Against, Commit  string
 	Changes, Blocked bool
-	Objects          []struct{ Kind, Name, Operation string }
+	Objects          []struct{ Kind, Name, Operation, Reason string }
 	DaemonSets       []struct {
 		Name, Verdict string
 		Nodes         int
@@ -213,7 +214,7 @@ func (n *tenant) rollcall(args ...string) (code int, stdout, stderr string) {
 	n.t.Helper()
 	binary, err := product.Binary("rollcall")
 	n.must(err, "find rollcall")
-	c := exec.CommandContext(n.t.Context(), binary, append(args, "--kubeconfig", n.w.cluster.Kubeconfig)...)
+	c := exec.CommandContext(n.t.Context(), binary, append([]string{args[0], "--kubeconfig", n.w.cluster.Kubeconfig}, args[1:]...)...)
 	var out, complaints bytes.Buffer
 	c.Stdout, c.Stderr = &out, &complaints
 	err = c.Run()
