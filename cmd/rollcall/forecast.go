@@ -95,9 +95,7 @@ type waveForecast struct {
 // forecast says what will become of a DaemonSet.
 func (p *planner) forecast(ctx context.Context, ds render.DaemonSet, nodes []corev1.Node, after map[types.NamespacedName][]types.NamespacedName, configChanged bool) (forecast, error) {
 	out := forecast{Namespace: ds.GetNamespace(), Name: ds.GetName(), Source: ds.Source, Digest: ds.Digest, pins: ds.Pins}
-	for _, key := range after[keyOf(ds)] {
-		out.After = append(out.After, key.String())
-	}
+	out.comesAfter(after[keyOf(ds)])
 	seen, err := p.find(ctx, ds)
 	if refused := refusal(err); refused != nil {
 		out.Verdict, out.Message = cannotBeMade, refused.Reason+": "+refused.Message
@@ -108,9 +106,7 @@ func (p *planner) forecast(ctx context.Context, ds render.DaemonSet, nodes []cor
 	}
 	seen.same = seen.same && !configChanged
 	out.decide(seen)
-	if out.Verdict == willAdopt || out.Verdict == willStay || out.Verdict == isUnderWay {
-		seen.settle() // the template changes by nothing that this brings
-	}
+	seen.settle(out.Verdict)
 	if out.change, err = seen.change(ds, p.gitsync == nil); err != nil {
 		return out, err
 	}
@@ -122,13 +118,22 @@ func (p *planner) forecast(ctx context.Context, ds render.DaemonSet, nodes []cor
 	if seen.live != nil {
 		out.Lost, out.Won = lost, won
 	}
-	if err := p.waves(ctx, ds, seen, nodes, lost, won, &out); err != nil {
-		return out, err
+	err = p.waves(ctx, ds, seen, nodes, lost, won, &out)
+	out.heldBy(apply.Dependency(p.declaration(ds).Owner, keyOf(ds), after))
+	return out, err
+}
+
+func (f *forecast) comesAfter(keys []types.NamespacedName) {
+	for _, key := range keys {
+		f.After = append(f.After, key.String())
 	}
-	if block := apply.Dependency(p.declaration(ds).Owner, keyOf(ds), after); block != nil {
-		out.Verdict, out.Message = wouldBeHeld, block.Reason+": "+block.Message
+}
+
+// heldBy is a rollout that a block would hold; nil holds none.
+func (f *forecast) heldBy(b *rollout.Block) {
+	if b != nil {
+		f.Verdict, f.Message = wouldBeHeld, b.Reason+": "+b.Message
 	}
-	return out, nil
 }
 
 // waves resolves the policy for the nodes.
@@ -242,9 +247,7 @@ func (p *planner) hold(ctx context.Context, ds render.DaemonSet, lost, won []str
 		}
 	}
 	install := f.Verdict == willInstall
-	if block != nil {
-		f.Verdict, f.Message = wouldBeHeld, block.Reason+": "+block.Message
-	}
+	f.heldBy(block)
 	if install && policy.InstallAll {
 		return nil, nil
 	}

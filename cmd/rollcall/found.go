@@ -182,9 +182,9 @@ func (s *found) change(ds render.DaemonSet, ownerOpen bool) (diff.Change, error)
 }
 
 // settle makes the declared template the one that nodes run, where it is the same
-// version.
-func (s *found) settle() {
-	if s.old != nil {
+// version: it changes by nothing that this brings.
+func (s *found) settle(v verdict) {
+	if s.old != nil && (v == willAdopt || v == willStay || v == isUnderWay) {
 		s.want = s.old
 	}
 }

@@ -288,30 +288,12 @@ func keyOf(ds render.DaemonSet) types.NamespacedName {
 // plan asks the API server what it would make of what is declared.
 func (p *planner) plan(ctx context.Context, declared *render.Declared) (*planned, error) {
 	out := &planned{to: shortHash(p.tree.commit.Hash)}
-	set := apply.NewSet(types.NamespacedName{Namespace: p.namespace, Name: "plan"}, declared, nil)
-	prune := false
-	if gs := p.gitsync; gs != nil {
-		name := types.NamespacedName{Namespace: gs.Namespace, Name: gs.Name}
-		set, prune = apply.NewSet(name, declared, gs.Status.Inventory), gs.Spec.Prune
-		set.Ignore, out.gitsync = gs.Spec.Ignore, name.String()
+	if p.gitsync != nil {
+		out.gitsync = p.gitsync.Namespace + "/" + p.gitsync.Name
 	}
-	others, err := p.others(ctx)
+	set, in, err := p.observe(ctx, declared)
 	if err != nil {
 		return nil, err
-	}
-	if others != nil {
-		p.objects.HandsOver = sync.HandsOver(p.gitsync, others, p.declaredBy)
-	}
-	seen := p.objects.Observe(ctx, set)
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	in := diff.Input{Owner: set.Owner, Objects: seen.Objects, DaemonSets: set.DaemonSets, Previous: set.Previous, Former: seen.Former, Prune: prune}
-	if in.Frozen, err = p.frozen(ctx, declared); err != nil {
-		return nil, err
-	}
-	if others != nil && len(seen.Former) > 0 {
-		in.Heirs, in.Awaited = sync.Heirs(p.gitsync, seen.Former, others, p.declaredBy)
 	}
 	out.objects = diff.Calculate(in)
 	if err := p.forecasts(ctx, declared, out); err != nil {
@@ -328,6 +310,33 @@ func (p *planner) plan(ctx context.Context, declared *render.Declared) (*planned
 		out.rollouts[i].Causes = causes(&out.rollouts[i], out.objects)
 	}
 	return out, nil
+}
+
+// observe asks the API server about the objects, and foretells what goes from one GitSync to another.
+func (p *planner) observe(ctx context.Context, declared *render.Declared) (set apply.Set, in diff.Input, err error) {
+	set = apply.NewSet(types.NamespacedName{Namespace: p.namespace, Name: "plan"}, declared, nil)
+	prune := false
+	if gs := p.gitsync; gs != nil {
+		set, prune = apply.NewSet(types.NamespacedName{Namespace: gs.Namespace, Name: gs.Name}, declared, gs.Status.Inventory), gs.Spec.Prune
+		set.Ignore = gs.Spec.Ignore
+	}
+	others, err := p.others(ctx)
+	if err != nil {
+		return set, in, err
+	}
+	if others != nil {
+		p.objects.HandsOver = sync.HandsOver(p.gitsync, others, p.declaredBy)
+	}
+	seen := p.objects.Observe(ctx, set)
+	if err := ctx.Err(); err != nil {
+		return set, in, err
+	}
+	in = diff.Input{Owner: set.Owner, Objects: seen.Objects, DaemonSets: set.DaemonSets, Previous: set.Previous, Former: seen.Former, Prune: prune}
+	if others != nil && len(seen.Former) > 0 {
+		in.Heirs, in.Awaited = sync.Heirs(p.gitsync, seen.Former, others, p.declaredBy)
+	}
+	in.Frozen, err = p.frozen(ctx, declared)
+	return set, in, err
 }
 
 // frozen is the config that the pass would not write before proof.

@@ -80,25 +80,7 @@ func (p *planned) table(c *comment) {
 		if f.Verdict == willStay && !f.changes() {
 			continue
 		}
-		what := string(f.Verdict)
-		if f.Verdict == cannotBeMade || f.Verdict == wouldBeHeld {
-			reason, _, _ := strings.Cut(f.Message, ": ")
-			what += ": " + reason
-		} else if why := f.because(); why != "" {
-			what += ": " + why
-		}
-		var waves []string
-		for _, w := range f.Waves {
-			waves = append(waves, fmt.Sprintf("%s %d", w.Name, w.Nodes))
-		}
-		nodes, least := fmt.Sprint(f.Nodes), ""
-		if f.AtLeast.Duration > 0 {
-			least = brief(f.AtLeast.Duration)
-		}
-		if p.offline {
-			nodes = ""
-		}
-		rows = append(rows, fmt.Sprintf("| `%s` | %s | %s | %s | %s |\n", code(f.Namespace+"/"+f.Name), words(what), nodes, words(strings.Join(waves, " → ")), least))
+		rows = append(rows, f.row(p.offline))
 	}
 	if len(rows) == 0 {
 		return
@@ -109,6 +91,29 @@ func (p *planned) table(c *comment) {
 	}
 	c.left += max(0, len(rows)-tableRows)
 	c.WriteString("\n")
+}
+
+// row is its line of the table.
+func (f *forecast) row(offline bool) string {
+	what := string(f.Verdict)
+	if f.Verdict == cannotBeMade || f.Verdict == wouldBeHeld {
+		reason, _, _ := strings.Cut(f.Message, ": ")
+		what += ": " + reason
+	} else if why := f.because(); why != "" {
+		what += ": " + why
+	}
+	var waves []string
+	for _, w := range f.Waves {
+		waves = append(waves, fmt.Sprintf("%s %d", w.Name, w.Nodes))
+	}
+	nodes, least := fmt.Sprint(f.Nodes), ""
+	if f.AtLeast.Duration > 0 {
+		least = brief(f.AtLeast.Duration)
+	}
+	if offline {
+		nodes = ""
+	}
+	return fmt.Sprintf("| `%s` | %s | %s | %s | %s |\n", code(f.Namespace+"/"+f.Name), words(what), nodes, words(strings.Join(waves, " → ")), least)
 }
 
 // attention is what cannot be applied, and what is held back, with why: none of it is behind a click.

@@ -34,6 +34,9 @@ func (p *planned) changes() bool {
 
 // conclusion is what a reviewer has to know.
 func (p *planned) conclusion() string {
+	if p.blocked() {
+		return "Something cannot be applied: nothing of this would be."
+	}
 	counts, nodes := map[verdict]int{}, 0
 	for i := range p.rollouts {
 		counts[p.rollouts[i].Verdict]++
@@ -41,24 +44,7 @@ func (p *planned) conclusion() string {
 			nodes = max(nodes, p.rollouts[i].Nodes)
 		}
 	}
-	said := "No rollout"
-	switch {
-	case p.blocked():
-		return "Something cannot be applied: nothing of this would be."
-	case counts[willRoll] > 0 && p.offline:
-		said = fmt.Sprintf("Rollouts: %d of %d DaemonSets", counts[willRoll], len(p.rollouts))
-	case counts[willRoll] > 0:
-		said = fmt.Sprintf("Rollouts: %d of %d DaemonSets, over up to %d nodes", counts[willRoll], len(p.rollouts), nodes)
-		if n := counts[isUnderWay]; n > 0 {
-			said += fmt.Sprintf("; %d under way", n)
-		}
-	case counts[isUnderWay] == 1:
-		said = "1 rollout under way"
-	case counts[isUnderWay] > 0:
-		said = fmt.Sprintf("%d rollouts under way", counts[isUnderWay])
-	case !p.changes():
-		said = "Nothing changes"
-	}
+	said := p.movement(counts, nodes)
 	if n := counts[wouldBeHeld]; n > 0 {
 		said += fmt.Sprintf("; %d would be held", n)
 	}
@@ -66,6 +52,35 @@ func (p *planned) conclusion() string {
 		said += fmt.Sprintf("; %d rejected before", n)
 	}
 	return said + "."
+}
+
+// movement is what goes over the nodes.
+func (p *planned) movement(counts map[verdict]int, nodes int) string {
+	var said []string
+	if n := counts[willRoll]; n > 0 {
+		over := ""
+		if !p.offline {
+			over = fmt.Sprintf(", over up to %d nodes", nodes)
+		}
+		said = append(said, fmt.Sprintf("Rollouts: %d of %d DaemonSets%s", n, len(p.rollouts), over))
+	}
+	if n := counts[willInstall]; n > 0 {
+		said = append(said, fmt.Sprintf("%d first installed", n))
+	}
+	switch n := counts[isUnderWay]; {
+	case n > 0 && len(said) > 0:
+		said = append(said, fmt.Sprintf("%d under way", n))
+	case n == 1:
+		said = append(said, "1 rollout under way")
+	case n > 1:
+		said = append(said, fmt.Sprintf("%d rollouts under way", n))
+	case len(said) > 0:
+	case p.changes():
+		said = append(said, "No rollout")
+	default:
+		said = append(said, "Nothing changes")
+	}
+	return strings.Join(said, "; ")
 }
 
 // policy is what the rollout goes by, in words.
@@ -129,7 +144,7 @@ func (f *forecast) says(offline bool) string {
 
 // atMost is how many nodes are without an agent at once.
 func (f *forecast) atMost() string {
-	if f.Verdict == willInstall {
+	if f.Verdict == willInstall || f.MaxUnavailable == 0 {
 		return "no node loses an agent"
 	}
 	return fmt.Sprintf("at most %d of %d nodes without an agent", f.MaxUnavailable, f.Nodes)

@@ -12,7 +12,7 @@ func (p *planned) render(st style) string {
 	page := &page{style: st}
 	switch {
 	case p.offline:
-		page.WriteString(fmt.Sprintf("%s against commit %s, without a cluster: what the API server adds, and nodes, are not known\n\n", st.paint(bold, p.named()), st.paint(bold, clean(p.from))))
+		fmt.Fprintf(page, "%s against commit %s, without a cluster: what the API server adds, and nodes, are not known\n\n", st.paint(bold, p.named()), st.paint(bold, clean(p.from)))
 	case p.gitsync != "":
 		page.WriteString("GitSync " + st.paint(bold, p.gitsync) + "\n\n")
 	}
