@@ -202,7 +202,7 @@ func (r *Rollouts) target(d Declaration) (target, error) {
 	if err != nil {
 		return target{}, fmt.Errorf("find kind of daemonset %s: %w", d.key(), err)
 	}
-	return target{object: d.DaemonSet.Unstructured, source: d.DaemonSet.Source, mapping: mapping}, nil
+	return target{object: d.DaemonSet.Unstructured, source: d.DaemonSet.Source, mapping: mapping, ignored: d.ignored}, nil
 }
 
 func fromUnstructured(o *unstructured.Unstructured) (*appsv1.DaemonSet, error) {

@@ -149,3 +149,21 @@ func (v *view) cyclic(way []types.NamespacedName) *rollout.Block {
 	return &rollout.Block{Reason: ReasonDependencyInvalid, Message: fmt.Sprintf("by the annotation %s DaemonSet %s comes after itself: %s: take it out of one of them in Git; nothing is begun until then, returns go on",
 		v1alpha1.AnnotationAfter, v.key, strings.Join(words, " after "))}
 }
+
+// Dependency is what is wrong with those that a DaemonSet is to come after, by what the GitSync of the owner label
+// declares of all of its DaemonSets; nil when nothing is. It is what holds the rollout, in the same words.
+func Dependency(owner string, of types.NamespacedName, all map[types.NamespacedName][]types.NamespacedName) *rollout.Block {
+	v, l := &view{key: of, want: &declared{Owner: owner}}, &ledger{of: map[types.NamespacedName]*page{}}
+	for key, after := range all {
+		l.of[key] = &page{after: after}
+	}
+	for _, key := range all[of] {
+		if _, known := all[key]; !known || key == of {
+			return v.invalidAfter(key)
+		}
+	}
+	if way := l.cycle(of); way != nil {
+		return v.cyclic(way)
+	}
+	return nil
+}

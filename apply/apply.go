@@ -124,7 +124,7 @@ type written struct {
 
 // write applies one object. A write that overtakes it makes it try again.
 func (a *Applier) write(ctx context.Context, c diff.Change, o diff.Object) (written, *diff.Problem) {
-	t := target{object: o.Declared, source: o.Source}
+	t := target{object: o.Declared, source: o.Source, ignored: o.Ignored}
 	mapping, err := a.awaitKind(ctx, c, o)
 	if err != nil {
 		return written{}, a.problem("find kind", t, err)

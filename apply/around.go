@@ -8,11 +8,13 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/health/watch"
@@ -23,7 +25,11 @@ import (
 // writes nothing. A namespace that is missing may be one that the same commit
 // brings: that is for the caller to tell.
 func (r *Rollouts) Check(ctx context.Context, d Declaration) error {
-	_, err := r.examine(ctx, d)
+	d, err := d.heeding()
+	if err != nil {
+		return err
+	}
+	_, err = r.examine(ctx, d)
 	return err
 }
 
@@ -121,18 +127,7 @@ func (r *Rollouts) differsAround(ctx context.Context, d Declaration, live *appsv
 	if live == nil {
 		return nil, nil
 	}
-	payload, err := d.payload(&want.Template)
-	if err == nil {
-		err = keepSurge(payload, live)
-	}
-	if err != nil {
-		return nil, err
-	}
-	merged, err := r.applyPolitely(ctx, d, payload, live, true)
-	if err != nil {
-		return nil, err
-	}
-	object, err := toUnstructured(live)
+	merged, sides, lets, err := r.tryAround(ctx, d, live, &want.Template)
 	if err != nil {
 		return nil, err
 	}
@@ -140,21 +135,54 @@ func (r *Rollouts) differsAround(ctx context.Context, d Declaration, live *appsv
 	if err != nil {
 		return nil, err
 	}
-	if sameAround(live, merged) && len(objects.taken(object)) == 0 && slices.ContainsFunc(live.ManagedFields, objects.own) {
-		return nil, nil
+	object, err := toUnstructured(live)
+	if err != nil {
+		return nil, err
 	}
 	after, err := toUnstructured(merged)
 	if err != nil {
 		return nil, err
 	}
-	return &Revert{ID: diff.IDOf(object), Field: fieldAround(object, after), Manager: writer(object, after)}, nil
+	same := len(lets) == 0 && equality.Semantic.DeepEqual(sides.Live, sides.Merged)
+	if same && len(objects.taken(object)) == 0 && slices.ContainsFunc(live.ManagedFields, objects.own) {
+		return nil, nil
+	}
+	return &Revert{ID: diff.IDOf(object), Field: fieldAround(d.DaemonSet.Unstructured, sides), Manager: writer(object, after)}, nil
 }
 
-// fieldAround is the first field beside the template in which two DaemonSets differ.
-func fieldAround(live, merged *unstructured.Unstructured) string {
-	plan := diff.Calculate(diff.Input{Owner: live.GetLabels()[v1alpha1.LabelOwner], Objects: []diff.Object{{Declared: merged, Live: live, Merged: merged}}})
+// Around is what an apply would make of a live DaemonSet beside its template, in the fields that count, and what it lets go
+// of. It writes nothing; what the API server refuses is an *Error.
+func (r *Rollouts) Around(ctx context.Context, d Declaration, live *appsv1.DaemonSet) (*diff.Sides, []diff.Pointer, error) {
+	d, err := d.heeding()
+	if err != nil {
+		return nil, nil, err
+	}
+	_, sides, lets, err := r.tryAround(ctx, d, live, &live.Spec.Template)
+	return sides, lets, err
+}
+
+func (r *Rollouts) tryAround(ctx context.Context, d Declaration, live *appsv1.DaemonSet, template *corev1.PodTemplateSpec) (merged *appsv1.DaemonSet, sides *diff.Sides, lets []diff.Pointer, err error) {
+	payload, err := d.payload(template)
+	if err == nil {
+		err = keepSurge(payload, live)
+	}
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	merged, err = r.applyPolitely(ctx, d, payload, live, true)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	sides, lets, err = r.around(d, live, merged)
+	return merged, sides, lets, err
+}
+
+// fieldAround is the first field beside the template in which the two sides differ.
+func fieldAround(declared *unstructured.Unstructured, sides *diff.Sides) string {
+	live, merged := &unstructured.Unstructured{Object: sides.Live}, &unstructured.Unstructured{Object: sides.Merged}
+	plan := diff.Calculate(diff.Input{Owner: live.GetLabels()[v1alpha1.LabelOwner], Objects: []diff.Object{{Declared: declared, Live: live, Merged: merged, Sides: sides}}})
 	for _, f := range plan.Changes[0].Fields {
-		if !strings.HasPrefix(f.Path, "spec.template.") && !strings.HasPrefix(f.Path, "spec.updateStrategy") && !strings.Contains(f.Path, appsv1.DeprecatedTemplateGeneration) {
+		if !strings.HasPrefix(f.Path, "spec.updateStrategy") {
 			return f.Path
 		}
 	}
@@ -260,11 +288,72 @@ func (r *Rollouts) unite(ctx context.Context, d Declaration, live *appsv1.Daemon
 	return fromUnstructured(united)
 }
 
-// sameAround compares all but the template and what Kubernetes counts by it.
-func sameAround(a, b *appsv1.DaemonSet) bool {
-	a, b = a.DeepCopy(), b.DeepCopy()
-	b.Spec.Template = a.Spec.Template
-	delete(a.Annotations, appsv1.DeprecatedTemplateGeneration)
-	delete(b.Annotations, appsv1.DeprecatedTemplateGeneration)
-	return equality.Semantic.DeepEqual(a.Labels, b.Labels) && equality.Semantic.DeepEqual(a.Annotations, b.Annotations) && equality.Semantic.DeepEqual(a.Spec, b.Spec)
+// own is an Applier that takes over nothing of others.
+func (r *Rollouts) own() *Applier {
+	own := *r.Objects
+	own.AdoptFrom = []string{}
+	return &own
+}
+
+// around are the two states in what rollcall has of them but the template, and the ignored fields that it lets go of. Only
+// what it applies counts: a webhook's additions to what a pulse writes are rollcall's by name as well.
+func (r *Rollouts) around(d Declaration, live, merged *appsv1.DaemonSet) (*diff.Sides, []diff.Pointer, error) {
+	t, err := r.target(d)
+	if err != nil {
+		return nil, nil, err
+	}
+	s := states{declared: t.object}
+	if s.live, err = toUnstructured(live); err != nil {
+		return nil, nil, err
+	}
+	if s.merged, err = toUnstructured(merged); err != nil {
+		return nil, nil, err
+	}
+	s.applied = s.merged
+	held, err := r.own().holds(t, s.live)
+	if err != nil {
+		return nil, nil, err
+	}
+	sides, err := s.sides(r.Objects.own, paths(held))
+	if err != nil {
+		return nil, nil, err
+	}
+	if sides == nil {
+		sides = &diff.Sides{Live: reduced(s.live, t.object, everything()), Merged: reduced(s.merged, t.object, everything())}
+	}
+	for _, side := range []map[string]any{sides.Live, sides.Merged} {
+		unstructured.RemoveNestedField(side, "spec", "template")
+		unstructured.RemoveNestedField(side, "metadata", "annotations", appsv1.DeprecatedTemplateGeneration)
+	}
+	var lets []diff.Pointer
+	for _, h := range held {
+		lets = append(lets, h.pointer)
+	}
+	return sides, lets, nil
+}
+
+// everything is what counts of a DaemonSet of which it cannot be told whose each field is.
+func everything() *fieldpath.Set {
+	return fieldpath.NewSet(fieldpath.MakePathOrDie("spec"), fieldpath.MakePathOrDie("metadata", "labels"), fieldpath.MakePathOrDie("metadata", "annotations"))
+}
+
+// heeding is the declaration without what is ignored. A rollout writes the template whole, has pods found by the
+// selector, and sets the strategy by itself: nothing of them can be left to others.
+func (d Declaration) heeding() (Declaration, error) {
+	d.ignored = diff.Ignored(d.Ignore, d.DaemonSet.Unstructured)
+	for _, p := range d.ignored {
+		_, has := p.Value(d.DaemonSet.Object.Object)
+		if has && p.In("spec") && !p.In("spec", "minReadySeconds") && !p.In("spec", "revisionHistoryLimit") {
+			return d, &Error{Reason: ReasonInvalid, Object: d.reference(), Message: fmt.Sprintf("spec.ignore: pointer %s: a rollout writes the template, the selector and the update strategy of a DaemonSet whole: "+
+				"give the rule a kind or a name so that it is not for this one, or leave the DaemonSet to Kubernetes by the annotation %s: %s", p, v1alpha1.AnnotationRollout, v1alpha1.RolloutNative)}
+		}
+	}
+	for _, o := range []**unstructured.Unstructured{&d.DaemonSet.Unstructured, &d.DaemonSet.Pinned} {
+		rest, problem := diff.Without(d.ignored, *o)
+		if problem != nil {
+			return d, &Error{Reason: problem.Reason, Object: d.reference(), Message: problem.Message}
+		}
+		*o = rest
+	}
+	return d, nil
 }

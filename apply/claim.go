@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -64,7 +65,7 @@ func (r *Rollouts) look(ctx context.Context, d Declaration) (claimed, error) {
 	if owner == "" || owner == d.Owner {
 		return out, nil
 	}
-	orphan, err := r.Objects.orphan(ctx, owner)
+	orphan, err := r.Objects.orphan(ctx, owner, diff.ID{Namespace: d.key().Namespace, Name: d.key().Name, Group: appsv1.GroupName, Kind: "DaemonSet"})
 	if err != nil {
 		return out, &Error{Reason: ReasonUnavailable, Object: d.reference(), Message: err.Error(), Err: err}
 	}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/apply/account"
 	"github.com/rollcall-dev/rollcall/apply/owned"
+	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -53,6 +54,9 @@ type Applier struct {
 	// Owners lists the owner labels of the GitSyncs that exist; nil when that cannot be known, and then every label counts
 	// as that of one.
 	Owners func(context.Context) ([]string, error)
+	// HandsOver foretells whether the GitSync of an owner label will hand an object over; nil where nothing is foretold,
+	// as in a pass, which has the GitSync itself do so.
+	HandsOver func(owner string, id diff.ID) bool
 	// Owned watches the objects that were applied; nil to ask about each object every time.
 	Owned *owned.Watch
 	// Logger gets a line for each write; nil for none.
@@ -154,6 +158,9 @@ type target struct {
 	object  *unstructured.Unstructured
 	source  string
 	mapping *meta.RESTMapping
+	// ignored are the fields that are left to others; whole is the object with them, nil if it has none.
+	ignored []diff.Pointer
+	whole   *unstructured.Unstructured
 }
 
 // String names the object and the file that it came from.

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/rollcall-dev/rollcall/apply/account"
+	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/health/watch"
 	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
@@ -40,6 +41,11 @@ type Declaration struct {
 	// ConfigChanged is whether Git would change a plain ConfigMap or Secret that
 	// running pods mount.
 	ConfigChanged bool
+	// Ignore are the fields that are left to others.
+	Ignore []v1alpha1.IgnoreRule
+
+	// ignored are those that are for the DaemonSet, and gone from it; see heeding.
+	ignored []diff.Pointer
 }
 
 func (d Declaration) key() types.NamespacedName {
@@ -62,6 +68,9 @@ func (d Declaration) key() types.NamespacedName {
 // It returns what watch.Around says of the DaemonSet then, and what differed beside
 // its template; nil when nothing did.
 func (r *Rollouts) Declare(ctx context.Context, d Declaration) (around string, differed *Revert, err error) {
+	if d, err = d.heeding(); err != nil {
+		return "", nil, err
+	}
 	for range attempts {
 		live, differed, err := r.declareOnce(ctx, d)
 		if !lostRace(err) {

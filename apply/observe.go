@@ -72,7 +72,7 @@ type sight struct {
 
 // look observes one object. A write that overtakes it makes it look again.
 func (a *Applier) look(ctx context.Context, l located, set Set) sight {
-	out := sight{located: l, Object: diff.Object{Declared: l.object, Source: l.source, Pending: l.pending, Problem: l.problem}}
+	out := sight{located: l, Object: diff.Object{Declared: l.object, Source: l.source, Pending: l.pending, Problem: l.problem, Ignored: l.ignored}}
 	if l.problem != nil || l.pending != "" {
 		return out
 	}
@@ -92,7 +92,7 @@ func (a *Applier) look(ctx context.Context, l located, set Set) sight {
 		if err == nil {
 			return out
 		}
-		out.Problem, out.missing = a.problem(verb, l.target, err), missing(err)
+		out.Problem, out.missing = withoutIt(l.target, a.problem(verb, l.target, err)), missing(err)
 		if !overtaken(err) {
 			return out
 		}
@@ -111,7 +111,7 @@ func (a *Applier) lookOnce(ctx context.Context, out *sight, owner string) (verb 
 	out.Live = live
 	if out.Problem = diff.ForeignTo(owner, "", live); out.Problem != nil {
 		other := live.GetLabels()[v1alpha1.LabelOwner]
-		orphan, err := a.orphan(ctx, other)
+		orphan, err := a.orphan(ctx, other, diff.IDOf(out.Declared))
 		if err != nil || !orphan {
 			return "get", err
 		}
@@ -121,7 +121,8 @@ func (a *Applier) lookOnce(ctx context.Context, out *sight, owner string) (verb 
 		out.Merged = live
 		return "", nil
 	}
-	out.Merged, out.TakenFrom, err = a.tryOut(ctx, out.target, live)
+	tried, err := a.tryOut(ctx, out.target, live)
+	out.Merged, out.Sides, out.TakenFrom, out.LetsGo, out.Problem = tried.merged, tried.sides, tried.takenFrom, tried.letsGo, tried.problem
 	return "patch", err
 }
 

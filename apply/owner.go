@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/rollcall-dev/rollcall/apply/kinds"
+	"github.com/rollcall-dev/rollcall/diff"
 )
 
 // ownerHashLength is the length of the hash in the owner label of a long name, in hex digits.
@@ -46,9 +47,13 @@ func Owners(client *kinds.Client) func(context.Context) ([]string, error) {
 	}
 }
 
-// orphan is whether an owner label names a GitSync that does not exist, so that the next one may have what it owned:
-// nobody else keeps it as Git says. Without Owners, which is to know nothing of GitSyncs, no label is an orphan's.
-func (a *Applier) orphan(ctx context.Context, owner string) (bool, error) {
+// orphan is whether an owner label names a GitSync that does not exist, or one that hands the object over, so that the
+// next one may have what it owned: nobody else keeps it as Git says. Without Owners, which is to know nothing of GitSyncs,
+// no label is an orphan's.
+func (a *Applier) orphan(ctx context.Context, owner string, id diff.ID) (bool, error) {
+	if a.HandsOver != nil && a.HandsOver(owner, id) {
+		return true, nil
+	}
 	if a.Owners == nil {
 		return false, nil
 	}

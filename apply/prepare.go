@@ -136,9 +136,20 @@ func (a *Applier) locate(set Set) []located {
 			l.object = prepared(o.Unstructured, set, false)
 			l.problem = a.problem("find kind", l.target, err)
 		}
-		out = append(out, l)
+		out = append(out, l.heeding(set.Ignore))
 	}
 	return withoutTwins(out)
+}
+
+// heeding is the object without what is ignored.
+func (l located) heeding(rules []v1alpha1.IgnoreRule) located {
+	l.ignored = diff.Ignored(rules, l.object)
+	rest, problem := diff.Without(l.ignored, l.object)
+	if rest != l.object {
+		l.object, l.whole = rest, l.object
+	}
+	l.problem = cmp.Or(l.problem, problem)
+	return l
 }
 
 // misplaced is the problem of a cluster-scoped object that names a namespace.

@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 	"time"
@@ -69,7 +68,7 @@ func writer(live, merged *unstructured.Unstructured) string {
 		if !at.Before(lastAt) {
 			last, lastAt = entry.Manager, at
 		}
-		if !at.Before(hadAt) && !fieldsOf(entry).Intersection(ours).Empty() {
+		if !at.Before(hadAt) && !leavesOf(entry).Intersection(ours).Empty() {
 			had, hadAt = entry.Manager, at
 		}
 	}
@@ -84,7 +83,7 @@ func fieldsOfRollcall(o *unstructured.Unstructured) *fieldpath.Set {
 	}
 	for _, entry := range o.GetManagedFields() {
 		if byRollcall(entry) {
-			out = out.Union(fieldsOf(entry))
+			out = out.Union(leavesOf(entry))
 		}
 	}
 	return out
@@ -95,10 +94,10 @@ func byRollcall(entry metav1.ManagedFieldsEntry) bool {
 	return (&Applier{}).own(entry)
 }
 
-// fieldsOf are the leaves of an entry; none when it cannot be read.
-func fieldsOf(entry metav1.ManagedFieldsEntry) *fieldpath.Set {
-	out := fieldpath.NewSet()
-	if entry.FieldsV1 == nil || out.FromJSON(bytes.NewReader(entry.FieldsV1.GetRawBytes())) != nil {
+// leavesOf are the leaves of an entry; none when it cannot be read.
+func leavesOf(entry metav1.ManagedFieldsEntry) *fieldpath.Set {
+	out, err := fieldsOf(entry)
+	if err != nil {
 		return fieldpath.NewSet()
 	}
 	return out.Leaves()

@@ -27,6 +27,8 @@ type Set struct {
 	Previous *v1alpha1.Inventory
 	// As is the GitSync's account.
 	As account.Account
+	// Ignore are the fields that are left to others.
+	Ignore []v1alpha1.IgnoreRule
 	// Settled are the objects that were as declared when somebody last looked; nil to ask about each.
 	Settled Settled
 	// Waiting names what is declared of objects that are not to be put right yet: while that is so, nobody is asked what an

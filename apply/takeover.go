@@ -47,14 +47,18 @@ func (a *Applier) own(entry metav1.ManagedFieldsEntry) bool {
 	return entry.Manager == a.fieldManager() && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == ""
 }
 
-// takeOver hands the fields of the managers that may be taken over from to rollcall, and returns the object then; the
-// same object when there is nothing to take. It changes nothing but metadata.managedFields, and fails when somebody
+// takeOver hands the fields of the managers that may be taken over from to rollcall, lets go of what is ignored, and
+// returns the object then; the same object when there is nothing to do. It changes nothing but metadata.managedFields, and fails when somebody
 // writes the object meanwhile.
 func (a *Applier) takeOver(ctx context.Context, t target, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
-	if len(a.taken(live)) == 0 {
-		return live, nil
+	held, err := a.holds(t, live)
+	if err != nil || len(a.taken(live)) == 0 && len(held) == 0 {
+		return live, err
 	}
 	managers, err := a.united(live)
+	if err == nil {
+		managers, err = a.letGo(managers, held)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("take over the fields of %s: %w", t, err)
 	}

@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,30 +11,69 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/rollcall-dev/rollcall/diff"
 )
 
-// tryOut returns what an apply would make of an object, as the API server says, and the managers whose fields it would
-// take over. It writes nothing. Live is nil when there is no such object.
-func (a *Applier) tryOut(ctx context.Context, t target, live *unstructured.Unstructured) (merged *unstructured.Unstructured, takenFrom []string, err error) {
-	takenFrom = a.taken(live)
+// trial is what an apply would make of an object, as the API server says.
+type trial struct {
+	merged *unstructured.Unstructured
+	// sides are what of it counts; nil for all of it.
+	sides *diff.Sides
+	// takenFrom are the managers whose fields it would take over, and letsGo the ignored fields that it would let go of.
+	takenFrom []string
+	letsGo    []diff.Pointer
+	problem   *diff.Problem
+}
+
+// tryOut tries an apply. It writes nothing. Live is nil when there is no such object.
+func (a *Applier) tryOut(ctx context.Context, t target, live *unstructured.Unstructured) (out trial, err error) {
+	held, err := a.holds(t, live)
+	if err != nil {
+		return out, err
+	}
+	for _, h := range held {
+		out.letsGo = append(out.letsGo, h.pointer)
+	}
+	probe := t
+	probe.object = lent(t, held)
+	applied, err := a.tryApply(ctx, probe, live, &out)
+	if err != nil {
+		return out, err
+	}
+	if out.merged = applied; len(a.taken(live)) > 0 {
+		if out.merged, err = a.withoutTaken(ctx, t, live, applied); err != nil {
+			return out, err
+		}
+	}
+	if live != nil {
+		if out.sides, err = (states{t.object, live, applied, out.merged}).sides(a.mine, paths(held)); err != nil {
+			return out, err
+		}
+	}
+	out.problem, err = a.undivided(t, applied)
+	return out, err
+}
+
+// tryApply makes the dry-run, by force where all conflicts may be taken over.
+func (a *Applier) tryApply(ctx context.Context, t target, live *unstructured.Unstructured, out *trial) (*unstructured.Unstructured, error) {
+	out.takenFrom = a.taken(live)
 	r := request{dryRun: true}
 	if live != nil {
 		// Without it a controller's write in between would look like a change of ours.
 		r.resourceVersion = live.GetResourceVersion()
 	}
-	merged, err = a.send(ctx, t, r)
+	applied, err := a.send(ctx, t, r)
 	if found := conflicts(err); len(found) > 0 && live != nil && a.adoptable(found) {
 		for _, c := range found {
-			takenFrom = append(takenFrom, c.manager)
+			out.takenFrom = append(out.takenFrom, c.manager)
 		}
 		r.force = true
-		merged, err = a.send(ctx, t, r)
+		applied, err = a.send(ctx, t, r)
 	}
-	if err == nil && len(a.taken(live)) > 0 {
-		merged, err = a.withoutTaken(ctx, t, live, merged)
-	}
-	slices.Sort(takenFrom)
-	return merged, slices.Compact(takenFrom), err
+	slices.Sort(out.takenFrom)
+	out.takenFrom = slices.Compact(out.takenFrom)
+	return applied, err
 }
 
 // withoutTaken returns what an apply would make of an object after the takeover. A dry-run of the takeover cannot be
@@ -63,12 +101,9 @@ func (a *Applier) withoutTaken(ctx context.Context, t target, live, merged *unst
 func (a *Applier) owners(merged *unstructured.Unstructured) (ownership, error) {
 	taken, kept := fieldpath.NewSet(), fieldpath.NewSet()
 	for _, entry := range merged.GetManagedFields() {
-		if entry.FieldsV1 == nil {
-			continue
-		}
-		fields := fieldpath.NewSet()
-		if err := fields.FromJSON(bytes.NewReader(entry.FieldsV1.GetRawBytes())); err != nil {
-			return ownership{}, fmt.Errorf("read fields of manager %s: %w", entry.Manager, err)
+		fields, err := fieldsOf(entry)
+		if err != nil {
+			return ownership{}, err
 		}
 		switch {
 		case a.takes(entry) && entry.APIVersion == merged.GetAPIVersion():

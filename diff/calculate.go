@@ -18,7 +18,8 @@ import (
 //	           not live ............................ Create
 //	           the API server cannot be asked yet .. Update
 //	           its content is frozen and differs ... Keep
-//	           merged differs, or fields to take ... Update
+//	           merged differs in what counts, or
+//	           fields to take or to let go of ...... Update
 //	           otherwise ........................... Unchanged
 //	listed by the inventory only: see former
 func Calculate(in Input) Plan {
@@ -43,12 +44,12 @@ func declared(in Input, o Object) Change {
 		if o.Pending != "" {
 			c.Reason = ReasonPending
 		}
-		c.Fields = fields(nil, o.Declared.Object)
+		c.Fields, c.Before, c.After = fields(nil, o.Declared.Object)
 	case o.Merged == nil:
 		c.Operation, c.Reason, c.Message = Update, ReasonPending, o.Pending
 	default:
-		c.Fields = fields(o.Live.Object, o.Merged.Object)
-		c.Operation, c.Reason, c.Message = compared(in, c, o.TakenFrom)
+		c.Fields, c.Before, c.After = fields(o.sides())
+		c.Operation, c.Reason, c.Message = compared(in, c, o)
 	}
 	return c
 }
@@ -68,12 +69,24 @@ func refused(owner string, o Object) (operation Operation, reason, message strin
 	}
 }
 
-func compared(in Input, c Change, takenFrom []string) (operation Operation, reason, message string) {
+// sides are what is compared.
+func (o Object) sides() (live, merged map[string]any) {
+	if o.Sides != nil {
+		return o.Sides.Live, o.Sides.Merged
+	}
+	return o.Live.Object, o.Merged.Object
+}
+
+func compared(in Input, c Change, o Object) (operation Operation, reason, message string) {
 	switch {
 	case refers(in.Frozen, c.ID) && slices.ContainsFunc(c.Fields, isContent):
 		return Keep, ReasonAwaitingProof, "pods of the proven version read it: it changes when the candidate is proven"
-	case len(takenFrom) > 0:
-		return Update, ReasonTakesOver, "takes over the fields of " + strings.Join(takenFrom, ", ")
+	case o.Orphan != "":
+		return Update, ReasonInherits, "goes over from GitSync " + o.Orphan + ", which has it no more"
+	case len(o.TakenFrom) > 0:
+		return Update, ReasonTakesOver, "takes over the fields of " + strings.Join(o.TakenFrom, ", ")
+	case len(o.LetsGo) > 0:
+		return Update, ReasonLetsGo, "leaves " + joined(o.LetsGo) + " to others, as it is"
 	case len(c.Fields) > 0:
 		return Update, ReasonDiffers, ""
 	default:
@@ -111,4 +124,12 @@ func ForeignTo(owner, orphan string, live *unstructured.Unstructured) *Problem {
 		return nil
 	}
 	return &Problem{Reason: ReasonOwnedByAnother, Message: fmt.Sprintf("GitSync %s owns it, so %s leaves it alone until that one declares it no more: remove it from one of the two", other, owner)}
+}
+
+func joined(pointers []Pointer) string {
+	words := make([]string, 0, len(pointers))
+	for _, p := range pointers {
+		words = append(words, p.String())
+	}
+	return strings.Join(words, ", ")
 }

@@ -133,7 +133,7 @@ func TestDeclared(t *testing.T) {
 		},
 		"an object of a GitSync that does not exist is taken": {
 			object: diff.Object{Live: settings(t, live, ownedBy("agents.gone")), Orphan: "agents.gone", Merged: merged()},
-			want:   decision{diff.Update, diff.ReasonDiffers},
+			want:   decision{diff.Update, diff.ReasonInherits},
 		},
 		"an object that got another owner since is foreign": {
 			object: diff.Object{Live: settings(t, live, ownedBy("agents.other")), Orphan: "agents.gone", Merged: merged()},

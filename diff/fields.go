@@ -8,15 +8,15 @@ import (
 )
 
 // fields returns how two objects differ, but for what the API server writes itself. From may be nil: then every field
-// is new. The values of Secrets are masked.
-func fields(from, to map[string]any) []FieldChange {
-	maskedFrom, maskedTo := masked(withoutBookkeeping(from), withoutBookkeeping(to))
-	delete(maskedFrom, "kind")
-	delete(maskedTo, "kind")
+// is new. The values of Secrets are masked, also in both sides, which it returns too.
+func fields(from, to map[string]any) (changes []FieldChange, before, after map[string]any) {
+	before, after = masked(withoutBookkeeping(from), withoutBookkeeping(to))
+	delete(before, "kind")
+	delete(after, "kind")
 	var c comparison
-	c.maps("", maskedFrom, maskedTo)
+	c.maps("", before, after)
 	slices.SortStableFunc(c.changes, func(a, b FieldChange) int { return strings.Compare(a.Path, b.Path) })
-	return c.changes
+	return c.changes, before, after
 }
 
 // withoutBookkeeping returns a copy without what the API server writes itself and what an ID says already.

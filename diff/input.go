@@ -60,6 +60,12 @@ type Object struct {
 	Live *unstructured.Unstructured
 	// Merged is what an apply would make of it, by a dry-run; nil when the API server was not asked.
 	Merged *unstructured.Unstructured
+	// Sides are Live and Merged with the fields alone that count: those that this GitSync has, before or after; nil when
+	// all of them do.
+	Sides *Sides
+	// Ignored are the fields that are left to others, and LetsGo those of them that this GitSync still has and would let
+	// go of as they are.
+	Ignored, LetsGo []Pointer
 	// TakenFrom are the field managers whose fields an apply would take over, sorted.
 	TakenFrom []string
 	// Pending is why the API server cannot be asked before something else of the same commit is applied; empty when
@@ -72,6 +78,11 @@ type Object struct {
 	Orphan string
 	// Problem is why the object cannot be applied; nil when it can.
 	Problem *Problem
+}
+
+// Sides are two states of an object.
+type Sides struct {
+	Live, Merged map[string]any
 }
 
 // Problem is why an object cannot be applied or read.

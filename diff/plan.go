@@ -44,8 +44,12 @@ const (
 	ReasonPending = "Pending"
 	// ReasonDiffers is an Update of fields.
 	ReasonDiffers = "Differs"
+	// ReasonInherits is an Update of an object of a GitSync that does not exist, or that hands it over.
+	ReasonInherits = "Inherits"
 	// ReasonTakesOver is an Update that also takes fields from another field manager.
 	ReasonTakesOver = "TakesOver"
+	// ReasonLetsGo is an Update that lets go of fields which are ignored now.
+	ReasonLetsGo = "LetsGo"
 	// ReasonEqual is Unchanged.
 	ReasonEqual = "Equal"
 	// ReasonConflict is a Conflict.
@@ -117,6 +121,8 @@ type Change struct {
 	Message string
 	// Fields are the fields of a Create or an Update, sorted by path, with the values of Secrets masked.
 	Fields []FieldChange
+	// Before and After are what Fields were found in, masked as well: what counts of the object now, and then; nil for none.
+	Before, After map[string]any
 }
 
 // FieldChange is one field that changes.

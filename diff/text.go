@@ -20,11 +20,12 @@ func (p Plan) String() string {
 			b.WriteString(c.String())
 		}
 	}
-	b.WriteString(p.summary())
+	b.WriteString(p.Summary())
 	return b.String()
 }
 
-func (p Plan) summary() string {
+// Summary counts what becomes of the objects, in a line.
+func (p Plan) Summary() string {
 	var counts []string
 	for _, operation := range Operations() {
 		if n := len(p.Of(operation)); n > 0 {
@@ -83,6 +84,16 @@ func (o Operation) sign() string {
 
 // String writes the change for people: a line, and a line or more for each field.
 func (c Change) String() string {
+	var b strings.Builder
+	b.WriteString(c.Head() + "\n")
+	for _, f := range c.Fields {
+		f.write(&b)
+	}
+	return b.String()
+}
+
+// Head is the line that says what becomes of the object.
+func (c Change) Head() string {
 	head := fmt.Sprintf("%s %s %s", c.Operation.sign(), strings.ToLower(string(c.Operation)), c.ID)
 	if c.Source != "" {
 		head += " (" + c.Source + ")"
@@ -90,12 +101,7 @@ func (c Change) String() string {
 	if c.Message != "" {
 		head += ": " + c.Reason + ": " + c.Message
 	}
-	var b strings.Builder
-	b.WriteString(printable(head) + "\n")
-	for _, f := range c.Fields {
-		f.write(&b)
-	}
-	return b.String()
+	return printable(head)
 }
 
 func (f FieldChange) write(b *strings.Builder) {

@@ -2,6 +2,7 @@ package diff_test
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,26 +37,43 @@ func TestString(t *testing.T) {
 	for name, in := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := diff.Calculate(in).String()
-			path := filepath.Join("testdata", name+".txt")
-			if *update {
-				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if d := cmp.Diff(string(want), got); d != "" {
-				t.Errorf("(-want +got):\n%s", d)
-			}
-			for _, leak := range []string{canary, canaryBase64[:16], "\x1b", "\u202e"} {
-				if strings.Contains(got, leak) {
-					t.Errorf("%q is shown", leak)
-				}
-			}
+			compareGolden(t, name+".txt", diff.Calculate(in).String())
+			compareGolden(t, name+".diff", unified(diff.Calculate(in)))
 		})
+	}
+}
+
+// unified writes what differs as a unified diff does.
+func unified(p diff.Plan) string {
+	var b strings.Builder
+	for _, c := range p.Changes {
+		for _, h := range c.Unified(2) {
+			fmt.Fprintf(&b, "%s @@ %s @@\n%s\n", c.ID, h.Path, strings.Join(h.Lines, "\n"))
+		}
+	}
+	return b.String()
+}
+
+// compareGolden compares with testdata/NAME, and finds nothing in it that nobody may see.
+func compareGolden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	for _, leak := range []string{canary, canaryBase64[:16], "\x1b", "\u202e"} {
+		if strings.Contains(got, leak) {
+			t.Errorf("%q is shown", leak)
+		}
 	}
 }
 

@@ -2,10 +2,12 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
@@ -59,6 +62,10 @@ func TestApply(t *testing.T) {
 		"an object of another GitSync is left alone while that exists":    testForeign,
 		"an immutable copy is written once":                               testImmutable,
 		"no value of a Secret is ever shown":                              testCanary,
+		"what others write is no change":                                  testQuiet,
+		"an injected certificate is no change":                            testBundle,
+		"two elements of one key are refused by name":                     testDuplicates,
+		"what is ignored is left to others":                               testIgnore,
 	}
 	t.Run("shared", func(t *testing.T) {
 		for name, run := range cases {
@@ -81,6 +88,7 @@ type applying struct {
 	inventory *v1alpha1.Inventory
 	inUse     []diff.Reference
 	unproven  bool
+	ignore    []v1alpha1.IgnoreRule
 }
 
 func newApplying(t *testing.T, c *cluster.Cluster) *applying {
@@ -112,6 +120,7 @@ func (a *applying) observe(manifests ...string) (apply.Set, apply.Observation, d
 		declared.Objects = append(declared.Objects, render.Object{Unstructured: a.parse(m), Source: fmt.Sprintf("%d.yaml", i)})
 	}
 	set := apply.NewSet(types.NamespacedName{Namespace: a.namespace, Name: a.name}, declared, a.inventory)
+	set.Ignore = a.ignore
 	seen := a.applier.Observe(a.Context(), set)
 	return set, seen, diff.Calculate(diff.Input{
 		Owner: set.Owner, Objects: seen.Objects, DaemonSets: set.DaemonSets, Previous: set.Previous, Former: seen.Former,
@@ -180,6 +189,14 @@ func (a *applying) patch(manager string, kind types.PatchType, resource schema.G
 	_, err := a.cluster.Dynamic.Resource(resource).Namespace(a.namespace).Patch(a.Context(), name, kind, []byte(patch), metav1.PatchOptions{FieldManager: manager})
 	if err != nil {
 		a.Fatal(err)
+	}
+}
+
+// eventually waits for what the API server does in its own time.
+func (a *applying) eventually(what string, is func() bool) {
+	a.Helper()
+	if err := wait.PollUntilContextTimeout(a.Context(), 200*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) { return is(), nil }); err != nil {
+		a.Fatalf("wait until %s: %v", what, err)
 	}
 }
 

@@ -54,7 +54,6 @@ func testUnserved(t *testing.T, c *cluster.Cluster) {
 		"schedule":  unknown("source.schedule", source("schedule: '0 * * * *'")),
 		"verify":    unknown("source.verify", source("verify: {mode: head, secretRef: {name: signers}}")),
 		"provenFor": unknown("source.provenFor", source("provenFor: 24h")),
-		"ignore":    unknown("ignore", sync("ignore: [{pointer: /spec/replicas, kind: Deployment}]")),
 		"publish":   unknown("publish", sync("publish: {ref: refs/rollcall/proven/staging}")),
 	})
 	judge(t, "RolloutPolicy", c.Dynamic.Resource(resource("rolloutpolicies")), map[string]refusal{

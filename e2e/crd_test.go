@@ -112,7 +112,12 @@ func gitSyncs() map[string]refusal {
 	url := func(value, fields string) string {
 		return fmt.Sprintf("{source: {url: %q, ref: {branch: main}%s}}", value, fields)
 	}
+	ignore := func(rule string) string {
+		return fmt.Sprintf("{source: {url: https://git.example.com/agents.git, ref: {branch: main}}, ignore: [%s]}", rule)
+	}
 	const (
+		pointer  = "pointer must be a JSON pointer to a field, such as /spec/replicas"
+		identity = "what says which object it is, and whose, cannot be ignored"
 		oneRef   = "set exactly one of branch, tag and name"
 		interval = "interval must be a duration between 5s and 24h"
 		path     = "path must be relative and must not contain '..'"
@@ -120,6 +125,18 @@ func gitSyncs() map[string]refusal {
 		scheme   = "url must begin with https://"
 	)
 	return map[string]refusal{
+		"an ignored field":               {spec: ignore("{pointer: /spec/replicas}")},
+		"an ignored field of an object":  {spec: ignore("{pointer: /webhooks/0/clientConfig/caBundle, kind: ValidatingWebhookConfiguration, namespace: a, name: b}")},
+		"an ignored key with a slash":    {spec: ignore("{pointer: /metadata/annotations/example.com~1a~0b}")},
+		"an ignored field without slash": {ignore("{pointer: spec.replicas}"), []string{"spec.ignore[0].pointer", pointer}},
+		"an ignored field of no name":    {ignore("{pointer: /spec//a}"), []string{pointer}},
+		"everything is ignored":          {ignore("{pointer: /}"), []string{pointer}},
+		"an empty pointer":               {ignore("{pointer: ''}"), []string{pointer}},
+		"a rule without a pointer":       {ignore("{kind: Deployment}"), []string{"spec.ignore[0].pointer: Required value"}},
+		"an unescaped tilde":             {ignore("{pointer: /data/a~b}"), []string{"write ~0 for a tilde and ~1 for a slash"}},
+		"an ignored name":                {ignore("{pointer: /metadata/name}"), []string{identity}},
+		"an ignored owner":               {ignore("{pointer: /metadata/labels/rollcall.dev~1gitsync}"), []string{identity}},
+		"ignored labels":                 {ignore("{pointer: /metadata/labels}"), []string{identity}},
 		"a branch":                       {spec: ref("branch: main")},
 		"a tag":                          {spec: ref("tag: v1.2.3")},
 		"a full ref name":                {spec: ref("name: refs/rollcall/proven/staging")},

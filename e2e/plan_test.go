@@ -33,11 +33,13 @@ const (
 // plan is what `rollcall plan -o json` says, in part.
 type plan struct {
 	GitSync          string
+	Against, Commit  string
 	Changes, Blocked bool
-	Objects          []struct{ Kind, Name, Operation string }
+	Objects          []struct{ Kind, Name, Operation, Reason string }
 	DaemonSets       []struct {
 		Name, Verdict string
 		Nodes         int
+		Fields        []struct{ Path, From, To string }
 		Waves         []struct {
 			Name  string
 			Nodes int
@@ -137,7 +139,7 @@ func (n *tenant) wantPlan(code int, files map[string]string) *plan {
 	n.t.Helper()
 	dir, before := n.directory(files), n.versions()
 	var asJSON, asYAML plan
-	for _, format := range []string{"text", "json", "yaml"} {
+	for _, format := range []string{"text", "json", "yaml", "markdown"} {
 		got, stdout, stderr := n.rollcall("plan", dir, "--namespace", n.namespace, "-o", format)
 		n.t.Logf("plan -o %s exits with %d:\n%s%s", format, got, stdout, stderr)
 		if got != code || stdout == "" || stderr != "" {
@@ -212,7 +214,7 @@ func (n *tenant) rollcall(args ...string) (code int, stdout, stderr string) {
 	n.t.Helper()
 	binary, err := product.Binary("rollcall")
 	n.must(err, "find rollcall")
-	c := exec.CommandContext(n.t.Context(), binary, append(args, "--kubeconfig", n.w.cluster.Kubeconfig)...)
+	c := exec.CommandContext(n.t.Context(), binary, append([]string{args[0], "--kubeconfig", n.w.cluster.Kubeconfig}, args[1:]...)...)
 	var out, complaints bytes.Buffer
 	c.Stdout, c.Stderr = &out, &complaints
 	err = c.Run()

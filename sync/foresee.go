@@ -56,7 +56,7 @@ func (c *Controller) preview(ctx context.Context, gs *v1alpha1.GitSync, o *outco
 // were proven then.
 func (c *Controller) foresee(ctx context.Context, gs *v1alpha1.GitSync, v version, settled apply.Settled) (observed, *v1alpha1.Pending, error) {
 	out := observed{set: apply.NewSet(name(gs), plain(v.declared), gs.Status.Inventory)}
-	out.set.Settled, out.set.As = settled, c.accountOf(gs)
+	out.set.Settled, out.set.As, out.set.Ignore = settled, c.accountOf(gs), gs.Spec.Ignore
 	var err error
 	if out.objects, err = c.as(gs); err != nil {
 		return out, nil, err

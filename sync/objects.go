@@ -102,7 +102,7 @@ func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared
 		frozen = append(frozen, mounted...)
 	}
 	m := c.remember(gs)
-	out.set.Settled, out.set.Waiting = m.left.settledFor(gs), m.fights.waiting(time.Now())
+	out.set.Settled, out.set.Waiting, out.set.Ignore = m.left.settledFor(gs), m.fights.waiting(time.Now()), gs.Spec.Ignore
 	out.seen = out.objects.Observe(ctx, out.set)
 	out.input = diff.Input{
 		Owner: out.set.Owner, Objects: out.seen.Objects, DaemonSets: out.set.DaemonSets, Frozen: frozen,

@@ -234,6 +234,27 @@ func Heirs(gs *v1alpha1.GitSync, former []diff.Former, all []v1alpha1.GitSync, r
 	return o.heirs(gs, commit, former, all)
 }
 
+// HandsOver foretells which objects other GitSyncs hand over to one, when all that follow the same repository and ref read
+// one commit: those that they declare no more. Read is what that declares for one of them.
+func HandsOver(gs *v1alpha1.GitSync, all []v1alpha1.GitSync, read func(*v1alpha1.GitSync) (*render.Declared, error)) func(owner string, id diff.ID) bool {
+	var o others
+	readers := map[string]*declares{}
+	for i := range all {
+		other := &all[i]
+		if !sameRef(placeOf(gs), placeOf(other)) || name(other) == name(gs) || other.Spec.Suspend || other.DeletionTimestamp != nil {
+			continue
+		}
+		if declared, err := read(other); err == nil { // one that cannot be rendered keeps what it has
+			o.note(name(other), placeOf(other), declared)
+			readers[apply.Owner(name(other))] = o.known[name(other)]
+		}
+	}
+	return func(owner string, id diff.ID) bool {
+		d, known := readers[owner]
+		return known && !d.ids[id]
+	}
+}
+
 // inherit learns what other GitSyncs declare of what this one declares no more,
 // and hands that over to them. What is left is planned anew.
 func (c *Controller) inherit(ctx context.Context, gs *v1alpha1.GitSync, commit string, s observed) (observed, error) {

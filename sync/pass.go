@@ -184,7 +184,7 @@ func (c *Controller) declareDaemonSets(ctx context.Context, gs *v1alpha1.GitSync
 
 func declaration(gs *v1alpha1.GitSync, ds render.DaemonSet, seen observed, o *outcome) apply.Declaration {
 	policy := cmp.Or(ds.GetAnnotations()[v1alpha1.AnnotationPolicy], gs.Spec.Policy)
-	return apply.Declaration{DaemonSet: ds, Commit: o.declared, Policy: policy, Owner: seen.set.Owner, As: seen.set.As, AdoptFrom: gs.Spec.AdoptFrom, ConfigChanged: seen.changes(ds)}
+	return apply.Declaration{DaemonSet: ds, Commit: o.declared, Policy: policy, Owner: seen.set.Owner, As: seen.set.As, AdoptFrom: gs.Spec.AdoptFrom, ConfigChanged: seen.changes(ds), Ignore: gs.Spec.Ignore}
 }
 
 // native DaemonSets are applied and watched, but their pods are left to

@@ -26,7 +26,7 @@ type restedDaemonSet struct {
 // declaredPrint names what a GitSync declares of a DaemonSet, and how; empty when
 // that cannot be told.
 func declaredPrint(gs *v1alpha1.GitSync, ds render.DaemonSet) string {
-	raw, err := json.Marshal([]any{ds.Object.Object, ds.Pinned.Object, ds.Digest, ds.Config, gs.Spec.Policy, gs.Spec.AdoptFrom})
+	raw, err := json.Marshal([]any{ds.Object.Object, ds.Pinned.Object, ds.Digest, ds.Config, gs.Spec.Policy, gs.Spec.AdoptFrom, gs.Spec.Ignore})
 	if err != nil {
 		return ""
 	}

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/rollcall-dev/rollcall/health"
@@ -82,6 +83,8 @@ func (q quota) take(nodes []*health.Node) []*health.Node {
 type Portion struct {
 	// Nodes is how many, and Groups of how many groups they are.
 	Nodes, Groups int
+	// Names are those of the nodes, sorted.
+	Names []string
 	// Empty waves ask for nodes and find none, and must not be.
 	Empty bool
 }
@@ -114,11 +117,13 @@ func Portions(waves []Wave, fleet []health.Node, seed string) []Portion {
 		if i < len(waves)-1 {
 			picked = q.take(matching(rest, w.selector()))
 		}
-		groups := map[string]bool{}
+		groups, names := map[string]bool{}, make([]string, 0, len(picked))
 		for _, n := range picked {
 			groups[groupOf(n)], taken[n] = true, true
+			names = append(names, n.Name)
 		}
-		out = append(out, Portion{Nodes: len(picked), Groups: len(groups), Empty: asks && len(picked) == 0 && !w.AllowEmpty})
+		slices.Sort(names)
+		out = append(out, Portion{Nodes: len(picked), Groups: len(groups), Names: names, Empty: asks && len(picked) == 0 && !w.AllowEmpty})
 	}
 	return out
 }

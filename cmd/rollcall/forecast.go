@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/apply/rollout"
@@ -46,11 +47,23 @@ type forecast struct {
 	// Proven is the digest that the nodes run now; empty when that is unknown.
 	Proven string             `json:"proven,omitempty"`
 	Fields []diff.FieldChange `json:"-"`
-	Policy string             `json:"policy,omitempty"`
-	Nodes  int                `json:"nodes"`
-	Waves  []waveForecast     `json:"waves,omitempty"`
+	// Causes are what makes it another version; empty where the version is the same, or nothing is known of the other one.
+	Causes []cause `json:"causes,omitempty"`
+	Policy string  `json:"policy,omitempty"`
+	// After are the DaemonSets that it comes after on each node.
+	After []string `json:"after,omitempty"`
+	// Nodes are the eligible ones; those of Lost have no agent any more when it is over, and those of Won have one more.
+	Nodes int            `json:"nodes"`
+	Lost  []string       `json:"lost,omitempty"`
+	Won   []string       `json:"won,omitempty"`
+	Waves []waveForecast `json:"waves,omitempty"`
+	// AtLeast is how long the waves take if every agent is Ready at once, and nothing else holds them.
+	AtLeast metav1.Duration `json:"atLeast,omitzero"`
 	// MaxUnavailable is in nodes.
 	MaxUnavailable int `json:"maxUnavailable,omitempty"`
+	// change is the DaemonSet as an object, and pins are the copies of config that it would read.
+	change diff.Change
+	pins   []render.Reference
 	// rests is whether the proven version is declared and the rollout at rest.
 	rests bool
 }
@@ -60,8 +73,10 @@ type waveForecast struct {
 	Name string `json:"name"`
 	// Nodes are those that the wave adds, UpTo those that run the candidate when
 	// it is complete.
-	Nodes int             `json:"nodes"`
-	UpTo  int             `json:"upTo"`
+	Nodes int `json:"nodes"`
+	UpTo  int `json:"upTo"`
+	// Names are the nodes that it would take if it began now, and each of them could be picked.
+	Names []string        `json:"names,omitempty"`
 	Soak  metav1.Duration `json:"soak"`
 	// Select are the labels of the only nodes that it takes; empty for any.
 	Select string `json:"select,omitempty"`
@@ -78,8 +93,9 @@ type waveForecast struct {
 }
 
 // forecast says what will become of a DaemonSet.
-func (p *planner) forecast(ctx context.Context, ds render.DaemonSet, nodes []corev1.Node, configChanged bool) (forecast, error) {
-	out := forecast{Namespace: ds.GetNamespace(), Name: ds.GetName(), Source: ds.Source, Digest: ds.Digest}
+func (p *planner) forecast(ctx context.Context, ds render.DaemonSet, nodes []corev1.Node, after map[types.NamespacedName][]types.NamespacedName, configChanged bool) (forecast, error) {
+	out := forecast{Namespace: ds.GetNamespace(), Name: ds.GetName(), Source: ds.Source, Digest: ds.Digest, pins: ds.Pins}
+	out.comesAfter(after[keyOf(ds)])
 	seen, err := p.find(ctx, ds)
 	if refused := refusal(err); refused != nil {
 		out.Verdict, out.Message = cannotBeMade, refused.Reason+": "+refused.Message
@@ -90,17 +106,34 @@ func (p *planner) forecast(ctx context.Context, ds render.DaemonSet, nodes []cor
 	}
 	seen.same = seen.same && !configChanged
 	out.decide(seen)
-	if out.Fields, err = seen.fields(ds, p.gitsync == nil); err != nil {
+	seen.settle(out.Verdict)
+	if out.change, err = seen.change(ds, p.gitsync == nil); err != nil {
 		return out, err
 	}
-	if out.Verdict == willAdopt || out.Verdict == willStay || out.Verdict == isUnderWay {
-		out.Fields = slices.DeleteFunc(out.Fields, inTemplate) // the template changes by nothing that this brings
-	}
+	out.Fields = out.change.Fields
 	lost, won := out.place(seen, nodes)
 	if out.Verdict != willRoll && out.Verdict != willInstall {
 		return out, nil
 	}
-	return out, p.waves(ctx, ds, seen, nodes, lost, won, &out)
+	if seen.live != nil {
+		out.Lost, out.Won = lost, won
+	}
+	err = p.waves(ctx, ds, seen, nodes, lost, won, &out)
+	out.heldBy(apply.Dependency(p.declaration(ds).Owner, keyOf(ds), after))
+	return out, err
+}
+
+func (f *forecast) comesAfter(keys []types.NamespacedName) {
+	for _, key := range keys {
+		f.After = append(f.After, key.String())
+	}
+}
+
+// heldBy is a rollout that a block would hold; nil holds none.
+func (f *forecast) heldBy(b *rollout.Block) {
+	if b != nil {
+		f.Verdict, f.Message = wouldBeHeld, b.Reason+": "+b.Message
+	}
 }
 
 // waves resolves the policy for the nodes.
@@ -114,6 +147,7 @@ func (p *planner) waves(ctx context.Context, ds render.DaemonSet, seen *found, n
 	if f.Verdict != willInstall {
 		f.MaxUnavailable = rollout.Resolve(policy.MaxUnavailable, f.Nodes)
 	}
+	f.AtLeast.Duration = f.atLeast(policy.Health.ReadyFor)
 	return nil
 }
 
@@ -213,9 +247,7 @@ func (p *planner) hold(ctx context.Context, ds render.DaemonSet, lost, won []str
 		}
 	}
 	install := f.Verdict == willInstall
-	if block != nil {
-		f.Verdict, f.Message = wouldBeHeld, block.Reason+": "+block.Message
-	}
+	f.heldBy(block)
 	if install && policy.InstallAll {
 		return nil, nil
 	}
@@ -242,7 +274,7 @@ func wavesOf(waves []rollout.Wave, fleet []health.Node, digest string) []waveFor
 	for i, p := range rollout.Portions(waves, fleet, digest) {
 		w := waves[i]
 		upTo += p.Nodes
-		next := waveForecast{Name: w.Name, Nodes: p.Nodes, UpTo: upTo, Soak: metav1.Duration{Duration: w.Soak}, Select: w.Select, Approval: w.Approval, Empty: p.Empty}
+		next := waveForecast{Name: w.Name, Nodes: p.Nodes, UpTo: upTo, Names: p.Names, Soak: metav1.Duration{Duration: w.Soak}, Select: w.Select, Approval: w.Approval, Empty: p.Empty}
 		if w.EachGroup {
 			next.EachGroup = p.Groups
 		}
@@ -292,7 +324,21 @@ func (f *forecast) changes() bool {
 		return true
 	case willAdopt, willStay, isUnderWay, isRejected, cannotBeMade:
 	}
-	return slices.ContainsFunc(f.Fields, func(c diff.FieldChange) bool { return !inTemplate(c) })
+	return f.change.Reason == diff.ReasonLetsGo || slices.ContainsFunc(f.Fields, func(c diff.FieldChange) bool { return !inTemplate(c) })
+}
+
+// atLeast is how long the waves take if each agent is Ready at once: a place of
+// the budget is free again when the agent on it has been Ready for that long.
+func (f *forecast) atLeast(readyFor time.Duration) time.Duration {
+	sum := f.soaking()
+	for _, w := range f.Waves {
+		batches := min(w.Nodes, 1)
+		if f.MaxUnavailable > 0 {
+			batches = (w.Nodes + f.MaxUnavailable - 1) / f.MaxUnavailable
+		}
+		sum += readyFor * time.Duration(max(batches, min(w.Nodes, w.OneGroupAtATime)))
+	}
+	return sum
 }
 
 // soaking is how long the waves soak at least.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -32,8 +31,10 @@ type found struct {
 	// old is the template that nodes run, want the declared one with defaults;
 	// both without rollcall's gate.
 	old, want *corev1.PodTemplateSpec
-	// merged is what an apply would make of the live object.
-	merged *appsv1.DaemonSet
+	// sides are the live object, and what an apply would make of it, in what counts beside the template, and letsGo what
+	// it would leave to others from then on.
+	sides  *diff.Sides
+	letsGo []diff.Pointer
 	// same is whether the plain manifest leaves the live template as it is.
 	same bool
 }
@@ -63,7 +64,7 @@ func (p *planner) find(ctx context.Context, ds render.DaemonSet) (*found, error)
 	if out.old, err = p.provenTemplate(ctx, out); err != nil {
 		return nil, err
 	}
-	if out.merged, err = p.tryApply(ctx, ds, ds.Pinned); err != nil {
+	if out.sides, out.letsGo, err = p.rollouts.Around(ctx, p.declaration(ds), out.live); err != nil {
 		return nil, err
 	}
 	plain, err := p.tryApply(ctx, ds, ds.Unstructured)
@@ -108,6 +109,7 @@ func (p *planner) declaration(ds render.DaemonSet) apply.Declaration {
 	if p.gitsync != nil {
 		out.AdoptFrom = p.gitsync.Spec.AdoptFrom
 		out.Owner = apply.Owner(types.NamespacedName{Namespace: p.gitsync.Namespace, Name: p.gitsync.Name})
+		out.Ignore = p.gitsync.Spec.Ignore
 	}
 	return out
 }
@@ -152,56 +154,58 @@ func (p *planner) provenTemplate(ctx context.Context, seen *found) (*corev1.PodT
 	return ungated(seen.live.Spec.Template.DeepCopy()), nil
 }
 
-// fields are what changes in the DaemonSet, for those who read it: the template
+// change is what changes in the DaemonSet, for those who read it: the template
 // from the proven to the declared one, and what lies around it.
-func (s *found) fields(ds render.DaemonSet, ownerOpen bool) ([]diff.FieldChange, error) {
+func (s *found) change(ds render.DaemonSet, ownerOpen bool) (diff.Change, error) {
 	o := diff.Object{Declared: ds.Pinned, Source: ds.Source}
+	in := diff.Input{Owner: o.Declared.GetLabels()[v1alpha1.LabelOwner]}
 	if s.live != nil {
-		before, after := s.live.DeepCopy(), s.merged.DeepCopy()
-		before.Spec.Template, after.Spec.Template = *s.old, *s.want
-		after.Spec.UpdateStrategy = before.Spec.UpdateStrategy
-		for key := range after.Annotations {
-			if key == appsv1.DeprecatedTemplateGeneration {
-				after.Annotations[key] = before.Annotations[key]
+		in.Owner = s.live.Labels[v1alpha1.LabelOwner]
+		o.Live, o.Merged, o.LetsGo = &unstructured.Unstructured{Object: s.sides.Live}, &unstructured.Unstructured{Object: s.sides.Merged}, s.letsGo
+		o.Live.SetLabels(s.live.Labels)
+		o.Sides = &diff.Sides{Live: withoutStrategy(s.sides.Live), Merged: withoutStrategy(s.sides.Merged)}
+		for side, template := range map[*map[string]any]*corev1.PodTemplateSpec{&o.Sides.Live: s.old, &o.Sides.Merged: s.want} {
+			spelled, err := spelledOut(template)
+			if err == nil {
+				err = unstructured.SetNestedMap(*side, spelled, "spec", "template")
+			}
+			if err != nil {
+				return diff.Change{}, err
 			}
 		}
-		var err error
-		if o.Live, err = spelledOut(before); err != nil {
-			return nil, err
-		}
-		if o.Merged, err = spelledOut(after); err != nil {
-			return nil, err
-		}
-		o.Live.SetLabels(without(o.Live.GetLabels(), v1alpha1.LabelOwner, ownerOpen))
-		o.Merged.SetLabels(without(o.Merged.GetLabels(), v1alpha1.LabelOwner, ownerOpen))
 	}
-	owner := o.Declared.GetLabels()[v1alpha1.LabelOwner]
-	if o.Live != nil {
-		owner = o.Live.GetLabels()[v1alpha1.LabelOwner]
+	in.Objects = []diff.Object{o}
+	out := diff.Plan{Changes: diff.Calculate(in).Changes}
+	if ownerOpen {
+		out = withoutOwner(out)
 	}
-	fields := diff.Calculate(diff.Input{Owner: owner, Objects: []diff.Object{o}}).Changes[0].Fields
-	return slices.DeleteFunc(fields, func(f diff.FieldChange) bool { return f.Path == "metadata" }), nil
+	return out.Changes[0], nil
+}
+
+// settle makes the declared template the one that nodes run, where it is the same
+// version: it changes by nothing that this brings.
+func (s *found) settle(v verdict) {
+	if s.old != nil && (v == willAdopt || v == willStay || v == isUnderWay) {
+		s.want = s.old
+	}
+}
+
+// withoutStrategy is one side without the update strategy, which rollcall sets by itself.
+func withoutStrategy(side map[string]any) map[string]any {
+	out := runtime.DeepCopyJSON(side)
+	unstructured.RemoveNestedField(out, "spec", "updateStrategy")
+	return out
 }
 
 func inTemplate(f diff.FieldChange) bool {
 	return strings.HasPrefix(f.Path, "spec.template.")
 }
 
-func without(labels map[string]string, key string, really bool) map[string]string {
-	if really {
-		delete(labels, key)
-	}
-	return labels
-}
-
-func spelledOut(ds *appsv1.DaemonSet) (*unstructured.Unstructured, error) {
-	raw, err := runtime.DefaultUnstructuredConverter.ToUnstructured(ds)
+func spelledOut(template *corev1.PodTemplateSpec) (map[string]any, error) {
+	raw, err := runtime.DefaultUnstructuredConverter.ToUnstructured(template)
 	if err != nil {
-		return nil, fmt.Errorf("encode daemonset %s/%s: %w", ds.Namespace, ds.Name, err)
+		return nil, fmt.Errorf("encode template: %w", err)
 	}
-	unstructured.RemoveNestedField(raw, "spec", "template", "metadata", "creationTimestamp")
-	out := &unstructured.Unstructured{Object: raw}
-	out.SetAPIVersion("apps/v1")
-	out.SetKind("DaemonSet")
-	return out, nil
+	unstructured.RemoveNestedField(raw, "metadata", "creationTimestamp")
+	return raw, nil
 }

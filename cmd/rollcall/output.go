@@ -17,10 +17,15 @@ import (
 // pflag.Value, so that an unknown format is refused before anything is done.
 type outputFlag struct {
 	format string
+	// more are formats that the command has beside those that all have.
+	more []string
 }
 
-func outputFormats() []string {
-	return []string{"text", "json", "yaml"}
+// markdown is the format for comments.
+const markdown = "markdown"
+
+func (o *outputFlag) formats() []string {
+	return append([]string{"text", "json", "yaml"}, o.more...)
 }
 
 // String is the format.
@@ -30,8 +35,9 @@ func (o *outputFlag) String() string {
 
 // Set accepts the formats that exist.
 func (o *outputFlag) Set(format string) error {
-	if !slices.Contains(outputFormats(), format) {
-		return fmt.Errorf("unknown output format %q: use text, json or yaml", format)
+	if all := o.formats(); !slices.Contains(all, format) {
+		last := len(all) - 1
+		return fmt.Errorf("unknown output format %q: use %s or %s", format, strings.Join(all[:last], ", "), all[last])
 	}
 	o.format = format
 	return nil
@@ -42,10 +48,10 @@ func (o *outputFlag) Type() string {
 	return "string"
 }
 
-func (o *outputFlag) register(cmd *cobra.Command) {
-	o.format = "text"
-	cmd.Flags().VarP(o, "output", "o", "output format: "+strings.Join(outputFormats(), ", "))
-	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputFormats(), cobra.ShellCompDirectiveNoFileComp)))
+func (o *outputFlag) register(cmd *cobra.Command, more ...string) {
+	o.format, o.more = "text", more
+	cmd.Flags().VarP(o, "output", "o", "output format: "+strings.Join(o.formats(), ", "))
+	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(o.formats(), cobra.ShellCompDirectiveNoFileComp)))
 }
 
 // print writes v, or for people the text.

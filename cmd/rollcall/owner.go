@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -55,6 +57,9 @@ func (p *planner) inferGitSync(ctx context.Context, declared *render.Declared) e
 			owners, names = append(owners, gs), append(names, gs.Namespace+"/"+gs.Name)
 		}
 	}
+	if at := slices.DeleteFunc(slices.Clone(owners), func(gs *v1alpha1.GitSync) bool { return path.Clean(gs.Spec.Source.Path) != path.Clean(p.tree.path) }); len(at) == 1 {
+		owners = at
+	}
 	switch len(owners) {
 	case 0:
 		return nil
@@ -91,6 +96,7 @@ func withoutOwner(in diff.Plan) diff.Plan {
 	for i := range out.Changes {
 		c := &out.Changes[i]
 		c.Fields = slices.DeleteFunc(slices.Clone(c.Fields), isOwnerLabel)
+		c.Before, c.After = unlabelled(c.Before), unlabelled(c.After)
 		if c.Operation == diff.Update && c.Reason == diff.ReasonDiffers && len(c.Fields) == 0 {
 			c.Operation, c.Reason = diff.Unchanged, diff.ReasonEqual
 		}
@@ -100,4 +106,23 @@ func withoutOwner(in diff.Plan) diff.Plan {
 
 func isOwnerLabel(f diff.FieldChange) bool {
 	return strings.HasPrefix(f.Path, "metadata.labels") && strings.Contains(f.Path, v1alpha1.LabelOwner)
+}
+
+// unlabelled is an object without the owner label.
+func unlabelled(object map[string]any) map[string]any {
+	metadata, _ := object["metadata"].(map[string]any)
+	labels, _ := metadata["labels"].(map[string]any)
+	if _, has := labels[v1alpha1.LabelOwner]; !has {
+		return object
+	}
+	out, metadata, labels := maps.Clone(object), maps.Clone(metadata), maps.Clone(labels)
+	delete(labels, v1alpha1.LabelOwner)
+	out["metadata"], metadata["labels"] = metadata, labels
+	if len(labels) == 0 {
+		delete(metadata, "labels")
+	}
+	if len(metadata) == 0 {
+		delete(out, "metadata")
+	}
+	return out
 }

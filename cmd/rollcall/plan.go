@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"github.com/rollcall-dev/rollcall/apply/account"
 	"github.com/rollcall-dev/rollcall/apply/kinds"
 	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/sync"
 	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -35,24 +37,41 @@ type planFlags struct {
 	kube            *kubeFlags
 	output          outputFlag
 	policy, gitsync string
+	// against is what to compare with: againstCluster, or a commit.
+	against string
+	// ref and path are of a repository that is named by its URL.
+	ref, path    string
+	insecureHTTP bool
 }
+
+// againstCluster is the value of --against that asks the cluster.
+const againstCluster = "cluster"
 
 func newPlan(k *kubeFlags) *cobra.Command {
 	f := &planFlags{kube: k}
 	cmd := &cobra.Command{
-		Use:   "plan [DIRECTORY]",
-		Short: "Show what a directory would change in the cluster, and in which waves",
-		Long: `plan renders a directory of a working tree as the controller would, compares it
-with the cluster by server-side dry-runs, and says of every DaemonSet whether its
-change is a rollout and how many nodes each wave takes. It writes nothing.
+		Use:   "plan [DIRECTORY|URL]",
+		Short: "Show what a directory or a repository would change, and in which waves",
+		Long: `plan renders a directory of a working tree, or of a repository that it fetches, as
+the controller would. It compares that with the cluster by server-side dry-runs,
+field by field of what rollcall would have, and says of every DaemonSet what makes
+it roll, over which nodes in which waves, and how long that takes at least; what
+prune would take; and what is held back, and why. It writes nothing.
 
-Without a DIRECTORY it is the current one. It is planned for the GitSync that
+Without an argument it is the current directory. It is planned for the GitSync that
 --gitsync names, else for the one that already declares something of it. Without
 either the owner is left open.
 
+--against COMMIT compares with another commit of the same repository in place of
+the cluster, which then need not be there: anything that git rev-parse takes, or of
+a URL a branch, a tag or a full commit. What a repository asks for is taken from
+ROLLCALL_GIT_USERNAME and ROLLCALL_GIT_PASSWORD, or ROLLCALL_GIT_TOKEN.
+
+-o markdown is for a comment on a pull request, and no longer than one may be.
+
 Exit codes: 0 nothing changes, 2 something does, 1 an error, or something that
 cannot be applied.`,
-		Args: atMostOne("DIRECTORY"),
+		Args: atMostOne("DIRECTORY or URL"),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveFilterDirs
 		},
@@ -67,9 +86,13 @@ cannot be applied.`,
 		},
 	}
 	k.register(cmd)
-	f.output.register(cmd)
+	f.output.register(cmd, markdown)
 	cmd.Flags().StringVar(&f.policy, "policy", "", "RolloutPolicy for DaemonSets that name none; default the GitSync's")
 	cmd.Flags().StringVar(&f.gitsync, "gitsync", "", "GitSync to plan for: NAME or NAMESPACE/NAME")
+	cmd.Flags().StringVar(&f.against, "against", againstCluster, "what to compare with: cluster, or a commit of the repository")
+	cmd.Flags().StringVar(&f.ref, "ref", "", "branch, tag or commit of the URL; default its default branch")
+	cmd.Flags().StringVar(&f.path, "path", "", "directory in the repository of the URL; default the GitSync's, else its root")
+	cmd.Flags().BoolVar(&f.insecureHTTP, "insecure-http", false, "allow a plain http URL")
 	return cmd
 }
 
@@ -84,24 +107,22 @@ func announce(stderr io.Writer) error {
 	return nil
 }
 
-func (f *planFlags) run(ctx context.Context, dir string, stdout io.Writer) error {
-	if err := checkDirectory(dir); err != nil {
+func (f *planFlags) run(ctx context.Context, arg string, stdout io.Writer) error {
+	if err := f.check(arg); err != nil {
 		return err
 	}
-	p, err := f.planner()
-	if err != nil {
-		return err
-	}
-	declared, err := p.render(ctx, dir, f.gitsync)
-	if err != nil {
-		return err
-	}
-	made, err := p.plan(ctx, declared)
+	made, err := f.make(ctx, arg)
 	if err != nil {
 		return err
 	}
 	t := newTerminal(stdout)
-	if err := f.output.print(t, made.forPrograms(), func() string { return made.render(t.style()) }); err != nil {
+	text := func() string {
+		if f.output.format == markdown {
+			return made.markdown()
+		}
+		return made.render(t.style())
+	}
+	if err := f.output.print(t, made.forPrograms(), text); err != nil {
 		return err
 	}
 	switch {
@@ -112,6 +133,74 @@ func (f *planFlags) run(ctx context.Context, dir string, stdout io.Writer) error
 	default:
 		return nil
 	}
+}
+
+// check says what is wrong with the arguments before anything is asked of a cluster or a repository.
+func (f *planFlags) check(arg string) error {
+	if isURL(arg) {
+		return nil
+	}
+	if f.ref != "" || f.path != "" || f.insecureHTTP {
+		return errors.New("--ref, --path and --insecure-http are for a URL: of a directory what lies there is planned")
+	}
+	return checkDirectory(arg)
+}
+
+// make plans against what it is to be compared with.
+func (f *planFlags) make(ctx context.Context, arg string) (*planned, error) {
+	if f.against != againstCluster {
+		return f.makeAgainst(ctx, arg)
+	}
+	p, err := f.planner()
+	if err != nil {
+		return nil, err
+	}
+	path := f.path
+	if f.gitsync != "" {
+		if err := p.nameGitSync(ctx, f.gitsync); err != nil {
+			return nil, err
+		}
+		path = cmp.Or(path, p.gitsync.Spec.Source.Path)
+	}
+	t, remove, err := f.open(ctx, arg, path)
+	if err != nil {
+		return nil, err
+	}
+	defer remove()
+	p.tree = t
+	declared, err := p.render(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return p.plan(ctx, declared)
+}
+
+// makeAgainst compares two commits, or a working tree with one.
+func (f *planFlags) makeAgainst(ctx context.Context, arg string) (*planned, error) {
+	if f.gitsync != "" || f.policy != "" {
+		return nil, errors.New("--gitsync and --policy are of the cluster, which --against COMMIT does not ask: leave one of them out")
+	}
+	t, remove, err := f.open(ctx, arg, f.path)
+	if err != nil {
+		return nil, err
+	}
+	defer remove()
+	other, removeOther, err := f.openAgainst(ctx, arg, t)
+	if err != nil {
+		return nil, err
+	}
+	defer removeOther()
+	after, err := t.build(f.kube.namespace)
+	if err != nil {
+		return nil, err
+	}
+	before, err := other.build(f.kube.namespace)
+	if err != nil {
+		return nil, err
+	}
+	out := betweenTrees(before, after)
+	out.from, out.to = cmp.Or(shortHash(other.commit.Hash), f.against), shortHash(t.commit.Hash)
+	return out, nil
 }
 
 // planner compares a directory with the cluster.
@@ -126,8 +215,8 @@ type planner struct {
 	policy string
 	// gitsync is what the directory is planned for; nil leaves it open.
 	gitsync *v1alpha1.GitSync
-	// root is the working tree that the directory lies in.
-	root string
+	// tree is where it lies.
+	tree tree
 }
 
 func (f *planFlags) planner() (*planner, error) {
@@ -151,22 +240,17 @@ func (f *planFlags) planner() (*planner, error) {
 }
 
 // render reads what the directory declares, and finds the GitSync that it is
-// planned for.
-func (p *planner) render(ctx context.Context, dir, gitsync string) (*render.Declared, error) {
-	if gitsync != "" {
-		if err := p.nameGitSync(ctx, gitsync); err != nil {
-			return nil, err
-		}
-	}
-	declared, err := p.build(dir)
-	if err != nil || gitsync != "" {
+// planned for if none was named.
+func (p *planner) render(ctx context.Context) (*render.Declared, error) {
+	declared, err := p.tree.build(p.namespace)
+	if err != nil || p.gitsync != nil {
 		return declared, err
 	}
 	before := p.namespace
 	if err := p.inferGitSync(ctx, declared); err != nil || p.namespace == before {
 		return declared, err
 	}
-	return p.build(dir)
+	return p.tree.build(p.namespace)
 }
 
 // checkDirectory says what is wrong with the argument in its own words, before
@@ -183,26 +267,6 @@ func checkDirectory(dir string) error {
 	default:
 		return nil
 	}
-}
-
-// build renders the directory with all of its working tree within reach, since
-// overlays refer to bases beside them.
-func (p *planner) build(dir string) (*render.Declared, error) {
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, fmt.Errorf("find directory %s: %w", dir, err)
-	}
-	root := workingTree(abs)
-	p.root = root
-	path, err := filepath.Rel(root, abs)
-	if err != nil {
-		return nil, fmt.Errorf("find directory %s in %s: %w", dir, root, err)
-	}
-	declared, err := render.Build(os.DirFS(root), render.Options{Path: filepath.ToSlash(path), Namespace: p.namespace})
-	if err != nil {
-		return nil, fmt.Errorf("render %s: %w", dir, err)
-	}
-	return declared, nil
 }
 
 // workingTree is the nearest directory above that Git knows, else the directory
@@ -224,27 +288,12 @@ func keyOf(ds render.DaemonSet) types.NamespacedName {
 
 // plan asks the API server what it would make of what is declared.
 func (p *planner) plan(ctx context.Context, declared *render.Declared) (*planned, error) {
-	out := &planned{}
-	gitsync, prune := types.NamespacedName{Namespace: p.namespace, Name: "plan"}, false
-	var previous *v1alpha1.Inventory
-	if gs := p.gitsync; gs != nil {
-		gitsync, prune, previous = types.NamespacedName{Namespace: gs.Namespace, Name: gs.Name}, gs.Spec.Prune, gs.Status.Inventory
-		out.gitsync = gitsync.String()
+	out := &planned{to: shortHash(p.tree.commit.Hash)}
+	if p.gitsync != nil {
+		out.gitsync = p.gitsync.Namespace + "/" + p.gitsync.Name
 	}
-	set := apply.NewSet(gitsync, declared, previous)
-	seen := p.objects.Observe(ctx, set)
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	in := diff.Input{Owner: set.Owner, Objects: seen.Objects, DaemonSets: set.DaemonSets, Previous: previous, Former: seen.Former, Prune: prune}
-	if gs := p.gitsync; gs != nil {
-		in.PruneLimit = gs.Spec.PruneLimit
-	}
-	var err error
-	if in.Frozen, err = p.frozen(ctx, declared); err != nil {
-		return nil, err
-	}
-	if in.Heirs, in.Awaited, err = p.heirs(ctx, seen.Former); err != nil {
+	set, in, err := p.observe(ctx, declared)
+	if err != nil {
 		return nil, err
 	}
 	out.objects = diff.Calculate(in)
@@ -258,7 +307,40 @@ func (p *planner) plan(ctx context.Context, declared *render.Declared) (*planned
 	if p.gitsync == nil {
 		out.objects = withoutOwner(out.objects)
 	}
+	for i := range out.rollouts {
+		out.rollouts[i].Causes = causes(&out.rollouts[i], out.objects)
+	}
 	return out, nil
+}
+
+// observe asks the API server about the objects, and foretells what goes from one GitSync to another.
+func (p *planner) observe(ctx context.Context, declared *render.Declared) (set apply.Set, in diff.Input, err error) {
+	set = apply.NewSet(types.NamespacedName{Namespace: p.namespace, Name: "plan"}, declared, nil)
+	prune := false
+	if gs := p.gitsync; gs != nil {
+		set, prune = apply.NewSet(types.NamespacedName{Namespace: gs.Namespace, Name: gs.Name}, declared, gs.Status.Inventory), gs.Spec.Prune
+		set.Ignore = gs.Spec.Ignore
+	}
+	others, err := p.others(ctx)
+	if err != nil {
+		return set, in, err
+	}
+	if others != nil {
+		p.objects.HandsOver = sync.HandsOver(p.gitsync, others, p.declaredBy)
+	}
+	seen := p.objects.Observe(ctx, set)
+	if err := ctx.Err(); err != nil {
+		return set, in, err
+	}
+	in = diff.Input{Owner: set.Owner, Objects: seen.Objects, DaemonSets: set.DaemonSets, Previous: set.Previous, Former: seen.Former, Prune: prune}
+	if p.gitsync != nil {
+		in.PruneLimit = p.gitsync.Spec.PruneLimit
+	}
+	if others != nil && len(seen.Former) > 0 {
+		in.Heirs, in.Awaited = sync.Heirs(p.gitsync, seen.Former, others, p.declaredBy)
+	}
+	in.Frozen, err = p.frozen(ctx, declared)
+	return set, in, err
 }
 
 // frozen is the config that the pass would not write before proof.
@@ -284,12 +366,13 @@ func (p *planner) forecasts(ctx context.Context, declared *render.Declared, out 
 	if err != nil {
 		return fmt.Errorf("list nodes: %w", err)
 	}
+	after := map[types.NamespacedName][]types.NamespacedName{}
+	for _, ds := range rolled(declared) {
+		after[keyOf(ds)] = apply.After(ds.GetAnnotations(), ds.GetNamespace())
+	}
 	var errs []error
-	for _, ds := range declared.DaemonSets {
-		if isNative(ds) {
-			continue
-		}
-		f, err := p.forecast(ctx, ds, nodes.Items, changesConfig(out.objects, ds))
+	for _, ds := range rolled(declared) {
+		f, err := p.forecast(ctx, ds, nodes.Items, after, changesConfig(out.objects, ds))
 		if err != nil {
 			errs = append(errs, err) // what is wrong is said of each
 			continue

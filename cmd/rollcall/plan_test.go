@@ -1,18 +1,23 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"pgregory.net/rapid"
+	"sigs.k8s.io/yaml"
 
 	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/apply/rollout"
@@ -136,18 +141,47 @@ func TestEachGroupSoaksByItself(t *testing.T) {
 	}
 }
 
-func plannedRollout() *planned {
+// changed is a change with what it was calculated from, so that it has a diff.
+func changed(t *testing.T, source string, before, after string) diff.Change {
+	t.Helper()
+	in, object := diff.Input{}, diff.Object{Source: source}
+	for text, o := range map[string]**unstructured.Unstructured{before: &object.Live, after: &object.Merged} {
+		if text == "" {
+			continue
+		}
+		*o = &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(text), &(*o).Object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	object.Declared = object.Merged
+	in.Objects = []diff.Object{object}
+	return diff.Calculate(in).Changes[0]
+}
+
+const agentTemplate = `{apiVersion: apps/v1, kind: DaemonSet, metadata: {namespace: kube-system, name: log-agent}, spec: {minReadySeconds: 5, template: {spec: {
+	containers: [{name: agent, image: "log:IMAGE", args: [--verbose], volumeMounts: [{name: config, mountPath: /etc/log}]}], volumes: [{name: config, configMap: {name: log-config-HASH}}]}}}}`
+
+const logConfig = `{apiVersion: v1, kind: ConfigMap, metadata: {namespace: kube-system, name: log-config}, data: {level: LEVEL, pipeline: "input: /var/log\noutput: LEVEL.example.com\nbatch: 100\n"}}`
+
+func plannedRollout(t *testing.T) *planned {
+	t.Helper()
 	roll := forecast{Namespace: "kube-system", Name: "log-agent", Source: "agents/log.yaml", Verdict: willRoll, Digest: newDigest, Proven: oldDigest,
-		Fields: []diff.FieldChange{{Path: "spec.template.spec.containers[name=agent].image", From: `"log:1"`, To: `"log:2"`}},
-		Policy: apply.BuiltInPolicyName, Nodes: 50, MaxUnavailable: 1, Waves: wavesOf([]rollout.Wave{
+		Policy: apply.BuiltInPolicyName, Nodes: 50, MaxUnavailable: 1, After: []string{"kube-system/cilium"}, Won: []string{"node-8"}, Waves: wavesOf([]rollout.Wave{
 			{Name: "canary", UpTo: intstr.FromInt32(1), Soak: 2 * time.Minute}, {Name: "early", UpTo: intstr.FromString("10%"), Soak: time.Minute},
-			{Name: "half", UpTo: intstr.FromString("50%"), Soak: 30 * time.Second}, {Name: "rest", UpTo: intstr.FromString("100%")},
-		}, bareFleet(50), newDigest)}
-	return &planned{
+			{Name: "half", UpTo: intstr.FromString("50%"), Soak: 30 * time.Second, Approval: true}, {Name: "rest", UpTo: intstr.FromString("100%")},
+		}, bareFleet(50), newDigest), pins: []render.Reference{{Kind: "ConfigMap", Namespace: "kube-system", Name: "log-config-2222bbbb22"}}}
+	roll.change = changed(t, "agents/log.yaml", strings.NewReplacer("IMAGE", "1", "HASH", "1111aaaa11").Replace(agentTemplate), strings.NewReplacer("IMAGE", "2", "HASH", "2222bbbb22").Replace(agentTemplate))
+	roll.Fields = roll.change.Fields
+	roll.AtLeast.Duration = roll.atLeast(10 * time.Second)
+	pin := strings.NewReplacer("name: log-config", "name: log-config-2222bbbb22", "LEVEL", "debug", "}, data:", ", labels: {rollcall.dev/pinned-from: log-config}}, immutable: true, data:").Replace(logConfig)
+	out := &planned{
 		gitsync: "platform/agents",
 		objects: diff.Plan{Changes: []diff.Change{
-			{ID: diff.ID{Namespace: "kube-system", Name: "log-config", Kind: "ConfigMap"}, Source: "agents/log.yaml", Declared: true, Operation: diff.Update, Reason: diff.ReasonDiffers,
-				Fields: []diff.FieldChange{{Path: "data.level", From: `"info"`, To: `"debug"`}}},
+			changed(t, "agents/log.yaml", strings.ReplaceAll(logConfig, "LEVEL", "info"), strings.ReplaceAll(logConfig, "LEVEL", "debug")),
+			changed(t, "agents/log.yaml", "", pin),
+			{ID: diff.ID{Namespace: "kube-system", Name: "log-config-1111aaaa11", Kind: "ConfigMap"}, Operation: diff.Keep, Reason: diff.ReasonInUse, Message: "a pod or the way back reads it, whichever GitSync declares that: it goes when nothing does"},
+			changed(t, "agents/token.yaml", `{apiVersion: v1, kind: Secret, metadata: {namespace: kube-system, name: token}, data: {token: b2xk}}`, `{apiVersion: v1, kind: Secret, metadata: {namespace: kube-system, name: token}, data: {token: bmV3, user: bWU=}}`),
 			{ID: diff.ID{Namespace: "kube-system", Name: "old-config", Kind: "ConfigMap"}, Operation: diff.Delete, Reason: diff.ReasonNotDeclared},
 		}},
 		rollouts: []forecast{
@@ -155,12 +189,16 @@ func plannedRollout() *planned {
 			{Namespace: "kube-system", Name: "gpu-agent", Source: "agents/gpu.yaml", Verdict: wouldBeHeld, Digest: newDigest, Proven: oldDigest, Nodes: 4,
 				Message: "PlacementChange: the new placement loses 2 nodes and wins 0, which Kubernetes does on all of them at once"},
 			{Namespace: "kube-system", Name: "new-agent", Source: "agents/new.yaml", Verdict: willInstall, Digest: newDigest, Nodes: 50},
-			{Namespace: "kube-system", Name: "new-cni", Source: "agents/cni.yaml", Verdict: willInstall, Digest: newDigest, Nodes: 50, Policy: "cautious",
-				Waves: []waveForecast{{Name: "canary", Nodes: 1, UpTo: 1, Soak: metav1.Duration{Duration: time.Minute}}, {Name: "rest", Nodes: 49, UpTo: 50}}},
+			{Namespace: "kube-system", Name: "new-cni", Source: "agents/cni.yaml", Verdict: willInstall, Digest: newDigest, Nodes: 50, Policy: "cautious", AtLeast: metav1.Duration{Duration: 80 * time.Second},
+				Waves: []waveForecast{{Name: "canary", Nodes: 1, UpTo: 1, Names: []string{"node-17"}, Soak: metav1.Duration{Duration: time.Minute}}, {Name: "rest", Nodes: 49, UpTo: 50}}},
 			{Namespace: "kube-system", Name: "cilium", Source: "agents/cilium.yaml", Verdict: willStay, Digest: oldDigest, Proven: oldDigest, Nodes: 50},
 			{Namespace: "kube-system", Name: "csi-node", Source: "agents/csi.yaml", Verdict: isRejected, Digest: newDigest, Proven: oldDigest, Nodes: 50, Message: "it failed before, Restarted: 1 of 1 touched nodes failed; it is not tried again unless asked: rollcall retry"},
 		},
 	}
+	for i := range out.rollouts {
+		out.rollouts[i].Causes = causes(&out.rollouts[i], out.objects)
+	}
+	return out
 }
 
 func TestPlanned(t *testing.T) {
@@ -168,7 +206,9 @@ func TestPlanned(t *testing.T) {
 		planned         *planned
 		changes, blocks bool
 	}{
-		"rollout": {plannedRollout(), true, false},
+		"rollout": {plannedRollout(t), true, false},
+		"against": {plannedAgainst(t), true, false},
+		"hostile": {plannedHostile(), true, true},
 		"under-way": {&planned{
 			objects:  diff.Plan{Changes: []diff.Change{{ID: diff.ID{Namespace: "kube-system", Name: "log-config-1", Kind: "ConfigMap"}, Operation: diff.Keep, Reason: diff.ReasonInUse, Message: "a pod or the way back reads it: it goes when nothing does"}}},
 			rollouts: []forecast{{Namespace: "kube-system", Name: "log-agent", Source: "agents/log.yaml", Verdict: isUnderWay, Digest: newDigest, Proven: oldDigest, Nodes: 3, Message: "Soaking: wave canary: 1 of 3 nodes healthy"}},
@@ -187,8 +227,80 @@ func TestPlanned(t *testing.T) {
 			}
 			text := test.planned.render(style{width: 80})
 			golden(t, "plan-"+name+".txt", text)
+			golden(t, "plan-"+name+".md", test.planned.markdown())
+			var document bytes.Buffer
+			if err := (&outputFlag{format: "json"}).print(&document, test.planned.forPrograms(), nil); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, "plan-"+name+".json", document.String())
 			if diff := cmp.Diff(text, withoutSGR(test.planned.render(style{width: 80, colour: true}))); diff != "" {
 				t.Errorf("colours change the text (-plain +coloured):\n%s", diff)
+			}
+		})
+	}
+}
+
+// plannedAgainst is one commit against another.
+func plannedAgainst(t *testing.T) *planned {
+	t.Helper()
+	build := func(image, level, more string) *render.Declared {
+		files := fstest.MapFS{"ds.yaml": {Data: []byte(strings.NewReplacer("IMAGE", image, "log-config-HASH", "log-config", "spec: {minReadySeconds: 5, template: {", "spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, ").Replace(agentTemplate))},
+			"config.yaml": {Data: []byte(strings.ReplaceAll(logConfig, "LEVEL", level))}, "more.yaml": {Data: []byte(more)}}
+		declared, err := tree{name: "a", files: files, path: "."}.build("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return declared
+	}
+	const gone = "{apiVersion: v1, kind: ConfigMap, metadata: {namespace: kube-system, name: gone}}"
+	out := betweenTrees(build("1", "info", gone), build("1", "debug", strings.Replace(gone, "gone", "new", 1)))
+	out.from, out.to = "0123abcd", "4567ef01"
+	return out
+}
+
+// plannedHostile holds what would break out of a comment or a terminal.
+func plannedHostile() *planned {
+	evil := "`a` <img src=x> @everyone | [x](http://example.com) \x1b[2J\n## ```"
+	return &planned{objects: diff.Plan{Changes: []diff.Change{
+		{ID: diff.ID{Namespace: "kube-system", Name: "a", Kind: "ConfigMap"}, Source: evil, Declared: true, Operation: diff.Refused, Reason: "Invalid", Message: evil},
+		{ID: diff.ID{Namespace: "kube-system", Name: "b", Kind: "ConfigMap"}, Source: evil, Declared: true, Operation: diff.Update, Reason: diff.ReasonDiffers,
+			Fields: []diff.FieldChange{{Path: "data.a", From: `"1"`, To: evil}}, Before: map[string]any{"data": map[string]any{"a": "1"}}, After: map[string]any{"data": map[string]any{"a": evil}}},
+	}}, rollouts: []forecast{{Namespace: "kube-system", Name: "log-agent", Source: evil, Verdict: wouldBeHeld, Digest: newDigest, Message: "Invalid: " + evil}}}
+}
+
+// A comment is never longer than one may be, and says what it leaves out.
+func TestMarkdownIsCut(t *testing.T) {
+	for sentence, grow := range map[string]func(*planned){
+		"many objects": func(p *planned) {
+			for i := range 3000 {
+				p.objects.Changes = append(p.objects.Changes, changed(t, "a.yaml", "", fmt.Sprintf("{apiVersion: v1, kind: ConfigMap, metadata: {namespace: a, name: c-%d}, data: {a: b}}", i)))
+			}
+		},
+		"one large object": func(p *planned) {
+			p.objects.Changes = append(p.objects.Changes, changed(t, "a.yaml", "", "{apiVersion: v1, kind: ConfigMap, metadata: {namespace: a, name: c}, data: {a: \""+strings.Repeat("line of text\\n", 20_000)+"\"}}"))
+		},
+		"many DaemonSets": func(p *planned) {
+			for i := range 400 {
+				f := p.rollouts[0]
+				f.Name = fmt.Sprintf("agent-%d", i)
+				p.rollouts = append(p.rollouts, f)
+			}
+		},
+		"many that are held": func(p *planned) {
+			for i := range 2000 {
+				p.objects.Changes = append(p.objects.Changes, diff.Change{ID: diff.ID{Namespace: "a", Name: fmt.Sprintf("c-%d", i), Kind: "ConfigMap"}, Operation: diff.Keep, Reason: diff.ReasonInUse, Message: "a pod or the way back reads it"})
+			}
+		},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			p := plannedRollout(t)
+			grow(p)
+			got := p.markdown()
+			if len(got) > 65_536 || !strings.Contains(got, "✂ **Cut here:**") {
+				t.Errorf("%d bytes, and it ends with %q", len(got), got[max(0, len(got)-300):])
+			}
+			if strings.Count(got, "<details>") != strings.Count(got, "</details>") || strings.Count(got, "```")%2 != 0 {
+				t.Error("something is left open")
 			}
 		})
 	}

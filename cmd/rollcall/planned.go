@@ -7,12 +7,17 @@ import (
 
 	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
 // planned is what a directory would change.
 type planned struct {
 	// gitsync is NAMESPACE/NAME; empty when it is open.
-	gitsync  string
+	gitsync string
+	// offline is whether no cluster was asked: it was compared with a commit.
+	offline bool
+	// from and to are the commits; empty for a working tree, and from also for the cluster.
+	from, to string
 	objects  diff.Plan
 	rollouts []forecast
 }
@@ -27,31 +32,11 @@ func (p *planned) changes() bool {
 	return p.objects.Writes() || slices.ContainsFunc(p.rollouts, func(f forecast) bool { return f.changes() })
 }
 
-// render writes the plan for people.
-func (p *planned) render(st style) string {
-	page := &page{style: st}
-	if p.gitsync != "" {
-		page.WriteString("GitSync " + st.paint(bold, p.gitsync) + "\n\n")
-	}
-	if len(p.objects.Changes) > 0 {
-		page.signed(dim, p.objects.String()+"\n")
-	}
-	for i := range p.rollouts {
-		page.forecast(&p.rollouts[i])
-		page.WriteByte('\n')
-	}
-	if len(p.objects.Of(diff.Release)) > 0 {
-		page.WriteString("What is released goes over as it is to the GitSync that declares it: nothing restarts.\n")
-	}
-	if len(p.objects.Of(diff.Delete)) > 0 {
-		page.WriteString("What is deleted goes after proof, once no pod reads it.\n")
-	}
-	page.WriteString(p.conclusion() + "\n")
-	return page.String()
-}
-
 // conclusion is what a reviewer has to know.
 func (p *planned) conclusion() string {
+	if p.blocked() {
+		return "Something cannot be applied: nothing of this would be."
+	}
 	counts, nodes := map[verdict]int{}, 0
 	for i := range p.rollouts {
 		counts[p.rollouts[i].Verdict]++
@@ -59,22 +44,7 @@ func (p *planned) conclusion() string {
 			nodes = max(nodes, p.rollouts[i].Nodes)
 		}
 	}
-	said := "No rollout"
-	switch {
-	case p.blocked():
-		return "Something cannot be applied: nothing of this would be."
-	case counts[willRoll] > 0:
-		said = fmt.Sprintf("Rollouts: %d of %d DaemonSets, over up to %d nodes", counts[willRoll], len(p.rollouts), nodes)
-		if n := counts[isUnderWay]; n > 0 {
-			said += fmt.Sprintf("; %d under way", n)
-		}
-	case counts[isUnderWay] == 1:
-		said = "1 rollout under way"
-	case counts[isUnderWay] > 0:
-		said = fmt.Sprintf("%d rollouts under way", counts[isUnderWay])
-	case !p.changes():
-		said = "Nothing changes"
-	}
+	said := p.movement(counts, nodes)
 	if n := counts[wouldBeHeld]; n > 0 {
 		said += fmt.Sprintf("; %d would be held", n)
 	}
@@ -84,63 +54,33 @@ func (p *planned) conclusion() string {
 	return said + "."
 }
 
-// signed paints each line by the sign that it begins with; kept is for what stays
-// as it is.
-func (p *page) signed(kept ink, text string) {
-	for line := range strings.Lines(text) {
-		i := plain
-		switch sign, _, _ := strings.Cut(strings.TrimLeft(line, " "), " "); sign {
-		case "+":
-			i = green
-		case "-", "!":
-			i = red
-		case "~":
-			i = yellow
-		case "=":
-			i = kept
-		case "▶":
-			i = cyan
+// movement is what goes over the nodes.
+func (p *planned) movement(counts map[verdict]int, nodes int) string {
+	var said []string
+	if n := counts[willRoll]; n > 0 {
+		over := ""
+		if !p.offline {
+			over = fmt.Sprintf(", over up to %d nodes", nodes)
 		}
-		p.WriteString(p.paint(i, strings.TrimSuffix(line, "\n")) + "\n")
+		said = append(said, fmt.Sprintf("Rollouts: %d of %d DaemonSets%s", n, len(p.rollouts), over))
 	}
-}
-
-// forecast writes what becomes of one DaemonSet.
-func (p *page) forecast(f *forecast) {
-	c := diff.Change{
-		ID: diff.ID{Namespace: f.Namespace, Name: f.Name, Group: "apps", Kind: "DaemonSet"}, Source: f.Source,
-		Operation: f.operation(), Reason: string(f.Verdict), Message: f.says(), Fields: f.Fields,
+	if n := counts[willInstall]; n > 0 {
+		said = append(said, fmt.Sprintf("%d first installed", n))
 	}
-	if f.Verdict == cannotBeMade || f.Verdict == isUnderWay {
-		c.Reason, c.Message, _ = strings.Cut(f.Message, ": ") // its own reason says more
+	switch n := counts[isUnderWay]; {
+	case n > 0 && len(said) > 0:
+		said = append(said, fmt.Sprintf("%d under way", n))
+	case n == 1:
+		said = append(said, "1 rollout under way")
+	case n > 1:
+		said = append(said, fmt.Sprintf("%d rollouts under way", n))
+	case len(said) > 0:
+	case p.changes():
+		said = append(said, "No rollout")
+	default:
+		said = append(said, "Nothing changes")
 	}
-	text := c.String()
-	if f.Verdict == isUnderWay {
-		_, about, _ := strings.Cut(text, c.ID.String())
-		text = "▶ under way " + c.ID.String() + about
-	}
-	p.signed(plain, text)
-	if f.Proven != "" && f.Proven != f.Digest {
-		p.paragraph(dim, indent+indent, named(f.Proven, "")+" → "+named(f.Digest, ""))
-	}
-	if len(f.Waves) == 0 {
-		return
-	}
-	loss := fmt.Sprintf("at most %d of %d nodes without an agent", f.MaxUnavailable, f.Nodes)
-	if f.Verdict == willInstall {
-		loss = "no node loses an agent"
-	}
-	p.paragraph(plain, indent+indent, fmt.Sprintf("%s, %s, %s of soaking at least", f.policy(), loss, brief(f.soaking())))
-	name := cells("WAVE")
-	for _, w := range f.Waves {
-		name = max(name, cells(w.Name))
-	}
-	p.WriteString(indent + indent + p.paint(dim, pad("WAVE", name)+"   NODES    UP TO   SOAK") + "\n")
-	for i := range f.Waves {
-		w := &f.Waves[i]
-		line := fmt.Sprintf("%s%s%s  %6d   %6d   %-6s  %s", indent, indent, pad(w.Name, name), w.Nodes, w.UpTo, brief(w.Soak.Duration), clean(w.notes()))
-		p.WriteString(strings.TrimRight(line, " ") + "\n")
-	}
+	return strings.Join(said, "; ")
 }
 
 // policy is what the rollout goes by, in words.
@@ -181,7 +121,10 @@ func (f *forecast) atOnce() string {
 }
 
 // says is the verdict in a sentence.
-func (f *forecast) says() string {
+func (f *forecast) says(offline bool) string {
+	if offline {
+		return ""
+	}
 	nodes := map[verdict]string{
 		willInstall: fmt.Sprintf("on %d nodes, %s", f.Nodes, f.atOnce()),
 		willAdopt:   fmt.Sprintf("on %d nodes", f.Nodes),
@@ -199,55 +142,66 @@ func (f *forecast) says() string {
 	}
 }
 
-// The plan as programs read it.
-type (
-	plannedForPrograms struct {
-		GitSync    string             `json:"gitsync,omitempty"`
-		Changes    bool               `json:"changes"`
-		Blocked    bool               `json:"blocked"`
-		Objects    []changeDocument   `json:"objects"`
-		DaemonSets []forecastDocument `json:"daemonSets"`
+// atMost is how many nodes are without an agent at once.
+func (f *forecast) atMost() string {
+	if f.Verdict == willInstall || f.MaxUnavailable == 0 {
+		return "no node loses an agent"
 	}
-	changeDocument struct {
-		Group     string          `json:"group,omitempty"`
-		Kind      string          `json:"kind"`
-		Namespace string          `json:"namespace,omitempty"`
-		Name      string          `json:"name"`
-		Source    string          `json:"source,omitempty"`
-		Operation diff.Operation  `json:"operation"`
-		Reason    string          `json:"reason"`
-		Message   string          `json:"message,omitempty"`
-		Fields    []fieldDocument `json:"fields,omitempty"`
-	}
-	forecastDocument struct {
-		forecast
-		Fields []fieldDocument `json:"fields,omitempty"`
-	}
-	fieldDocument struct {
-		Path string `json:"path"`
-		From string `json:"from,omitempty"`
-		To   string `json:"to,omitempty"`
-	}
-)
+	return fmt.Sprintf("at most %d of %d nodes without an agent", f.MaxUnavailable, f.Nodes)
+}
 
-func (p *planned) forPrograms() plannedForPrograms {
-	out := plannedForPrograms{GitSync: p.gitsync, Changes: p.changes(), Blocked: p.blocked(), Objects: []changeDocument{}, DaemonSets: []forecastDocument{}}
-	for _, c := range p.objects.Changes {
-		out.Objects = append(out.Objects, changeDocument{
-			Group: c.Group, Kind: c.Kind, Namespace: c.Namespace, Name: c.Name, Source: c.Source,
-			Operation: c.Operation, Reason: c.Reason, Message: c.Message, Fields: fieldDocuments(c.Fields),
-		})
+// listedNodes is how many nodes of a wave are spelled out for people.
+const listedNodes = 4
+
+// some spells out the first of many names.
+func some(names []string, most int) string {
+	if len(names) <= most+1 {
+		return strings.Join(names, ", ")
 	}
-	for _, f := range p.rollouts {
-		out.DaemonSets = append(out.DaemonSets, forecastDocument{forecast: f, Fields: fieldDocuments(f.Fields)})
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+// because is what makes it another version, in words; empty when that is not known.
+func (f *forecast) because() string {
+	var fields, words []string
+	for _, c := range f.Causes {
+		if c.Config != "" {
+			words = append(words, clean(c.String()))
+			continue
+		}
+		fields = append(fields, clean(c.String()))
+	}
+	words = append(words, fields...)
+	return some(words, 5)
+}
+
+func nodeCount(n int) string {
+	if n == 1 {
+		return "1 node"
+	}
+	return fmt.Sprintf("%d nodes", n)
+}
+
+// notices are other things to know of the rollout, a sentence each.
+func (f *forecast) notices() []string {
+	var out []string
+	if len(f.Won) > 0 {
+		out = append(out, fmt.Sprintf("wins %s: %s", nodeCount(len(f.Won)), some(f.Won, 8)))
+	}
+	if len(f.Lost) > 0 {
+		out = append(out, fmt.Sprintf("loses %s: %s", nodeCount(len(f.Lost)), some(f.Lost, 8)))
+	}
+	if len(f.After) > 0 {
+		out = append(out, fmt.Sprintf("on each node after %s, healthy there at the version declared now", strings.Join(f.After, ", ")))
 	}
 	return out
 }
 
-func fieldDocuments(fields []diff.FieldChange) []fieldDocument {
-	var out []fieldDocument
-	for _, f := range fields {
-		out = append(out, fieldDocument{Path: f.Path, From: f.From, To: f.To})
-	}
-	return out
+// pinnedCopy is whether an object is an immutable copy that a DaemonSet reads:
+// what it holds is said of the object that it was made of.
+func pinnedCopy(c diff.Change) bool {
+	immutable, _ := c.After["immutable"].(bool)
+	metadata, _ := c.After["metadata"].(map[string]any)
+	labels, _ := metadata["labels"].(map[string]any)
+	return immutable && labels[v1alpha1.LabelPinnedFrom] != nil
 }

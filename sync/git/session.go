@@ -52,6 +52,10 @@ func (c *session) close() {
 
 // find returns what the ref names and the commit that this leads to; they differ for annotated tags.
 func (c *session) find() (tip, peeled plumbing.Hash, err error) {
+	if c.source.Commit != "" {
+		commit := plumbing.NewHash(c.source.Commit)
+		return commit, commit, nil
+	}
 	tip, ok := c.refs.References[c.source.Ref]
 	if !ok {
 		return tip, peeled, c.missing()

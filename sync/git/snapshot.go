@@ -38,16 +38,21 @@ func openSnapshot(dir string, s Source, l Limits, tip plumbing.Hash) (*Snapshot,
 		return nil, s.cacheFailed("open the clone", err)
 	}
 	s.Auth = Auth{}
-	snapshot := &Snapshot{source: s, limits: l, dir: dir, storage: storage(dir), trees: map[plumbing.Hash][]treeEntry{}}
-	commit, err := snapshot.peel(tip)
+	return readSnapshot(&Snapshot{source: s, limits: l, dir: dir, storage: storage(dir)}, tip)
+}
+
+// readSnapshot reads the commit and the root of its tree.
+func readSnapshot(s *Snapshot, tip plumbing.Hash) (*Snapshot, error) {
+	s.trees = map[plumbing.Hash][]treeEntry{}
+	commit, err := s.peel(tip)
 	if err != nil {
 		return nil, err
 	}
-	snapshot.Commit, snapshot.root = newCommit(commit), commit.TreeHash
-	if _, err := snapshot.tree(snapshot.root); err != nil {
+	s.Commit, s.root = newCommit(commit), commit.TreeHash
+	if _, err := s.tree(s.root); err != nil {
 		return nil, err
 	}
-	return snapshot, nil
+	return s, nil
 }
 
 // peel follows annotated tags to a commit.
@@ -119,8 +124,12 @@ func (s *Snapshot) object(hash plumbing.Hash, limit string, most int64) (_ verif
 
 // corrupt reports a clone that must not be used, and drops it, so that the next fetch makes a new one.
 func (s *Snapshot) corrupt(format string, args ...any) *Error {
-	_ = os.RemoveAll(s.dir)
 	e := s.source.errorf(CorruptRepository, format, args...)
+	if s.dir == "" { // somebody's own clone
+		e.Message += ": if the clone is a shallow one, fetch more of it; else run git fsck"
+		return e
+	}
+	_ = os.RemoveAll(s.dir)
 	e.Message += ": the clone is dropped and fetched again; if that does not help, run git fsck on the server"
 	return e
 }

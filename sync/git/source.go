@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 )
 
@@ -12,8 +13,11 @@ type Source struct {
 	// URL is an https URL, or an http one with InsecureHTTP, without user, query and fragment.
 	URL string
 	// Ref is the full name of a ref, such as refs/heads/main.
-	Ref  string
-	Auth Auth
+	Ref string
+	// Commit is the full hex name of a commit to read in place of what a ref names; empty for the ref. Not every server
+	// gives out a commit that no ref names.
+	Commit string
+	Auth   Auth
 	// InsecureHTTP allows http, and with it that the credentials and what is applied to the cluster travel
 	// in plain text.
 	InsecureHTTP bool
@@ -86,6 +90,12 @@ func (s Source) checkScheme(scheme string) error {
 }
 
 func (s Source) checkRef() error {
+	if s.Commit != "" {
+		if s.Ref != "" || !plumbing.IsHash(s.Commit) {
+			return s.errorf(InvalidSource, "this is not the full name of a commit: write all of its 40 hex digits, and no ref beside it")
+		}
+		return nil
+	}
 	name, ok := strings.CutPrefix(s.Ref, "refs/")
 	if !ok || name == "" || strings.ContainsFunc(s.Ref, unprintable) || strings.Contains(s.Ref, "..") {
 		return s.errorf(InvalidSource, "this is not the full name of a ref: write refs/heads/BRANCH or refs/tags/TAG")

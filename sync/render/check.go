@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -53,7 +54,48 @@ func checkDaemonSet(d declaration) error {
 		errs.add(d.invalid("spec.template.spec.containers", "the template has no container: add one"))
 	}
 	errs.add(checkSelector(d, ds.Spec))
+	errs.add(checkKeys(d, ds.Spec.Template.Spec))
 	return errs.orNil()
+}
+
+// checkKeys refuses two elements of one key in lists that are merged by it: the API server takes them when it makes the
+// DaemonSet, and no apply afterwards.
+func checkKeys(d declaration, pod corev1.PodSpec) error {
+	var errs Errors
+	pull := twice(pod.ImagePullSecrets, func(r corev1.LocalObjectReference) string { return "name " + r.Name })
+	errs.add(d.repeated("spec.template.spec.imagePullSecrets", pull))
+	errs.add(d.repeated("spec.template.spec.hostAliases", twice(pod.HostAliases, func(a corev1.HostAlias) string { return "ip " + a.IP })))
+	for list, containers := range map[string][]corev1.Container{"containers": pod.Containers, "initContainers": pod.InitContainers} {
+		for _, c := range containers {
+			field := fmt.Sprintf("spec.template.spec.%s[name=%s].", list, c.Name)
+			errs.add(d.repeated(field+"env", twice(c.Env, func(e corev1.EnvVar) string { return "name " + e.Name })))
+			errs.add(d.repeated(field+"ports", twice(c.Ports, func(p corev1.ContainerPort) string {
+				return fmt.Sprintf("containerPort %d and protocol %s", p.ContainerPort, cmp.Or(p.Protocol, corev1.ProtocolTCP))
+			})))
+		}
+	}
+	slices.SortStableFunc(errs, func(a, b *Error) int { return cmp.Compare(a.Field, b.Field) })
+	return errs.orNil()
+}
+
+// twice returns the key of the first element that has one of an element before it; empty for none.
+func twice[T any](list []T, key func(T) string) string {
+	seen := map[string]bool{}
+	for _, element := range list {
+		k := key(element)
+		if seen[k] {
+			return k
+		}
+		seen[k] = true
+	}
+	return ""
+}
+
+func (d declaration) repeated(field, key string) error {
+	if key == "" {
+		return nil
+	}
+	return d.invalid(field, fmt.Sprintf("two elements have the %s: keep one of them", key))
 }
 
 func checkSelector(d declaration, spec appsv1.DaemonSetSpec) error {

@@ -121,6 +121,14 @@ func TestDaemonSetsAreChecked(t *testing.T) {
 			tree: edit("volumes:", "hostAliases: {}\n      volumes:"),
 			says: []string{"spec.template.spec.hostAliases: this value is of type object and should be a list"},
 		},
+		"two variables of one name": {
+			tree: edit("envFrom:", "env: [{name: A, value: a}, {name: B, value: b}, {name: A, value: c}]\n        envFrom:"),
+			says: []string{"ds.yaml: DaemonSet agent: spec.template.spec.containers[name=agent].env: two elements have the name A: keep one of them"},
+		},
+		"one port twice, the protocol of which is written once": {
+			tree: edit("envFrom:", "ports: [{containerPort: 80}, {containerPort: 80, protocol: UDP}, {name: again, containerPort: 80, protocol: TCP}]\n        envFrom:"),
+			says: []string{"spec.template.spec.containers[name=agent].ports: two elements have the containerPort 80 and protocol TCP"},
+		},
 		"a quantity that is none": {
 			tree: edit("envFrom:", "resources: {limits: {cpu: 100mm}}\n        envFrom:"),
 			says: []string{"spec.template.spec.containers[0].resources.limits.cpu: this value does not fit: unable to parse quantity"},

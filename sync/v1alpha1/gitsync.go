@@ -130,6 +130,16 @@ type GitSyncSpec struct {
 	// +optional
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 
+	// Ignore are fields that Git declares and somebody else has, such as an
+	// autoscaler's replicas: they are neither applied nor compared, and what
+	// rollcall had of them before it lets go of as they are. The pod template,
+	// the selector and the update strategy of a DaemonSet that rollcall rolls
+	// out cannot be ignored.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Ignore []IgnoreRule `json:"ignore,omitempty"`
+
 	// Suspend stops polling and applying, in every mode. Rollouts already under
 	// way go on: pause those on their NodeRollout. A GitSync that waits for this
 	// one by dependsOn goes on waiting if it waited. When a suspended GitSync is
@@ -171,6 +181,34 @@ type GitSyncReference struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +optional
 	Namespace string `json:"namespace,omitempty"`
+}
+
+// IgnoreRule is a field that is left to others, in the objects that it is for.
+type IgnoreRule struct {
+	// Pointer is a JSON pointer (RFC 6901) to the field in the object as Git
+	// declares it, such as /spec/replicas, or
+	// /webhooks/0/clientConfig/caBundle; in a key, ~1 stands for a slash and ~0
+	// for a tilde.
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(/[^/]+)+$')",message="pointer must be a JSON pointer to a field, such as /spec/replicas"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('~([^01]|$)')",message="pointer: write ~0 for a tilde and ~1 for a slash in a key"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^/(apiVersion|kind|metadata|metadata/(name|namespace|labels|labels/rollcall[.]dev~1gitsync))$')",message="pointer: what says which object it is, and whose, cannot be ignored"
+	Pointer string `json:"pointer"`
+
+	// Kind of the objects, such as Deployment; any without it.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Kind string `json:"kind,omitempty"`
+
+	// Namespace of the objects; any without it.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+
+	// Name of the object; any without it.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	Name string `json:"name,omitempty"`
 }
 
 // GitSource is a path of a ref of a Git repository.
