@@ -31,6 +31,7 @@ func TestLifecycle(t *testing.T) {
 		"deleted and orphans": deletedAndOrphans,
 		"deleted and prunes":  deletedAndPrunes,
 		"deleted in part":     deletedInPart,
+		"deleted with heir":   deletedWithHeir,
 		"namespace goes":      deletedWithNamespace,
 		"suspended mode":      suspendedInModes,
 	})
@@ -376,6 +377,22 @@ func deletedInPart(n *tenant) {
 	if !n.hasConfigMap("kept") {
 		n.t.Error("ConfigMap kept is gone")
 	}
+}
+
+// deletedWithHeir: what another GitSync declares goes over to it, and restarts
+// nothing.
+func deletedWithHeir(n *tenant) {
+	commit := n.push("first", map[string]string{"a/daemonset.yaml": manifest("v1"), "a/extra.yaml": plainConfig("extra", "1"), "b/daemonset.yaml": manifest("v1")})
+	n.follow(func(gs *v1alpha1.GitSync) { gs.Spec.Source.Path, gs.Spec.DeletionPolicy = "a", v1alpha1.DeletionPrune })
+	n.waitProven(commit)
+	before := n.state()
+	n.rival()
+	n.waitHeld("rival", "OwnedByAnother")
+	n.remove()
+	n.gone()
+	n.waitSettled("rival", commit)
+	delete(before, "configmap extra")
+	n.wantUnchanged(before)
 }
 
 func deletedWithNamespace(n *tenant) {
