@@ -30,6 +30,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 	"k8s.io/client-go/restmapper"
@@ -515,7 +516,10 @@ func TestChartRules(t *testing.T) {
 	credentials := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "git"}, Data: map[string][]byte{"username": []byte("any"), "password": []byte("any")}}
 	_, err := w.cluster.Client.CoreV1().Secrets(metav1.NamespaceDefault).Create(t.Context(), credentials, metav1.CreateOptions{})
 	w.must(err, "create Secret")
-	w.follow(func(gs *v1alpha1.GitSync) { gs.Spec.Source.SecretRef = &corev1.LocalObjectReference{Name: "git"} })
+	w.follow(func(gs *v1alpha1.GitSync) {
+		all := intstr.FromString("100%")
+		gs.Spec.Source.SecretRef, gs.Spec.PruneLimit, gs.Spec.DeletionPolicy = &corev1.LocalObjectReference{Name: "git"}, &all, v1alpha1.DeletionPrune
+	})
 	w.followAs("applier")
 	w.waitProven(w.deliver("v1"), time.Minute)
 	w.waitProven(w.deliver("v2"), time.Minute)
@@ -550,6 +554,11 @@ func TestChartRules(t *testing.T) {
 	w.poke()
 	w.eventually("the NodeRollout is gone with its DaemonSet", 30*time.Second, func() (bool, error) {
 		_, err := w.kinds.NodeRollouts(metav1.NamespaceDefault).Get(t.Context(), agent, metav1.GetOptions{})
+		return apierrors.IsNotFound(err), nil
+	})
+	w.must(w.kinds.GitSyncs(metav1.NamespaceDefault).Delete(t.Context(), "fleet", metav1.DeleteOptions{}), "delete GitSync")
+	w.eventually("the GitSync is gone with what it applied", 30*time.Second, func() (bool, error) {
+		_, err := w.kinds.GitSyncs(metav1.NamespaceDefault).Get(t.Context(), "fleet", metav1.GetOptions{})
 		return apierrors.IsNotFound(err), nil
 	})
 	w.wantNoSpareVerb()

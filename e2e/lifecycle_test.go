@@ -31,6 +31,7 @@ func TestLifecycle(t *testing.T) {
 		"deleted and orphans": deletedAndOrphans,
 		"deleted and prunes":  deletedAndPrunes,
 		"deleted in part":     deletedInPart,
+		"deleted with heir":   deletedWithHeir,
 		"namespace goes":      deletedWithNamespace,
 		"suspended mode":      suspendedInModes,
 	})
@@ -42,22 +43,22 @@ func (n *tenant) mode(mode v1alpha1.Mode) func(*v1alpha1.GitSync) {
 	return func(gs *v1alpha1.GitSync) { gs.Spec.Mode = mode }
 }
 
-// value is what the key of a ConfigMap is.
-func (n *tenant) value(name string) string {
+// value is what the key of ConfigMap extra is.
+func (n *tenant) value() string {
 	n.t.Helper()
 	for _, cm := range n.configMaps() {
-		if cm.Name == name {
+		if cm.Name == "extra" {
 			return cm.Data["key"]
 		}
 	}
 	return ""
 }
 
-// waitValue waits until the key of a ConfigMap is that.
-func (n *tenant) waitValue(name, want string) {
+// waitValue waits until the key of ConfigMap extra is that.
+func (n *tenant) waitValue(want string) {
 	n.t.Helper()
-	n.eventually(fmt.Sprintf("ConfigMap %s has %q", name, want), func(context.Context) (string, error) {
-		if got := n.value(name); got != want {
+	n.eventually(fmt.Sprintf("ConfigMap extra has %q", want), func(context.Context) (string, error) {
+		if got := n.value(); got != want {
 			return fmt.Sprintf("it has %q", got), nil
 		}
 		return "", nil
@@ -117,7 +118,7 @@ func approvedCommits(n *tenant) {
 	}
 	n.wantStill(before)
 	n.write("extra", "kubectl-edit")
-	n.waitValue("extra", "1")
+	n.waitValue("1")
 	third := n.deliver("third", map[string]string{"extra.yaml": plainConfig("extra", "3")})
 	n.waitSync("fleet", "the third commit waits", func(gs *v1alpha1.GitSync) bool {
 		return strings.HasPrefix(readyCondition(gs).Message, "commit "+third[:8])
@@ -130,7 +131,7 @@ func approvedCommits(n *tenant) {
 	}
 	n.approve(third)
 	n.waitProven(third)
-	n.waitValue("extra", "3")
+	n.waitValue("3")
 	gs = n.waitSync("fleet", "there is nothing pending", func(gs *v1alpha1.GitSync) bool { return gs.Status.Pending == nil })
 	var got []string
 	for _, e := range gs.Status.History {
@@ -153,7 +154,7 @@ func approvedAfterRestart(n *tenant) {
 	n.must(n.w.control.Kill(), "kill rollcall")
 	n.write("extra", "kubectl-edit")
 	n.w.startController()
-	n.waitValue("extra", "1")
+	n.waitValue("1")
 	gs := n.waitHeld("fleet", "AwaitingApproval", third[:8])
 	if message := readyCondition(gs).Message; strings.Contains(message, "cannot be read") {
 		n.t.Errorf("the approved commit is lost: %s", message)
@@ -231,11 +232,11 @@ func dependsOnProof(n *tenant) {
 		return strings.Contains(readyCondition(gs).Message, "has not proven commit "+bad[:8]+" (RolloutStopped)")
 	})
 	n.write("extra", "kubectl-edit")
-	n.waitValue("extra", "1")
+	n.waitValue("1")
 	good := n.push("good", map[string]string{"a/daemonset.yaml": manifest("v2")})
 	n.pokeLater()
 	n.waitSettled("later", good)
-	n.waitValue("extra", "2")
+	n.waitValue("2")
 	n.waitSettled("fleet", good)
 }
 
@@ -378,6 +379,22 @@ func deletedInPart(n *tenant) {
 	}
 }
 
+// deletedWithHeir: what another GitSync declares goes over to it, and restarts
+// nothing.
+func deletedWithHeir(n *tenant) {
+	commit := n.push("first", map[string]string{"a/daemonset.yaml": manifest("v1"), "a/extra.yaml": plainConfig("extra", "1"), "b/daemonset.yaml": manifest("v1")})
+	n.follow(func(gs *v1alpha1.GitSync) { gs.Spec.Source.Path, gs.Spec.DeletionPolicy = "a", v1alpha1.DeletionPrune })
+	n.waitProven(commit)
+	before := n.state()
+	n.rival()
+	n.waitHeld("rival", "OwnedByAnother")
+	n.remove()
+	n.gone()
+	n.waitSettled("rival", commit)
+	delete(before, "configmap extra")
+	n.wantUnchanged(before)
+}
+
 func deletedWithNamespace(n *tenant) {
 	commit := n.push("good", map[string]string{"daemonset.yaml": mounting(agent, "v1"), "config.yaml": plainConfig("config", "1")})
 	n.follow(func(gs *v1alpha1.GitSync) { gs.Spec.DeletionPolicy = v1alpha1.DeletionPrune })
@@ -410,8 +427,8 @@ func suspendedInModes(n *tenant) {
 	gs := n.waitSync("fleet", "it is suspended", func(gs *v1alpha1.GitSync) bool {
 		return readyCondition(gs).Reason == "Suspended" && gs.Status.LastHandledReconcileAt == at
 	})
-	if gs.Status.Applied != first || n.value("extra") != "1" || gs.Status.Pending == nil {
-		n.t.Errorf("applied %s, value %s, pending %v: want everything as it was", gs.Status.Applied, n.value("extra"), gs.Status.Pending)
+	if gs.Status.Applied != first || n.value() != "1" || gs.Status.Pending == nil {
+		n.t.Errorf("applied %s, value %s, pending %v: want everything as it was", gs.Status.Applied, n.value(), gs.Status.Pending)
 	}
 	n.edit(func(gs *v1alpha1.GitSync) { gs.Spec.Suspend = false })
 	n.waitProven(second)
@@ -420,7 +437,7 @@ func suspendedInModes(n *tenant) {
 	n.remove()
 	n.gone()
 	n.wantEvent("Deleted", "it is suspended", "1 object (ConfigMap)")
-	if n.value("extra") != "2" {
+	if n.value() != "2" {
 		n.t.Error("ConfigMap extra is gone")
 	}
 }

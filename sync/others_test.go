@@ -86,6 +86,22 @@ func TestHeirs(t *testing.T) {
 	}
 }
 
+// A GitSync that is deleted goes by what the others declare now, at whatever commit,
+// and waits for those of which nothing is known.
+func TestHeirsOfADeletedGitSync(t *testing.T) {
+	t.Parallel()
+	var o others
+	a, b := at("a", "a", func(gs *v1alpha1.GitSync) { gs.DeletionTimestamp = &metav1.Time{} }), at("b", "b")
+	former, all := []diff.Former{{ID: agentID()}}, []v1alpha1.GitSync{a, b}
+	if heirs, awaited := o.heirs(&a, "", former, all); len(heirs) != 0 || len(awaited) != 1 {
+		t.Errorf("heirs %v and awaited %v, want b awaited, of which nothing is known", heirs, awaited)
+	}
+	o.note(name(&b), placeOf(&b).at("7"), agentOf("agent"))
+	if heirs, awaited := o.heirs(&a, "", former, all); len(heirs) != 1 || len(awaited) != 0 {
+		t.Errorf("heirs %v and awaited %v, want b the heir", heirs, awaited)
+	}
+}
+
 // A GitSync whose path was changed has read nothing of its new place.
 func TestAChangedPathIsAwaited(t *testing.T) {
 	t.Parallel()
