@@ -24,6 +24,7 @@
 //	foreign ................. one that another tool declares
 //	meddled ................. what somebody else wrote to one
 //	gone, remake, restore ... one that was deleted, or left in the middle
+//	removal ................. one that Git declares no more
 //	run, loop ............... the watches, and the queue of what to decide
 //	rollouts ................ one decision: observe, decide, record, execute
 //	policy, waves, calendar,

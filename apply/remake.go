@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/rollcall-dev/rollcall/apply/rollout"
 	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
@@ -49,7 +50,7 @@ func (r *Rollouts) remake(ctx context.Context, owner string, n *v1alpha1.NodeRol
 		return wrap("get daemonset", key, err)
 	}
 	want, err := (store{r.Kube, key}).declared(ctx)
-	if err != nil || want == nil || want.Owner != owner || want.Around == nil {
+	if err != nil || want == nil || want.Owner != owner || want.Around == nil || rollout.Removes(want.Digest) {
 		return err
 	}
 	around := &unstructured.Unstructured{Object: want.Around}

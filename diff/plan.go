@@ -73,6 +73,10 @@ const (
 	ReasonAwaitingProof = "AwaitingProof"
 	// ReasonAwaitingPods is a Keep: a pod of a declared workload still runs another version, and may need it.
 	ReasonAwaitingPods = "AwaitingPods"
+	// ReasonRemoving is a Keep: a DaemonSet leaves its nodes in waves before it is deleted.
+	ReasonRemoving = "Removing"
+	// ReasonAwaitingRemoval is a Keep: a DaemonSet that leaves its nodes may need it until it has.
+	ReasonAwaitingRemoval = "AwaitingRemoval"
 	// ReasonInUse is a Keep: a pod, a proven template or a candidate reads it.
 	ReasonInUse = "InUse"
 	// ReasonTerminating is a Keep: it is deleted already, and finalizers hold it.
@@ -104,6 +108,12 @@ type Change struct {
 	Message string
 	// Fields are the fields of a Create or an Update, sorted by path, with the values of Secrets masked.
 	Fields []FieldChange
+}
+
+// Stays is whether an object that Git declares no more is kept for good, unless a person decides otherwise: it does not
+// wait for anything.
+func (c Change) Stays() bool {
+	return c.Operation == Keep && !c.Declared && (c.Reason == ReasonPruneDisabled || c.Reason == ReasonEmptyRender)
 }
 
 // FieldChange is one field that changes.

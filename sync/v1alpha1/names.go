@@ -21,6 +21,9 @@ const (
 	// AnnotationMoved on a pod template has the digest of the version that it is of,
 	// while it runs on other nodes than that declares.
 	AnnotationMoved = "rollcall.dev/moved"
+	// AnnotationRemoved on a pod template marks the pods that stand where a removal
+	// took an agent. They never start.
+	AnnotationRemoved = "rollcall.dev/removed"
 	// AnnotationPinConfig with the value "false" opts a DaemonSet, a ConfigMap
 	// or a Secret out of config pinning.
 	AnnotationPinConfig = "rollcall.dev/pin-config"
