@@ -38,7 +38,7 @@ func After(annotations map[string]string, namespace string) []types.NamespacedNa
 
 // after are those that Git declares.
 func (d *declared) after(namespace string) []types.NamespacedName {
-	if d == nil {
+	if d == nil || rollout.Removes(d.Digest) { // what is to go waits for none
 		return nil
 	}
 	around := unstructured.Unstructured{Object: d.Around}

@@ -24,7 +24,8 @@ func (a *Applier) problem(verb string, t target, err error) *diff.Problem {
 	p := &diff.Problem{Reason: reasonOf(err)}
 	switch p.Reason {
 	case ReasonImmutable:
-		p.Message = said(t, err) + ": the API server allows no change of it: revert the change in Git, or delete the object so that it is created anew"
+		p.Message = fmt.Sprintf("%s: the API server allows no change of it: revert the change in Git, or delete the object so that the next pass creates it anew: %s",
+			said(t, err), deleteCommand(t.object.GetKind(), t.object.GetNamespace(), t.object.GetName()))
 	case ReasonForbidden:
 		p.Message = fmt.Sprintf("may not %s %s: %s: %s", verb, t.mapping.Resource.GroupResource(), said(t, err), release(err))
 	case ReasonNamespaceNotFound:
@@ -61,7 +62,7 @@ func reasonOf(err error) string {
 	switch {
 	case meta.IsNoMatchError(err), notServed(err):
 		return ReasonUnknownKind
-	case strings.Contains(err.Error(), "field is immutable"):
+	case apierrors.IsInvalid(err) && immutable(err):
 		return ReasonImmutable
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		return ReasonUnavailable

@@ -103,7 +103,7 @@ func TestProblemSaysWhatToDo(t *testing.T) {
 		"the quota elsewhere":                 {"a quota that is used up", targetOfKind("ConfigMap", "configmaps"), []string{"exceeded quota: q", "raise the ResourceQuota"}},
 		"where the namespace comes from":      {"a namespace that is missing", targetOfKind("Secret", "secrets"), []string{"namespace agents does not exist", "declare it"}},
 		"where the kind comes from":           {"a kind that nobody knows", targetOfKind("Secret", "secrets"), []string{"kind Secret in v1", "install its CRD or declare it"}},
-		"what to do about an immutable field": {"an immutable field", targetOfKind("Secret", "secrets"), []string{"data is refused", "revert the change in Git"}},
+		"what to do about an immutable field": {"an immutable field", targetOfKind("Secret", "secrets"), []string{"data is refused", "revert the change in Git", "kubectl delete secret x -n agents"}},
 		"who holds the field":                 {"a field of another manager", targetOfKind("Secret", "secrets"), []string{"data.a", `"vault"`}},
 	}
 	for name, c := range cases {

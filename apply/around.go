@@ -58,6 +58,8 @@ type examined struct {
 	want *declared
 	// differs is what there is to apply beside the template; nil when there is nothing.
 	differs *Revert
+	// recreates is whether the DaemonSet has to be made again for that.
+	recreates bool
 }
 
 // examine reads and tries everything that can speak against a declaration.
@@ -71,7 +73,14 @@ func (r *Rollouts) examine(ctx context.Context, d Declaration) (out examined, er
 	if err = r.fitsProven(ctx, d, out.claimed); err != nil {
 		return out, err
 	}
-	if out.want, err = r.declaredVersion(ctx, d, out.live); err != nil {
+	if out.recreates, err = r.recreates(ctx, d, out.claimed); err != nil {
+		return out, err
+	}
+	tried := out.live
+	if out.recreates {
+		tried = nil // as what it is made anew
+	}
+	if out.want, err = r.declaredVersion(ctx, d, tried); err != nil || out.recreates {
 		return out, err
 	}
 	out.differs, err = r.differsAround(ctx, d, out.live, out.want)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/apply/rollout"
 	"github.com/rollcall-dev/rollcall/health"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
 // A wave passes on what the watches show. One that hangs shows for ever what was
@@ -26,7 +27,7 @@ const pageSize = 500
 // confirm returns an error while a decision would let a wave pass and the pods of
 // its nodes are other ones than the decision knew, or have changed since.
 func (r *Rollouts) confirm(ctx context.Context, v *view, d rollout.Decision) error {
-	if !passes(v.input.State, d.Next) {
+	if !passes(v.input.State, d.Next) && !removes(v.rollout.Status, d) {
 		return nil
 	}
 	versions, err := r.podVersions(ctx, v)
@@ -50,6 +51,11 @@ func passes(before, after rollout.State) bool {
 	default:
 		return after.Candidate.Digest == c.Digest && after.Wave > before.Wave
 	}
+}
+
+// removes is whether the last wave of a removal passes.
+func removes(before v1alpha1.NodeRolloutStatus, d rollout.Decision) bool {
+	return d.Reason == rollout.ReasonRemoved && before.Reason != rollout.ReasonRemoved
 }
 
 // podVersions are the resourceVersions of the DaemonSet's pods by UID, as the API

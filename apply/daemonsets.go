@@ -77,6 +77,14 @@ func (d daemonSets) patch(ctx context.Context, name string, kind types.PatchType
 	return apps.DaemonSets(d.namespace).Patch(ctx, name, kind, patch, o)
 }
 
+func (d daemonSets) delete(ctx context.Context, name string, o metav1.DeleteOptions) error {
+	apps, err := d.rollouts.apps(d.as)
+	if err != nil {
+		return err
+	}
+	return apps.DaemonSets(d.namespace).Delete(ctx, name, o)
+}
+
 // Exists is whether there is such a DaemonSet, as the account is told.
 func (r *Rollouts) Exists(ctx context.Context, as account.Account, key types.NamespacedName) (bool, error) {
 	_, err := r.daemonSets(as, key.Namespace).get(ctx, key.Name)

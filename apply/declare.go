@@ -60,6 +60,7 @@ func (d Declaration) key() types.NamespacedName {
 //	DaemonSet only ...................... adopt it as proven, as it runs
 //	NodeRollout only .................... somebody deleted the DaemonSet: make it proven again
 //	both ................................ apply what is not the template
+//	both, and another selector .......... make it again around its pods, see recreate
 //
 // It begins with the claim: a GitSync that does not get it touches nothing.
 // Every step is found done or not done by the next call, and by the next try
@@ -101,6 +102,9 @@ func (r *Rollouts) declareOnce(ctx context.Context, d Declaration) (*appsv1.Daem
 	switch {
 	case c.live == nil:
 		live, err := r.createDaemonSet(ctx, d, c.rollout, want)
+		return live, nil, err
+	case e.recreates:
+		live, err := r.recreate(ctx, d, c, want)
 		return live, nil, err
 	case e.differs != nil:
 		live, err := r.applyAround(ctx, d, c.live)

@@ -14,6 +14,7 @@
 //	ports ................... what waits for what waits for it
 //	inventory, owner ........ what is rollcall's, and whose GitSync's
 //	rights .................. which right is missing, and how to give it
+//	immutable ............... what cannot be changed, in the API server's words
 //	client, result, error ... what an Applier is made of, and what it says of each object
 //
 // DaemonSets, for Rollouts:
@@ -26,6 +27,8 @@
 //	foreign ................. one that another tool declares
 //	meddled ................. what somebody else wrote to one
 //	gone, remake, restore ... one that was deleted, or left in the middle
+//	removal ................. one that Git declares no more
+//	recreate ................ one whose selector changes
 //	run, loop ............... the watches, and the queue of what to decide
 //	rollouts ................ one decision: observe, decide, record, execute
 //	policy, waves, calendar,

@@ -46,7 +46,7 @@ func (e *Error) Unwrap() error {
 func classify(verb, object string, err error) *Error {
 	e := &Error{Object: object, Err: err, Message: verb + ": " + err.Error()}
 	switch {
-	case apierrors.IsInvalid(err) && strings.Contains(err.Error(), "field is immutable"):
+	case apierrors.IsInvalid(err) && immutable(err):
 		e.Reason = ReasonImmutable
 		e.Message = verb + ": " + causes(err) + ": the API server allows no change of it; revert the change in Git, or give the DaemonSet another name"
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):

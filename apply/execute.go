@@ -70,9 +70,9 @@ func (r *Rollouts) step(ctx context.Context, v *view, s rollout.Step) error {
 }
 
 func (r *Rollouts) writeTemplate(ctx context.Context, v *view, s rollout.Step) error {
-	t, known := v.book.templates[s.Digest]
-	if !known {
-		return fmt.Errorf("daemonset %s: the template of %s is not recorded", v.key, s.Digest)
+	t, err := v.templateOf(s)
+	if err != nil {
+		return err
 	}
 	template := &t
 	if s.Pod != "" {
@@ -102,6 +102,20 @@ func (r *Rollouts) writeTemplate(ctx context.Context, v *view, s rollout.Step) e
 		r.restored(v, fieldTemplate, written)
 	}
 	return nil
+}
+
+// templateOf is the template of the step's version, which must not start a pod of a
+// removal.
+func (v *view) templateOf(s rollout.Step) (corev1.PodTemplateSpec, error) {
+	t, known := v.book.templates[s.Digest]
+	switch {
+	case !known:
+		return t, fmt.Errorf("daemonset %s: the template of %s is not recorded", v.key, s.Digest)
+	case rollout.Removes(s.Digest) && !s.Gated:
+		return t, fmt.Errorf("daemonset %s: %s is not written without the gate", v.key, s.Digest)
+	default:
+		return t, nil
+	}
 }
 
 // fieldValue is a field, by its JSON pointer, with its value.

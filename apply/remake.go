@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/rollcall-dev/rollcall/apply/account"
+	"github.com/rollcall-dev/rollcall/apply/rollout"
 	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
@@ -53,7 +54,7 @@ func (r *Rollouts) remake(ctx context.Context, owner string, as account.Account,
 		return failed("get", "DaemonSet "+key.String(), err)
 	}
 	want, err := (store{r.Kube, key}).declared(ctx)
-	if err != nil || want == nil || want.Owner != owner || want.Around == nil {
+	if err != nil || want == nil || want.Owner != owner || want.Around == nil || rollout.Removes(want.Digest) {
 		return err
 	}
 	around := &unstructured.Unstructured{Object: want.Around}

@@ -72,7 +72,7 @@ func ownMaxSurge(ds *appsv1.DaemonSet) string {
 // surgeBlock holds a rollout by surges of a template whose pods cannot stand beside
 // each other, by the port of their node that both would need.
 func surgeBlock(p rollout.Policy, want *declared) *rollout.Block {
-	if want == nil || !p.Surge {
+	if want == nil || !p.Surge || rollout.Removes(want.Digest) {
 		return nil
 	}
 	if want.foreign {

@@ -45,6 +45,9 @@ type Input struct {
 	// Behind are the declared workloads with pods that do not run the current version yet, sorted by ID. While there
 	// are any nothing is deleted: such a pod may need whatever came with its version.
 	Behind []Behind
+	// Leaving are the DaemonSets of Former that have not left all of their nodes. While there are any nothing else is
+	// deleted but other DaemonSets: what still runs, and the way back, may need it. At most one of an ID.
+	Leaving []Leaving
 	// Frozen are the ConfigMaps and Secrets whose content must not change now: pods of a proven template read them by
 	// their plain names, and the candidate reads pinned copies instead. A change would reach every node at once.
 	Frozen []Reference
@@ -129,6 +132,13 @@ type Behind struct {
 	ID ID
 	// Pods is how many, at least 1.
 	Pods int
+}
+
+// Leaving is a DaemonSet that is taken from its nodes.
+type Leaving struct {
+	ID ID
+	// Message says how far that is, and what releases it if it is held.
+	Message string
 }
 
 // Reference names what a pod needs: a ConfigMap, a Secret or a ServiceAccount, or, without a namespace, a PriorityClass

@@ -87,6 +87,10 @@ const (
 	ReasonAwaitingProof = "AwaitingProof"
 	// ReasonAwaitingPods is a Keep: a pod of a declared workload still runs another version, and may need it.
 	ReasonAwaitingPods = "AwaitingPods"
+	// ReasonRemoving is a Keep: a DaemonSet leaves its nodes in waves before it is deleted.
+	ReasonRemoving = "Removing"
+	// ReasonAwaitingRemoval is a Keep: a DaemonSet that leaves its nodes may need it until it has.
+	ReasonAwaitingRemoval = "AwaitingRemoval"
 	// ReasonInUse is a Keep: a pod, a proven template or a candidate reads it.
 	ReasonInUse = "InUse"
 	// ReasonTerminating is a Keep: it is deleted already, and finalizers hold it.
@@ -123,6 +127,12 @@ type Change struct {
 	Fields []FieldChange
 	// Before and After are what Fields were found in, masked as well: what counts of the object now, and then; nil for none.
 	Before, After map[string]any
+}
+
+// Stays is whether an object that Git declares no more is kept for good, unless a person decides otherwise: it does not
+// wait for anything.
+func (c Change) Stays() bool {
+	return c.Operation == Keep && !c.Declared && (c.Reason == ReasonPruneDisabled || c.Reason == ReasonEmptyRender)
 }
 
 // FieldChange is one field that changes.

@@ -88,6 +88,8 @@ type prunes struct {
 //	another GitSync has not read this commit ...... Keep AwaitingOthers
 //	a pod still runs another version .............. Keep AwaitingPods
 //	something reads it ............................ Keep InUse
+//	a DaemonSet that is on its nodes still ........ Keep Removing
+//	such a DaemonSet may need it .................. Keep AwaitingRemoval
 //
 // A release comes before all that holds a deletion: nothing goes by it, and what two GitSyncs swap would wait for ever
 // for the one that waits for it.
@@ -150,6 +152,19 @@ func (p prunes) withheld(id ID) (reason, message string) {
 		return ReasonAwaitingPods, awaitingPods(p.Behind)
 	case refers(p.InUse, id):
 		return ReasonInUse, "a pod or the way back reads it, whichever GitSync declares that: it goes when nothing does"
+	default:
+		return awaitingRemoval(p.Leaving, id)
+	}
+}
+
+// awaitingRemoval keeps what a DaemonSet may need that leaves its nodes: whatever came with it, but for other DaemonSets.
+func awaitingRemoval(leaving []Leaving, id ID) (reason, message string) {
+	i := slices.IndexFunc(leaving, func(l Leaving) bool { return l.ID == id })
+	switch {
+	case i >= 0:
+		return ReasonRemoving, leaving[i].Message
+	case len(leaving) > 0 && (id.Group != "apps" || id.Kind != "DaemonSet"):
+		return ReasonAwaitingRemoval, fmt.Sprintf("%s leaves its nodes in waves, and may need it until it has: see its NodeRollout", leaving[0].ID)
 	default:
 		return "", ""
 	}

@@ -18,6 +18,13 @@ func declaredElsewhere(in *diff.Input) {
 	in.Heirs = append(in.Heirs, diff.Heir{ID: in.Former[0].ID, Owner: "agents.other"})
 }
 
+// leaving has a DaemonSet of that name leave its nodes.
+func leaving(name string) func(*diff.Input) {
+	return func(in *diff.Input) {
+		in.Leaving = []diff.Leaving{{ID: diff.ID{Namespace: "agents", Name: name, Group: "apps", Kind: "DaemonSet"}, Message: "half way"}}
+	}
+}
+
 // prunable is the input of a GitSync that still declares one object and took another out, which is still there.
 func prunable(t *testing.T, former *unstructured.Unstructured) diff.Input {
 	t.Helper()
@@ -93,6 +100,20 @@ func TestPruned(t *testing.T) {
 				in.Behind = []diff.Behind{{ID: diff.ID{Namespace: "agents", Name: "agent", Group: "apps", Kind: "DaemonSet"}, Pods: 1}}
 			},
 			want: decision{diff.Keep, diff.ReasonAwaitingPods},
+		},
+		"a DaemonSet that is on its nodes still is kept": {
+			former: object(t, `{apiVersion: apps/v1, kind: DaemonSet, metadata: {namespace: agents, name: gone}}`, ownedBy(owner), live),
+			change: leaving("gone"),
+			want:   decision{diff.Keep, diff.ReasonRemoving},
+		},
+		"what came with a DaemonSet is kept until that has left its nodes": {
+			change: leaving("agent"),
+			want:   decision{diff.Keep, diff.ReasonAwaitingRemoval},
+		},
+		"a DaemonSet that has left its nodes waits for no other one": {
+			former: object(t, `{apiVersion: apps/v1, kind: DaemonSet, metadata: {namespace: agents, name: gone}}`, ownedBy(owner), live),
+			change: leaving("agent"),
+			want:   decision{diff.Delete, diff.ReasonNotDeclared},
 		},
 		"what is not proven is said before what still runs": {
 			change: func(in *diff.Input) { in.Unproven, in.Behind = true, []diff.Behind{{Pods: 1}} },

@@ -141,10 +141,15 @@ spec:
 `, tag)
 }
 
-// push writes files, commits and pushes them, and returns the commit.
+// push writes files, removes those whose content is empty, commits and pushes them, and
+// returns the commit.
 func (w *world) push(message string, files map[string]string) string {
 	w.t.Helper()
 	for name, content := range files {
+		if content == "" {
+			w.must(w.repo.Remove(name), "remove "+name)
+			continue
+		}
 		w.must(w.repo.Write(name, content), "write "+name)
 	}
 	commit, err := w.repo.Commit(w.t.Context(), message)

@@ -230,6 +230,9 @@ func (c *Controller) prune(ctx context.Context, gs *v1alpha1.GitSync, s observed
 	if s.input, err = c.Rollouts.Spare(ctx, s.set, s.input); err != nil {
 		return err
 	}
+	if err := c.remove(ctx, &s, o); err != nil {
+		return err
+	}
 	s.plan = diff.Calculate(s.input) // with what the rollouts say now
 	results := s.objects.Prune(ctx, s.set.Owner, s.plan)
 	c.remember(gs).left.kept = s.seen.Kept(results)
@@ -238,6 +241,21 @@ func (c *Controller) prune(ctx context.Context, gs *v1alpha1.GitSync, s observed
 		c.Logger.Info("pruned", "gitsync", gs.Namespace+"/"+gs.Name, "object", r.ID.String())
 	}
 	return errors.Join(joined(results.Errors()), c.endRollouts(ctx, s.set))
+}
+
+// remove has the DaemonSets that Git declares no more leave their nodes in waves, and shows
+// how far those are that have not.
+func (c *Controller) remove(ctx context.Context, s *observed, o *outcome) error {
+	removals, err := c.Rollouts.Remove(ctx, s.set.Owner, o.declared, diff.Calculate(s.input), s.input.Former)
+	if err != nil {
+		return err
+	}
+	s.input.Leaving = nil
+	for _, r := range removals {
+		s.input.Leaving = append(s.input.Leaving, diff.Leaving{ID: r.ID, Message: r.Message})
+		o.rollouts = append(o.rollouts, v1alpha1.RolloutSummary{Namespace: r.ID.Namespace, Name: r.ID.Name, Phase: r.Phase, Reason: r.Reason})
+	}
+	return nil
 }
 
 // endRollouts removes the NodeRollouts of DaemonSets that Git declares no more

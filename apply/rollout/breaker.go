@@ -49,10 +49,10 @@ func (s Sick) examples() string {
 // them that are sick, both sorted by name. A first version that waits for its wave
 // makes no node sick.
 func SickNodes(in Input) (sick, eligible []string) {
-	first := in.State.Proven == nil
+	first, removed := in.State.Proven == nil, removedFrom(&in.State)
 	for i := range in.Fleet {
 		n := &in.Fleet[i]
-		if !n.Eligible || vacated(n) {
+		if _, left := removed[n.UID]; !n.Eligible || vacated(n) || left && standsForNone(n) {
 			continue
 		}
 		eligible = append(eligible, n.Name)

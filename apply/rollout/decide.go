@@ -37,6 +37,11 @@ type pass struct {
 	waving, installHeld bool
 	// moving is whether nodes are lost or won by the version on its way.
 	moving bool
+	// vacant are the nodes that a removal took the agent from, by their place in the fleet;
+	// nil when there are none.
+	vacant []bool
+	// seen is the fleet as it is while vacant nodes look otherwise.
+	seen []health.Node
 	// tailWaits is whether nothing is begun on late nodes.
 	tailWaits bool
 	queue     queue
@@ -58,6 +63,7 @@ func Decide(in Input) Decision {
 	p.chooseGoal()
 	p.installHeld = p.holdsInstall()
 	p.gatherEvidence()
+	p.dropVacant()
 	if !p.finishStarted() {
 		p.advance()
 	}
@@ -69,6 +75,8 @@ func Decide(in Input) Decision {
 
 func newPass(in Input) *pass {
 	p := &pass{in: in, next: in.State.clone(), verdicts: make([]health.Verdict, len(in.Fleet)), atBehind: make([]finger, len(in.After)), moving: isMoving(&in)}
+	p.limitPolicy()
+	p.seeVacant()
 	p.placeNodes()
 	runs := false
 	for i := range in.Fleet {

@@ -14,7 +14,9 @@ func (p *pass) advance() {
 	switch {
 	case p.goal == goalStop, p.goal == goalWait:
 		p.withdraw(anything)
-	case p.eligible == 0:
+	case p.isRemoved() && p.hold() == nil:
+		p.sayRemoved()
+	case p.eligible == 0 && !p.removes():
 		p.say(Waiting, ReasonNoEligibleNodes, "no node is eligible: nothing can be proven until one is")
 	case p.goal == goalInstall:
 		p.install()
@@ -107,11 +109,16 @@ func (p *pass) lacksEvidence(g progress) bool {
 
 // end promotes the candidate after its last wave, unless that would take too many agents.
 func (p *pass) end() {
-	if p.losesTooMany() {
+	switch many := p.losesTooMany(); {
+	case many && p.removes():
+		p.sayKeeping()
+	case many:
 		p.sayLosing()
-		return
+	case p.removes():
+		p.sayRemoved()
+	default:
+		p.promote()
 	}
-	p.promote()
 }
 
 // unreached counts the nodes that are in no wave yet and should be.

@@ -201,12 +201,18 @@ func (p *pass) sayMoved() {
 // losing are the lost nodes that have an agent still: the template of the candidate
 // alone would take them all.
 func (p *pass) losing() (out []*health.Node) {
-	for i := 0; i < len(p.in.Fleet) && p.moving; i++ {
-		if n := &p.in.Fleet[i]; n.Lost && n.Eligible && n.Ready && n.Agent() != nil && !n.Agent().Gated {
+	removes := p.removes()
+	for i := 0; i < len(p.in.Fleet) && (p.moving || removes); i++ {
+		if n := &p.in.Fleet[i]; (n.Lost || removes) && isServed(n) && !p.isVacant(i) {
 			out = append(out, n)
 		}
 	}
 	return out
+}
+
+// isServed is whether an agent runs on the node, well or not.
+func isServed(n *health.Node) bool {
+	return n.Eligible && n.Ready && n.Agent() != nil && !n.Agent().Gated
 }
 
 // losesTooMany is whether the candidate, written as it is, takes more agents than the
@@ -214,7 +220,7 @@ func (p *pass) losing() (out []*health.Node) {
 func (p *pass) losesTooMany() bool {
 	room := p.beside(p.downNodes())
 	for _, n := range p.losing() {
-		if !room.has(n) {
+		if !room.has(n) || p.keeps(n) {
 			return true
 		}
 		room.take(n)

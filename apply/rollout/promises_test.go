@@ -1,6 +1,7 @@
 package rollout_test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -83,7 +84,7 @@ func calm(c *sim.Cluster, w *witness) error {
 	case !resting(live, c.State()) && (c.State().Proven != nil || !w.blocked) && !w.mayHold(live, c.State()), !live.OnDelete:
 		return fmt.Errorf("P4: at rest the DaemonSet has %+v instead of %s", live, rest(c.State()))
 	}
-	return atRest(c, d, w.foreign)
+	return cmp.Or(atRest(c, d, w.foreign), seeEnd(c, d))
 }
 
 // atRest wants no gated pod, and every node on the proven version after a proof
@@ -97,7 +98,7 @@ func atRest(c *sim.Cluster, d rollout.Decision, foreign bool) error {
 	for _, n := range c.Fleet() {
 		a := n.Agent()
 		switch {
-		case a == nil, hasLeft(&n) && (d.Phase == rollout.Held || d.Phase == rollout.Waiting):
+		case a == nil, isMeant(c, d, &n), hasLeft(&n) && (d.Phase == rollout.Held || d.Phase == rollout.Waiting):
 		case a.Gated && s.Proven != nil:
 			return fmt.Errorf("P4: at rest the pod on %s is gated", n.Name)
 		case foreign && d.Phase == rollout.Rejected: // the way back is the other tool's
@@ -111,8 +112,12 @@ func atRest(c *sim.Cluster, d rollout.Decision, foreign bool) error {
 }
 
 // hasLeftFor is whether the node was to have no agent by the version on its way when
-// rollcall was asked last: a commit that nobody has looked at gives it none back.
+// rollcall was asked last, or by a removal, which is all that its pod can be for: a commit
+// that nobody has looked at gives it none back.
 func hasLeftFor(c *sim.Cluster, n *health.Node) bool {
+	if rollout.Removes(n.Agent().Digest) {
+		return true
+	}
 	v := c.State().Candidate
 	return v != nil && n.Agent().Digest == v.Digest && c.Rejection(v.Digest) == nil && !wants(v.Digest, n.Groups[0])
 }

@@ -222,8 +222,12 @@ func (p *pass) closeGate(n *health.Node, a *health.Agent) (stray bool) {
 	return true
 }
 
-// open lets the pod start. The node's time begins: until now it could not.
+// open lets the pod start, unless it stands for none. The node's time begins: until now it could not.
 func (p *pass) open(r *Record, n *health.Node, a *health.Agent) {
+	if p.removes() {
+		p.vacate(r)
+		return
+	}
 	r.Touched, r.Ran = p.in.Now, true
 	s := Step{Action: OpenGate, Node: n.Name, Pod: a.Name, PodUID: a.UID}
 	if p.surges() {

@@ -71,6 +71,7 @@ func (p *pass) touch(r *Record) *health.Node {
 		r.Tries++
 	}
 	r.Touched, r.Found, r.Well, r.Breaks = p.in.Now, false, false, 0
+	r.Left = r.Left && !p.removes()
 	*p.verdict(n) = health.Verdict{}
 	return n
 }

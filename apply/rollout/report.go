@@ -24,6 +24,7 @@ func (p *pass) report() {
 		p.sayDefault()
 	}
 	p.sayMoved()
+	p.sayRemoval()
 }
 
 func (p *pass) count() {
@@ -34,6 +35,13 @@ func (p *pass) count() {
 			c.Held++
 		}
 		if !n.Eligible {
+			continue
+		}
+		if p.isVacant(i) { // it shall have none
+			c.Candidate++
+			if p.verdicts[i].Status == health.Healthy {
+				c.Healthy++
+			}
 			continue
 		}
 		c.Eligible++
@@ -79,7 +87,7 @@ func (p *pass) listFailing() {
 			return
 		}
 		n := &p.in.Fleet[i]
-		if x, wrong := health.RollCall(n); wrong && !p.accounted(n, x) {
+		if x, wrong := health.RollCall(n); wrong && !p.isVacant(i) && !p.accounted(n, x) {
 			p.d.Failing = append(p.d.Failing, p.inPlay(n, x))
 		}
 	}
@@ -148,6 +156,10 @@ func (p *pass) sayInstalling() {
 }
 
 func (p *pass) sayForward() {
+	if p.removes() {
+		p.sayRemoving()
+		return
+	}
 	c := p.d.Counts
 	reason, wave := ReasonReplacing, "wave "+p.waveName()
 	if p.firstWaves() {

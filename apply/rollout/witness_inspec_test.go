@@ -15,7 +15,7 @@ import (
 
 // seeReplaced holds P1 and P5 against a deletion that gives a node the candidate.
 func (w *witness) seeReplaced(f sim.Fact) {
-	if f.Digest == "" {
+	if f.Digest == "" || w.cluster.Live().Gated { // what comes in a pulse is seen when it runs
 		return
 	}
 	c := w.cluster.State().Candidate

@@ -116,7 +116,7 @@ func (w *witness) seeRelabelled(command string) {
 
 // wants is whether a version wants to run on the nodes of a group.
 func wants(digest, group string) bool {
-	version, _, _ := strings.Cut(digest, ":")
+	version, _, _ := strings.Cut(strings.TrimPrefix(digest, rollout.RemovalOf("")), ":")
 	_, groups, limited := strings.Cut(version, "/")
 	return !limited || strings.Contains(groups, group)
 }

@@ -52,7 +52,7 @@ func (w *witness) seeRollCall(in *rollout.Input, d rollout.Decision) {
 	eligible, present, moved := 0, 0, 0
 	for i := range in.Fleet {
 		n := &in.Fleet[i]
-		if n.Lost || n.Won {
+		if n.Lost || n.Won || removing(d.Next) && isLeft(in, n) {
 			moved++
 			continue
 		}

@@ -12,7 +12,7 @@ import (
 // serves, and none that Kubernetes takes leaves its node with nothing but a gated pod.
 func (w *witness) seeSurge(f sim.Fact) {
 	s := w.cluster.State()
-	if !w.cluster.Policy().Surge || !f.Served || s.Proven == nil || w.flipped || w.inSpec {
+	if !w.cluster.Policy().Surge || !f.Served || s.Proven == nil || w.flipped || w.inSpec || removing(s) && f.By == sim.Rollcall {
 		return
 	}
 	switch f.By {

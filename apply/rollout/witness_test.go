@@ -148,9 +148,10 @@ func (w *witness) see(f sim.Fact) {
 		w.seeDeletion(f)
 		w.seeStraggler(f)
 	case sim.Decided:
-		w.seeDecision(f.Input, f.Decision)
+		w.seeRollCall(f.Input, f.Decision)
+		w.seeDecision(asMeant(f.Input), f.Decision)
 	case sim.Recorded:
-		w.seeRecord(f.Input, f.Decision)
+		w.seeRecord(asMeant(f.Input), f.Decision)
 	case sim.Asked:
 		if digest, commits := strings.CutPrefix(f.Command, "commit "); commits || f.Command == "revert" {
 			w.declared = digest
@@ -240,7 +241,7 @@ func (w *witness) seeDeletion(f sim.Fact) {
 	case f.Why != rollout.ForStray: // whoever made the stray emptied the node
 		w.emptied[f.NodeUID] = true
 	}
-	if w.inSpec && f.Why == rollout.ForReplace {
+	if w.inSpec && f.Why == rollout.ForReplace && !removing(w.cluster.State()) { // which is never in the spec
 		w.seeReplaced(f)
 	}
 	if !f.Served || w.orders[f.Pod].node != f.NodeUID {
@@ -284,11 +285,11 @@ func (w *witness) seeDecision(in *rollout.Input, d rollout.Decision) {
 		w.accuse("P9", "a decision does not speak: %q %q %q", d.Phase, d.Reason, d.Message)
 	}
 	w.blocked = in.Block != nil
+	w.seeVacated()
 	w.seeStanding()
 	w.seeSteps(in, d)
 	w.seeMove(in, d)
 	w.seeOthers(in, d)
-	w.seeRollCall(in, d)
 	w.seeLosses(in, d)
 	w.seeBegunStragglers(in, d)
 	w.seeEvidence(in, d)
@@ -457,6 +458,7 @@ func (w *witness) seeRecord(in *rollout.Input, d rollout.Decision) {
 			w.accuse("P3", "%s is rejected though it ran nowhere: %+v", digest, s.Rejected[0])
 		}
 	}
+	w.seeRemoval(s)
 	w.last = s
 }
 

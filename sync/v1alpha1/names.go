@@ -21,6 +21,12 @@ const (
 	// AnnotationMoved on a pod template has the digest of the version that it is of,
 	// while it runs on other nodes than that declares.
 	AnnotationMoved = "rollcall.dev/moved"
+	// AnnotationRemoved on a pod template marks the pods that stand where a removal
+	// took an agent. They never start.
+	AnnotationRemoved = "rollcall.dev/removed"
+	// AnnotationRecreate with the value "true" lets a DaemonSet be made again when
+	// Git changes its selector, which cannot be changed otherwise. Its pods stay.
+	AnnotationRecreate = "rollcall.dev/recreate"
 	// AnnotationPinConfig with the value "false" opts a DaemonSet, a ConfigMap
 	// or a Secret out of config pinning.
 	AnnotationPinConfig = "rollcall.dev/pin-config"

@@ -16,6 +16,7 @@ import (
 //	commit DIGEST          Git declares another version; with "/ab" behind its name one that
 //	                       runs on the nodes of the groups a and b only
 //	revert                 Git declares the proven version again
+//	remove                 Git declares the DaemonSet no more
 //	pause, resume          a person stops and resumes the rollout
 //	retry DIGEST           a person wants a rejected version tried again
 //	approve WAVE           a person approves the wave of what Git declares; all of them without WAVE
@@ -51,6 +52,7 @@ import (
 //	crash AFTER TICKS      the first leader dies after so many calls; 0 ticks: for good
 //	stall AFTER TICKS      the same, but it goes on where it was
 //	cut NODE               the node is NotReady until an agent works on it
+//	need NODE              the node is so whenever it has no agent for a while
 //	new-pods candidate, proven  the policy's newPods from now on
 //	install all, waves     the policy's firstInstall from now on
 //	forbid WHAT, allow     the API server refuses all delete, open, pods or revisions
@@ -84,6 +86,10 @@ func (c *Cluster) doGit(verb, arg string) bool {
 	case "revert":
 		if p := c.store.status.Proven; p != nil {
 			c.asked.version, c.asked.unknown = &rollout.Version{Digest: p.Digest}, nil
+		}
+	case "remove":
+		if p := c.store.status.Proven; p != nil {
+			c.asked.version, c.asked.unknown = &rollout.Version{Digest: rollout.RemovalOf(p.Digest)}, nil
 		}
 	default:
 		return c.doLoss(verb)
@@ -185,6 +191,8 @@ func (c *Cluster) doNode(verb string, n *node, group string) bool {
 	case "cut":
 		n.cut = true
 		c.setReady(n, false)
+	case "need":
+		n.needs = true
 	case "up":
 		n.dead, n.cut = false, false
 		c.setReady(n, true)
@@ -262,7 +270,7 @@ func (c *Cluster) doFleet(verb, arg, group string) bool {
 		}
 	case "calm":
 		for _, n := range c.nodes {
-			n.dead, n.cut, n.held, n.excluded = false, false, false, false
+			n.dead, n.cut, n.held, n.excluded, n.needs = false, false, false, false, false
 			c.setReady(n, true)
 		}
 		c.opts.CacheLag = 0

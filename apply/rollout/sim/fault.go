@@ -28,6 +28,7 @@ const (
 	slowStart   = 10
 	killerAfter = 20
 	crashAfter  = 2
+	missedAfter = 6
 )
 
 // Faults are all that there are.

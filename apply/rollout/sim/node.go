@@ -22,8 +22,12 @@ type node struct {
 	// dead nodes have no kubelet: nothing on them starts, stops or ends.
 	dead bool
 	// cut nodes are NotReady until an agent works on them again.
-	cut      bool
-	cordoned bool
+	cut bool
+	// needs is whether it becomes so when it has had no agent since bareSince for long
+	// enough; 0 for one that has.
+	needs     bool
+	bareSince int
+	cordoned  bool
 	// leaving nodes carry an autoscaler's NoSchedule taint.
 	leaving bool
 	held    bool

@@ -17,7 +17,7 @@ const ForPlacement rollout.Why = "Placement"
 
 // places is whether a version wants to run on the node.
 func places(digest string, n *node) bool {
-	version, _, _ := strings.Cut(digest, ":")
+	version, _, _ := strings.Cut(strings.TrimPrefix(digest, rollout.RemovalOf("")), ":")
 	_, groups, limited := strings.Cut(version, "/")
 	return !limited || len(n.groups) > 0 && strings.Contains(groups, n.groups[0])
 }

@@ -75,6 +75,20 @@ func (c *Cluster) runKubelets() {
 				c.run(n, p, what)
 			}
 		}
+		c.miss(n)
+	}
+}
+
+// miss is what becomes of a node that needs its agent and has none.
+func (c *Cluster) miss(n *node) {
+	switch runs := slices.ContainsFunc(n.pods, func(p *pod) bool { return p.started != 0 }); {
+	case runs || !n.needs:
+		n.bareSince = 0
+	case n.bareSince == 0:
+		n.bareSince = c.tick + 1
+	case c.tick >= n.bareSince+missedAfter && !n.cut && !n.dead:
+		n.cut = true
+		c.setReady(n, false)
 	}
 }
 
