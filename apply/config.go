@@ -24,6 +24,9 @@ import (
 // declared version reads too, so that does not wait. They are asked for as the
 // GitSync's account.
 func (r *Rollouts) Mounted(ctx context.Context, as account.Account, ds render.DaemonSet) ([]diff.Reference, error) {
+	if len(ds.Config) == 0 {
+		return nil, nil
+	}
 	key := types.NamespacedName{Namespace: ds.GetNamespace(), Name: ds.GetName()}
 	live, err := r.daemonSets(as, key.Namespace).get(ctx, key.Name)
 	if apierrors.IsNotFound(err) {

@@ -57,7 +57,7 @@ func (r *Rollouts) Remove(ctx context.Context, owner, commit string, plan diff.P
 		key := types.NamespacedName{Namespace: c.Namespace, Name: c.Name}
 		if c.Operation == diff.Keep {
 			if c.Stays() {
-				if err := r.stay(ctx, owner, key); err != nil {
+				if err := r.Stay(ctx, owner, key); err != nil {
 					return nil, err
 				}
 			}
@@ -195,8 +195,8 @@ func marked(t *corev1.PodTemplateSpec) *corev1.PodTemplateSpec {
 	return out
 }
 
-// stay declares the proven version again if a removal is declared.
-func (r *Rollouts) stay(ctx context.Context, owner string, key types.NamespacedName) error {
+// Stay declares the proven version again if the GitSync has declared a removal.
+func (r *Rollouts) Stay(ctx context.Context, owner string, key types.NamespacedName) error {
 	want, err := (store{r.Kube, key}).declared(ctx)
 	if err != nil || !want.removes(owner) {
 		return err

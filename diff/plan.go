@@ -132,7 +132,7 @@ type Change struct {
 // Stays is whether an object that Git declares no more is kept for good, unless a person decides otherwise: it does not
 // wait for anything.
 func (c Change) Stays() bool {
-	return c.Operation == Keep && !c.Declared && (c.Reason == ReasonPruneDisabled || c.Reason == ReasonEmptyRender)
+	return c.Operation == Keep && !c.Declared && (c.Reason == ReasonPruneDisabled || c.Reason == ReasonPruneProtected || c.Reason == ReasonEmptyRender)
 }
 
 // FieldChange is one field that changes.

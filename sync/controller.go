@@ -79,6 +79,9 @@ func (c *Controller) Run(ctx context.Context) error {
 			return nil // ctx is done
 		}
 		c.awaitFleet(ctx)
+		if err := c.leave(ctx); err != nil {
+			c.Logger.Error("leave DaemonSets of GitSyncs that are gone", "error", err)
+		}
 		return loop.Run(ctx)
 	})
 	return g.Wait()
@@ -198,7 +201,7 @@ func (c *Controller) Reconcile(ctx context.Context, key types.NamespacedName) (t
 	gs := c.known(key)
 	if gs == nil {
 		c.forget(key)
-		return 0, nil
+		return 0, c.leave(ctx)
 	}
 	if gs.DeletionTimestamp != nil {
 		return c.retire(ctx, gs)

@@ -29,6 +29,9 @@ type observed struct {
 	plan  diff.Plan
 	// resting are the NodeRollouts of the DaemonSets that nobody need be asked about.
 	resting map[types.NamespacedName]*v1alpha1.NodeRollout
+	// handed are the DaemonSets that a pass before has handed over to their rollouts, as
+	// they are still declared.
+	handed map[types.NamespacedName]bool
 	// before is how the last pass left the DaemonSets.
 	before map[types.NamespacedName]restedDaemonSet
 	// reverts counts the objects that somebody has changed back since.
@@ -84,7 +87,7 @@ func (s observed) spared(results apply.Results) []diff.Change {
 
 // observe asks the API server what it has and what it would make of the commit.
 func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, commit string) (observed, error) {
-	out := observed{set: apply.NewSet(name(gs), plain(declared), gs.Status.Inventory), resting: c.resting(gs, declared, commit)}
+	out := observed{set: apply.NewSet(name(gs), plain(declared), gs.Status.Inventory), resting: c.resting(gs, declared, commit), handed: c.handed(gs, declared, commit)}
 	out.set.As = c.accountOf(gs)
 	var err error
 	if out.objects, err = c.as(gs); err != nil {
@@ -115,6 +118,9 @@ func (c *Controller) observe(ctx context.Context, gs *v1alpha1.GitSync, declared
 	out.fight(gs, declared, m)
 	m.left = left{settled: out.seen.Settled(out.plan, nil), kept: out.seen.Kept(nil), adoptFrom: gs.Spec.AdoptFrom}
 	for key := range out.resting {
+		m.left.keep(key, out.before[key])
+	}
+	for key := range out.handed {
 		m.left.keep(key, out.before[key])
 	}
 	m.late = stillLate(m.late, out.plan)

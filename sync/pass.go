@@ -169,7 +169,7 @@ func (c *Controller) checkDaemonSets(ctx context.Context, gs *v1alpha1.GitSync, 
 // handed over does not stop the others.
 func (c *Controller) declareDaemonSets(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, seen observed, o *outcome) error {
 	return declareInOrder(declared.DaemonSets, func(ds render.DaemonSet) error {
-		if native(ds) || seen.rests(ds) || c.waits(gs, ds, seen) {
+		if native(ds) || seen.rests(ds) || seen.handed[keyOf(ds)] || c.waits(gs, ds, seen) {
 			return nil
 		}
 		around, differed, err := c.Rollouts.Declare(ctx, declaration(gs, ds, seen, o))

@@ -52,6 +52,30 @@ func (c *Controller) resting(gs *v1alpha1.GitSync, declared *render.Declared, co
 	return out
 }
 
+// handed are the DaemonSets whose rollouts have what the commit declares from a pass
+// before that came to its end, while nobody has changed them beside their templates,
+// which are the rollouts' own. Passes are made whenever one of several rollouts gets
+// somewhere. One that is held may be so for want of a declaration.
+func (c *Controller) handed(gs *v1alpha1.GitSync, declared *render.Declared, commit string) map[types.NamespacedName]bool {
+	m := c.remember(gs)
+	out := map[types.NamespacedName]bool{}
+	if m.left.commit != commit || commit == "" || m.left.question != questionOf(gs) {
+		return out
+	}
+	for _, ds := range declared.DaemonSets {
+		n := c.rolloutOf(keyOf(ds))
+		if native(ds) || n == nil || n.Labels[v1alpha1.LabelOwner] != apply.Owner(name(gs)) || !c.asLeft(gs, ds) {
+			continue
+		}
+		switch n.Status.Phase {
+		case v1alpha1.PhaseProven, v1alpha1.PhaseReplacing, v1alpha1.PhaseSoaking, v1alpha1.PhaseReturning, v1alpha1.PhaseRejected:
+			out[keyOf(ds)] = true
+		case v1alpha1.PhaseWaiting, v1alpha1.PhaseHeld:
+		}
+	}
+	return out
+}
+
 // asLeft is whether a DaemonSet is declared, and runs, as the last pass left it.
 func (c *Controller) asLeft(gs *v1alpha1.GitSync, ds render.DaemonSet) bool {
 	before, left := c.remember(gs).left.around[keyOf(ds)]

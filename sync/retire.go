@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -252,4 +253,19 @@ func leftBehind(gs *v1alpha1.GitSync) string {
 		out += "; DaemonSets stay under updateStrategy OnDelete with their NodeRollouts, and rollouts under way go on"
 	}
 	return out
+}
+
+// leave ends the removal of DaemonSets whose GitSync is gone, and had not taken them
+// along: nobody would delete them when they have left their nodes.
+func (c *Controller) leave(ctx context.Context) error {
+	var errs []error
+	for _, o := range c.rollouts.List() {
+		n := o.(*v1alpha1.NodeRollout)
+		owner := n.Labels[v1alpha1.LabelOwner]
+		if owner == "" || slices.ContainsFunc(c.syncs.List(), func(o any) bool { return apply.Owner(name(o.(*v1alpha1.GitSync))) == owner }) {
+			continue
+		}
+		errs = append(errs, c.Rollouts.Stay(ctx, owner, types.NamespacedName{Namespace: n.Namespace, Name: n.Name}))
+	}
+	return errors.Join(errs...)
 }

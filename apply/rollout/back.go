@@ -18,6 +18,7 @@ func (p *pass) goBack() {
 		p.clear(p.failed())
 		return
 	}
+	p.turnRound()
 	strangers, stay := p.holdBack(p.strangers())
 	p.giveProven(strangers)
 	p.withdrawProven()

@@ -192,14 +192,17 @@ func (p *pass) restart() {
 	}
 }
 
+// ran is whether the candidate has run on the node, or will, for it was in the spec as
+// the node's agent went.
+func (p *pass) ran(r Record) bool { return r.Ran || p.inSpec() && !r.Touched.IsZero() }
+
 // owe remembers of waves that are about to be forgotten on which nodes their
 // candidate ran, or will when it was in the spec as their agents went.
 func (p *pass) owe() {
 	for _, r := range p.next.Records {
 		o := Owed{Node: r.Node, UID: r.UID}
 		o.Left = r.Left
-		ran := r.Ran || p.inSpec() && !r.Touched.IsZero()
-		if (ran && !r.First && !r.SickBefore || r.Left) && !r.KeptOut && !p.paid(o) {
+		if (p.ran(r) && !r.First && !r.SickBefore || r.Left) && !r.KeptOut && !p.paid(o) {
 			p.next.Owed = append(p.next.Owed, o)
 		}
 	}

@@ -30,6 +30,22 @@ func (p *pass) straggles(n *health.Node) bool {
 	return !p.isOwed(n) && (p.candidate() == "" || !p.runsCandidate(n))
 }
 
+// turnRound makes stragglers of the nodes whose agents were about to go for a candidate
+// that is wanted no more and never ran there: what they get now is the proven version,
+// which they never had.
+func (p *pass) turnRound() {
+	for i := range p.next.InFlight {
+		f := &p.next.InFlight[i]
+		old, n := p.pending(*f), p.node(f.Node, f.NodeUID)
+		if old == nil || old.Gated || old.Digest == p.rest() || p.isOwed(n) {
+			continue
+		}
+		if r := p.record(n); r == nil || !p.ran(*r) {
+			f.Straggler = true
+		}
+	}
+}
+
 // sorted parts the nodes on which a candidate has been from the stragglers.
 func (p *pass) sorted(nodes []*health.Node) (returns, stragglers []*health.Node) {
 	for _, n := range nodes {
