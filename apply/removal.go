@@ -55,18 +55,16 @@ func (r *Rollouts) Remove(ctx context.Context, owner, commit string, plan diff.P
 			continue
 		}
 		key := types.NamespacedName{Namespace: c.Namespace, Name: c.Name}
-		if c.Operation == diff.Keep {
-			if c.Stays() {
-				if err := r.Stay(ctx, owner, key); err != nil {
-					return nil, err
-				}
-			}
-			continue
+		var removal *Removal
+		var err error
+		switch {
+		case c.Stays():
+			err = r.Stay(ctx, owner, key)
+		case c.Operation == diff.Keep:
+			removal, err = r.underWay(ctx, owner, key)
+		case !native(c.ID, former):
+			removal, err = r.remove(ctx, owner, commit, key)
 		}
-		if native(c.ID, former) {
-			continue
-		}
-		removal, err := r.remove(ctx, owner, commit, key)
 		if err != nil {
 			return nil, err
 		}
@@ -134,6 +132,23 @@ func (r *Rollouts) beginRemoval(ctx context.Context, n *v1alpha1.NodeRollout, ne
 	next.Template = *marked(template)
 	r.Logger.Info("remove", "daemonset", n.Namespace+"/"+n.Name, "commit", next.Commit)
 	return &Removal{Phase: v1alpha1.PhaseWaiting, Reason: ReasonDeclared, Message: "its removal begins"}, r.redeclare(ctx, n, next)
+}
+
+// underWay is a removal that was declared and goes on, whatever the DaemonSet's deletion
+// waits for by now; nil when there is none.
+func (r *Rollouts) underWay(ctx context.Context, owner string, key types.NamespacedName) (*Removal, error) {
+	want, err := (store{r.Kube, key}).declared(ctx)
+	if err != nil || !want.removes(owner) {
+		return nil, err
+	}
+	n, err := r.Kinds.NodeRollouts(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get noderollout %s: %w", key, err)
+	}
+	return removalOf(n, want.Digest), nil
 }
 
 // redeclare has the rollout go on with something else.
