@@ -210,11 +210,17 @@ func marked(t *corev1.PodTemplateSpec) *corev1.PodTemplateSpec {
 	return out
 }
 
-// Stay declares the proven version again if the GitSync has declared a removal.
+// Stay declares the proven version again if the GitSync, or the one that handed the
+// DaemonSet over to it, has declared a removal.
 func (r *Rollouts) Stay(ctx context.Context, owner string, key types.NamespacedName) error {
 	want, err := (store{r.Kube, key}).declared(ctx)
-	if err != nil || !want.removes(owner) {
+	if err != nil || want == nil || !rollout.Removes(want.Digest) {
 		return err
+	}
+	if want.Owner != owner {
+		if has, err := r.has(ctx, owner, key); err != nil || !has {
+			return err
+		}
 	}
 	n, err := r.Kinds.NodeRollouts(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) || err == nil && n.Status.Proven == nil {
@@ -228,7 +234,20 @@ func (r *Rollouts) Stay(ctx context.Context, owner string, key types.NamespacedN
 		return err
 	}
 	next := *want
-	next.Digest, next.Commit, next.Template = n.Status.Proven.Digest, n.Status.Proven.Commit, *template
+	next.Owner, next.Digest, next.Commit, next.Template = owner, n.Status.Proven.Digest, n.Status.Proven.Commit, *template
 	r.Logger.Info("remove no more", "daemonset", key.String())
 	return r.redeclare(ctx, n, next)
+}
+
+// has is whether the DaemonSet is the GitSync's.
+func (r *Rollouts) has(ctx context.Context, owner string, key types.NamespacedName) (bool, error) {
+	live, err := r.Kube.AppsV1().DaemonSets(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("get daemonset %s: %w", key, err)
+	default:
+		return live.Labels[v1alpha1.LabelOwner] == owner, nil
+	}
 }
