@@ -222,6 +222,13 @@ func (r *Rollouts) Stay(ctx context.Context, owner string, key types.NamespacedN
 			return err
 		}
 	}
+	next := *want
+	next.Owner = owner
+	return r.endRemoval(ctx, key, next)
+}
+
+// endRemoval declares the proven version; nothing where that is not known.
+func (r *Rollouts) endRemoval(ctx context.Context, key types.NamespacedName, next declared) error {
 	n, err := r.Kinds.NodeRollouts(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) || err == nil && n.Status.Proven == nil {
 		return nil
@@ -233,8 +240,7 @@ func (r *Rollouts) Stay(ctx context.Context, owner string, key types.NamespacedN
 	if err != nil || template == nil {
 		return err
 	}
-	next := *want
-	next.Owner, next.Digest, next.Commit, next.Template = owner, n.Status.Proven.Digest, n.Status.Proven.Commit, *template
+	next.Digest, next.Commit, next.Template = n.Status.Proven.Digest, n.Status.Proven.Commit, *template
 	r.Logger.Info("remove no more", "daemonset", key.String())
 	return r.redeclare(ctx, n, next)
 }
