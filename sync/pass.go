@@ -132,9 +132,7 @@ func (c *Controller) correct(ctx context.Context, gs *v1alpha1.GitSync, declared
 func (c *Controller) keepDaemonSets(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, seen observed) error {
 	errs := []error{c.Rollouts.Remake(ctx, seen.set.Owner, seen.set.As, gs.Status.Inventory)}
 	for _, ds := range declared.DaemonSets {
-		if !native(ds) {
-			errs = append(errs, c.Rollouts.Stay(ctx, seen.set.Owner, keyOf(ds)))
-		}
+		errs = append(errs, c.Rollouts.Stay(ctx, seen.set.Owner, keyOf(ds)))
 	}
 	return errors.Join(errs...)
 }
