@@ -153,7 +153,7 @@ func (r *Rollouts) differsAround(ctx context.Context, d Declaration, live *appsv
 		return nil, err
 	}
 	same := len(lets) == 0 && equality.Semantic.DeepEqual(sides.Live, sides.Merged)
-	if same && len(objects.taken(object)) == 0 && slices.ContainsFunc(live.ManagedFields, objects.own) {
+	if same && len(objects.takenFromOthers(object)) == 0 && slices.ContainsFunc(live.ManagedFields, objects.own) {
 		return nil, nil
 	}
 	return &Revert{ID: diff.IDOf(object), Field: fieldAround(d.DaemonSet.Unstructured, sides), Manager: writer(object, after)}, nil
