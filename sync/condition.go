@@ -109,6 +109,17 @@ func (o *outcome) reached() apply.Condition {
 	return out
 }
 
+// saidBefore is whether the pass before came to the same. The same hold of another
+// commit is another one, and so is a failure in other words: other objects may be at
+// fault.
+func (o *outcome) saidBefore(now apply.Condition) bool {
+	before := readyCondition(o.gs)
+	if before == nil || before.Reason != now.Reason || string(before.Status) != string(now.Ready) || o.holdsAnother() {
+		return false
+	}
+	return o.failure == nil || before.Message == now.Message
+}
+
 // phased is how far a rollout is, with its reason where that says more.
 func phased(r v1alpha1.RolloutSummary) string {
 	switch {
