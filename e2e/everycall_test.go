@@ -99,13 +99,13 @@ func (w *world) life(t *testing.T, f *faulty, name string, plan map[callSite]fau
 		defer n.keepPoking()()
 	}
 	n.waitProven(n.followAfter(map[string]string{
-		"daemonset.yaml": mounting(agent, "v1"), "config.yaml": plainConfig("config", "1"), "extra.yaml": plainConfig("extra", "1"),
+		"daemonset.yaml": examples("v1"), "config.yaml": plainConfig("config", "1"), "extra.yaml": plainConfig("extra", "1"),
 		"settings.yaml": plainConfig("settings", "1"), "secret.yaml": plainSecret("token", "1"), "others.yaml": accompanyingIn(n.namespace),
 	}))
 	n.waitProven(n.push("another value", map[string]string{"settings.yaml": plainConfig("settings", "2"), "secret.yaml": plainSecret("token", "2")}))
 	n.driftAndBack()
 	n.renameAll(f, plan == nil)
-	n.waitProven(n.push("another version", map[string]string{"agent.yaml": mounting(agent, "v2"), "extra.yaml": ""}))
+	n.waitProven(n.push("another version", map[string]string{"agent.yaml": examples("v2"), "extra.yaml": ""}))
 	n.waitPruned()
 	last := n.waitSync("fleet", "the inventory forgets what was pruned", func(gs *v1alpha1.GitSync) bool { return !lists(gs, "extra") })
 	r.wantHistory(t, w.nodes(), "v1", "v2")
@@ -115,6 +115,11 @@ func (w *world) life(t *testing.T, f *faulty, name string, plan map[callSite]fau
 	n.must(w.kinds.GitSyncs(n.namespace).Delete(context.WithoutCancel(t.Context()), "fleet", metav1.DeleteOptions{}), "delete GitSync")
 	n.must(w.cluster.Client.CoreV1().Namespaces().Delete(t.Context(), n.namespace, metav1.DeleteOptions{}), "delete namespace")
 	return end
+}
+
+// examples are agents with a config, and with the label that recorders look for.
+func examples(tag string) string {
+	return strings.ReplaceAll(mounting(agent, tag), "app: "+agent, "app: example")
 }
 
 // accompanyingIn is one object of each of some kinds, of which those outside of
