@@ -83,7 +83,7 @@ func webhookDownInAWave(n *tenant) {
 	commit := n.deliver("next", map[string]string{"daemonset.yaml": manifest("v2")})
 	n.waitRollout("its canaries soak", func(r *v1alpha1.NodeRollout) bool { return r.Status.Phase == v1alpha1.PhaseSoaking })
 	end := n.webhookWithoutBackend("apps", "daemonsets")
-	n.waitStuck(v1alpha1.PhaseReplacing, "failed calling webhook")
+	n.waitStuck(v1alpha1.PhaseReplacing, "failed calling webhook", "delete that webhook's configuration")
 	if got := n.tags(); got["v1"] != 2 || got["v2"] != 2 {
 		n.t.Errorf("pods by tag: %v, want the two canaries at v2 and the others at v1", got)
 	}
@@ -108,7 +108,7 @@ func definitionGone(n *tenant) {
 	n.eventually("the widget is back", func(ctx context.Context) (string, error) {
 		_, err := n.w.cluster.Dynamic.Resource(schema.GroupVersionResource{Group: "e2e.rollcall.dev", Version: "v1", Resource: "widgets"}).Namespace(n.namespace).Get(ctx, "w", metav1.GetOptions{})
 		if err != nil {
-			return err.Error(), nil
+			return err.Error(), nil //nolint:nilerr // it is what is waited for
 		}
 		return "", nil
 	})
@@ -145,7 +145,7 @@ func namespaceTerminating(n *tenant) {
 	}))
 	before := n.state()
 	n.must(client.Namespaces().Delete(n.t.Context(), elsewhere, metav1.DeleteOptions{}), "delete namespace")
-	n.waitHeld("fleet", "Unavailable", "elsewhere.yaml", elsewhere, "being terminated")
+	n.waitHeld("fleet", "Unavailable", "elsewhere.yaml", elsewhere, "being terminated", "when that namespace is gone")
 	n.wantStill(before)
 	n.wantDriftUndone()
 	_, err = client.ConfigMaps(elsewhere).Patch(n.t.Context(), "slow", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
@@ -161,7 +161,7 @@ func namespaceTerminating(n *tenant) {
 	n.namespaceOf(elsewhere)
 	n.eventually("the object is back", func(ctx context.Context) (string, error) {
 		if _, err := client.ConfigMaps(elsewhere).Get(ctx, "there", metav1.GetOptions{}); err != nil {
-			return err.Error(), nil
+			return err.Error(), nil //nolint:nilerr // it is what is waited for
 		}
 		return "", nil
 	})

@@ -80,9 +80,9 @@ func (w *world) sameLife(t *testing.T, f *faulty, life int, plan map[callSite]fa
 		t.Errorf("the end (-without +with faults):\n%s", d)
 	}
 	hit := f.hits()
-	for s := range before {
+	for s, how := range before {
 		if s.nth == 1 && !slices.Contains(hit, s) && !strings.HasPrefix(s.kind, "discover ") {
-			t.Errorf("nothing failed at the first %s", s.kind)
+			t.Errorf("nothing failed at the first %s, which was to be: %s", s.kind, how)
 		}
 	}
 	t.Logf("%d of %d calls failed, in %s", len(hit), len(before), time.Since(began).Round(time.Second))

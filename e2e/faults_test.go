@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -235,5 +234,3 @@ func kindOf(r *http.Request) string {
 	}
 	return kind
 }
-
-func (f fault) at(s callSite) string { return fmt.Sprintf("%s %d: %s", s.kind, s.nth, f) }
