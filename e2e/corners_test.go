@@ -71,7 +71,8 @@ func webhookDown(n *tenant) {
 	n.deliver("next", map[string]string{"daemonset.yaml": manifest("v2"), "fixed.yaml": plainConfig("fixed", "1")})
 	n.waitHeld("fleet", "Unavailable", "fixed.yaml", n.namespace+".down.example.com", "failed calling webhook", "delete that webhook's configuration")
 	n.wantStill(before)
-	commit := n.push("as it was", map[string]string{"daemonset.yaml": manifest("v1")})
+	commit := n.deliver("as it was", map[string]string{"daemonset.yaml": manifest("v1")})
+	n.waitSync("fleet", "it waits with the next commit", func(gs *v1alpha1.GitSync) bool { return gs.Status.Fetched.Commit == commit })
 	end()
 	n.waitRecovered(commit, before)
 }

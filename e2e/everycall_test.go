@@ -37,8 +37,7 @@ func TestFaultAtEveryCall(t *testing.T) {
 	var undisturbed string
 	var calls []callSite
 	w.act(t, "undisturbed", func(t *testing.T) {
-		undisturbed = w.life(t, f, "undisturbed", nil)
-		calls = f.calls()
+		undisturbed, calls = w.life(t, f, "undisturbed", nil), f.calls()
 	})
 	lives := 2
 	if os.Getenv("ROLLCALL_NIGHTLY") != "" {
@@ -111,7 +110,7 @@ func (w *world) life(t *testing.T, f *faulty, name string, plan map[callSite]fau
 	r.wantHistory(t, w.nodes(), "v1", "v2")
 	r.wantWorst(t, 2)
 	end := n.end(last.Status.Proven)
-	f.begin(nil)
+	f.stop()
 	n.must(w.kinds.GitSyncs(n.namespace).Delete(context.WithoutCancel(t.Context()), "fleet", metav1.DeleteOptions{}), "delete GitSync")
 	n.must(w.cluster.Client.CoreV1().Namespaces().Delete(t.Context(), n.namespace, metav1.DeleteOptions{}), "delete namespace")
 	return end
@@ -143,7 +142,10 @@ func (n *tenant) keepPoking() (stop func()) {
 			case <-time.After(time.Second):
 			}
 			patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:"%d"}}}`, v1alpha1.AnnotationReconcileAt, i)
-			_, _ = n.w.kinds.GitSyncs(n.namespace).Patch(ctx, "fleet", types.MergePatchType, []byte(patch), metav1.PatchOptions{}) // the next one may come through
+			gs, err := n.w.kinds.GitSyncs(n.namespace).Patch(ctx, "fleet", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+			if err == nil && readyCondition(gs).Reason == "Fought" { // else it is not there yet
+				n.t.Errorf("passes in the middle of a rollout are taken for a fight: %s", readyCondition(gs).Message)
+			}
 		}
 	}()
 	return func() { cancel(); <-done }

@@ -75,6 +75,13 @@ func (f *faulty) begin(plan map[callSite]fault) {
 	f.answered, f.order, f.hit, f.planned = map[string]int{}, nil, nil, plan
 }
 
+// stop ends the count and the faults.
+func (f *faulty) stop() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.answered, f.planned = nil, nil
+}
+
 // calls are those since begin that came through.
 func (f *faulty) calls() []callSite {
 	f.mu.Lock()
