@@ -38,10 +38,11 @@ func TestFaultAtEveryCall(t *testing.T) {
 	var calls []callSite
 	w.act(t, "undisturbed", func(t *testing.T) {
 		undisturbed, calls = w.life(t, f, "undisturbed", nil), f.calls()
+		t.Logf("%d calls", len(calls))
 	})
 	lives := 2
 	if os.Getenv("ROLLCALL_NIGHTLY") != "" {
-		lives = int(faults)
+		lives = 2 * int(faults)
 	}
 	for life := range lives {
 		w.act(t, fmt.Sprintf("life %d", life), func(t *testing.T) { w.sameLife(t, f, life, faultsOf(calls, life), undisturbed) })
@@ -54,17 +55,19 @@ func TestFaultAtEveryCall(t *testing.T) {
 	})
 }
 
-// faultsOf lets each of the calls fail once. A list or a watch fails twice at the
-// most: client-go waits longer after each.
+// faultsOf lets every other of the calls fail once, and the others in the next life,
+// so that there is progress between two failures. A list or a watch fails twice at
+// the most: client-go waits longer after each.
 func faultsOf(calls []callSite, life int) map[callSite]fault {
-	out, nth := map[callSite]fault{}, map[string]int{}
+	out, i := map[callSite]fault{}, 0
 	for _, c := range calls {
 		if long := strings.HasPrefix(c.kind, "list ") || strings.HasPrefix(c.kind, "watch "); long && c.nth > 2 {
 			continue
 		}
-		nth[""]++
-		c.after = false
-		out[c] = fault((nth[""]*5 + life) % int(faults))
+		if i%2 == life%2 {
+			out[c] = fault((i/2*5 + life/2) % int(faults))
+		}
+		i++
 	}
 	return out
 }
