@@ -50,6 +50,8 @@ type faulty struct {
 	proxy http.Handler
 
 	mu sync.Mutex
+	// chapter is the part of a life that is told.
+	chapter string
 	// answered counts the calls of each kind since begin that came through, and
 	// order has them.
 	answered map[string]int
@@ -80,6 +82,13 @@ func (f *faulty) stop() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.answered, f.planned = nil, nil
+}
+
+// tell begins another chapter, whose calls are counted for themselves.
+func (f *faulty) tell(chapter string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.chapter = chapter
 }
 
 // calls are those since begin that came through.
@@ -147,6 +156,7 @@ func (f *faulty) strike(kind string) (fault, bool) {
 	if kind == "" {
 		return 0, false
 	}
+	kind += " in " + f.chapter
 	site := callSite{kind: kind, nth: f.answered[kind] + 1}
 	planned, strikes := f.planned[site]
 	if strikes {
