@@ -49,7 +49,18 @@ func TestManyGitSyncs(t *testing.T) {
 	w.waitAll(commit)
 	w.use(t, "all proven", began)
 	w.act(t, "no request while nothing changes", func(t *testing.T) {
-		w.wantRequests(t, 0)
+		w.wantRequests(t, 0) // what happened before is answered
+		before, _ := w.requests()
+		polls := w.polls()
+		time.Sleep(12 * time.Second) // each of them looks at Git meanwhile
+		after, spelled := w.requests()
+		if after != before {
+			t.Errorf("%.0f requests though nothing changed: %s", after-before, spelled)
+		}
+		if w.polls() == polls {
+			t.Error("nobody has looked at Git")
+		}
+		t.Logf("%.0f polls of Git for %d GitSyncs", w.polls()-polls, many)
 		w.use(t, "at rest", began)
 	})
 	before := w.versions()
