@@ -4,14 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-	"text/tabwriter"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -30,7 +27,7 @@ import (
 // time of the tool's process, and requests by verb, as the API server's audit log has them.
 //
 // A peer's time is that of its work, without the start of its process; rollcall's is from the moment at which a GitSync
-// is made, a commit is pushed or an object is edited, until the GitSync says so or the object is right again. "in the
+// is made, a pass is asked for or an object is edited, until the GitSync says so or the object is right again. "in the
 // pass" is what of it went into comparing and applying, which is all that the others do.
 func BenchmarkPeers(b *testing.B) {
 	for range b.N {
@@ -51,28 +48,10 @@ type sideBySide struct {
 	rows []row
 }
 
-// row is what one thing took one tool.
-type row struct {
-	tool, what string
-	objects    int
-	wall, pass time.Duration
-	cpu        time.Duration
-	requests   map[string]int
-}
-
 func newSideBySide(b *testing.B) *sideBySide {
 	b.Helper()
 	return &sideBySide{world: newWorldWith(b, cluster.Options{Nodes: 1, Audit: true})}
 }
-
-// What is measured, in that order.
-const (
-	firstApply = "first apply"
-	unchanged  = "nothing changed"
-	oneChanged = "one changed"
-	drifted    = "drift corrected"
-	compared   = "compared only"
-)
 
 // peer measures one of the tools in e2e/peers, in a namespace of its own.
 func (c *sideBySide) peer(tool string, objects int) {
@@ -144,7 +123,6 @@ func (c *sideBySide) rollcall(objects int) {
 		c.edit(namespace)
 		c.waitFirst(namespace, "2")
 	})
-	c.rest()
 }
 
 // measure runs what rollcall is to do, and waits until the audit log has it all.
@@ -243,12 +221,15 @@ func (c *sideBySide) soon(what string, done func() bool) {
 	}
 }
 
-// rest waits until Git was polled twice more: by then everything that came before is answered, and the second poll
-// found nothing to do.
+// rest waits for the next poll of Git: by then everything that came before is answered, and it finds nothing to do. It
+// reads no metrics meanwhile but once a second, for that costs rollcall CPU time.
 func (c *sideBySide) rest() {
 	c.t.Helper()
 	polls := c.polls()
-	c.soon("Git is polled twice", func() bool { return c.polls() >= polls+2 })
+	c.soon("Git is polled", func() bool {
+		time.Sleep(time.Second)
+		return c.polls() > polls
+	})
 }
 
 // many are so many objects of a namespace, of a few kinds, of which the first one has the value.
@@ -269,37 +250,4 @@ func many(namespace, first string, objects int) string {
 		}
 	}
 	return strings.Join(out, "---\n")
-}
-
-// report prints the table and what the product promises.
-func (c *sideBySide) report(b *testing.B) {
-	b.Helper()
-	var text strings.Builder
-	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "objects\twhat\ttool\tseconds\tin the pass\tCPU s\trequests\tby verb")
-	slices.SortStableFunc(c.rows, func(a, b row) int {
-		if a.objects != b.objects {
-			return a.objects - b.objects
-		}
-		order := []string{firstApply, unchanged, oneChanged, drifted, compared}
-		return slices.Index(order, a.what) - slices.Index(order, b.what)
-	})
-	seconds := map[string]float64{}
-	for _, r := range c.rows {
-		sum, verbs := 0, []string(nil)
-		for _, verb := range slices.Sorted(maps.Keys(r.requests)) {
-			sum += r.requests[verb]
-			verbs = append(verbs, fmt.Sprintf("%s %d", verb, r.requests[verb]))
-		}
-		fmt.Fprintf(table, "%d\t%s\t%s\t%.2f\t%.2f\t%.2f\t%d\t%s\n", r.objects, r.what, r.tool, r.wall.Seconds(), r.pass.Seconds(), r.cpu.Seconds(), sum, strings.Join(verbs, ", "))
-		if r.objects == 500 && r.what == firstApply {
-			seconds[r.tool] = r.pass.Seconds()
-		}
-	}
-	_ = table.Flush() // a strings.Builder takes everything
-	b.Logf("\n%s", text.String())
-	u := c.usage()
-	b.ReportMetric(seconds["rollcall"]/seconds["bare"], "x_bare-first-500")
-	b.ReportMetric(float64(u.Resident)/(1<<20), "MiB-resident")
-	b.ReportMetric(float64(u.MostResident)/(1<<20), "MiB-most")
 }
