@@ -82,7 +82,7 @@ func (o *outcome) watched() apply.Condition {
 func (o *outcome) reached() apply.Condition {
 	if o.emptied() {
 		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Stalled", Reason: ReasonPruneBlocked,
-			Message: fmt.Sprintf("commit %s declares no object at all, so that all %d objects are kept: push a commit that declares some, correct spec.source.path, or delete the GitSync and its objects by hand", short(o.declared), len(o.withheld))}
+			Message: fmt.Sprintf("commit %s declares no object at all, so that all %d objects are kept: push a commit that declares some, correct spec.source.path, or set spec.deletionPolicy to prune and delete the GitSync", short(o.declared), len(o.withheld))}
 	}
 	if r, stopped := o.first(func(p v1alpha1.Phase) bool { return p == v1alpha1.PhaseRejected || p == v1alpha1.PhaseHeld }); stopped {
 		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Stalled", Reason: ReasonRolloutStopped,

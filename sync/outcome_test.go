@@ -124,7 +124,7 @@ func TestCondition(t *testing.T) {
 				o.applied, o.proven, o.rollouts, o.withheld = "", "", nil, kept(diff.ReasonEmptyRender, diff.ReasonEmptyRender)
 			},
 			apply.Condition{Ready: "False", Extra: "Stalled", Reason: "PruneBlocked", Message: "commit 89abcdef declares no object at all, so that all 2 objects are kept: " +
-				"push a commit that declares some, correct spec.source.path, or delete the GitSync and its objects by hand"},
+				"push a commit that declares some, correct spec.source.path, or set spec.deletionPolicy to prune and delete the GitSync"},
 		},
 		"a rejected rollout": {
 			func(o *outcome) { o.rollouts = rollouts(v1alpha1.PhaseRejected, "CrashLoop") },
