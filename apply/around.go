@@ -199,7 +199,7 @@ func fieldAround(declared *unstructured.Unstructured, sides *diff.Sides) string 
 			return f.Path
 		}
 	}
-	return "its field managers"
+	return fieldManagers
 }
 
 // applier is the Applier of the declaration's owner.

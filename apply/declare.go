@@ -66,8 +66,8 @@ func (d Declaration) key() types.NamespacedName {
 // Every step is found done or not done by the next call, and by the next try
 // when another write overtakes one.
 //
-// It returns what watch.Around says of the DaemonSet then, and what differed beside
-// its template; nil when nothing did.
+// It returns what watch.Around says of the DaemonSet then, and what somebody else
+// changed beside its template; nil when nobody did.
 func (r *Rollouts) Declare(ctx context.Context, d Declaration) (around string, differed *Revert, err error) {
 	if d, err = d.heeding(); err != nil {
 		return "", nil, err
@@ -108,7 +108,7 @@ func (r *Rollouts) declareOnce(ctx context.Context, d Declaration) (*appsv1.Daem
 		return live, nil, err
 	case e.differs != nil:
 		live, err := r.applyAround(ctx, d, c.live)
-		return live, e.differs, err
+		return live, e.differs.byOthers(), err
 	default:
 		return c.live, nil, nil
 	}

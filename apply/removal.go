@@ -170,7 +170,7 @@ func removalOf(n *v1alpha1.NodeRollout, digest string) *Removal {
 	if s.Phase == v1alpha1.PhaseProven && s.Reason == rollout.ReasonRemoved {
 		return nil
 	}
-	return &Removal{Phase: s.Phase, Reason: s.Reason, Message: fmt.Sprintf("%s (%s): %s", s.Phase, s.Reason, s.Message)}
+	return &Removal{Phase: s.Phase, Reason: s.Reason, Message: s.Message}
 }
 
 // provenTemplate is that of the proven version; nil when nobody knows it any more.

@@ -92,13 +92,13 @@ func (n *tenant) waitBack(ran map[string]types.UID) {
 	}
 }
 
-// broken is an object that the API server refuses.
-const broken = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: bad\ndata:\n  a key: b\n"
+// refusedConfig is an object that the API server refuses.
+const refusedConfig = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: bad\ndata:\n  a key: b\n"
 
 func refusedRevert(n *tenant) {
 	n.leaving(manifest("v1"))
 	ran := n.running()
-	n.deliver("a revert beside an error", map[string]string{"daemonset.yaml": slowly(manifest("v1")), "bad.yaml": broken})
+	n.deliver("a revert beside an error", map[string]string{"daemonset.yaml": slowly(manifest("v1")), "bad.yaml": refusedConfig})
 	n.waitBack(ran)
 	n.waitProven(n.deliver("the error is gone", map[string]string{"bad.yaml": ""}))
 	n.waitBack(ran)
@@ -125,7 +125,7 @@ func handedToRefused(n *tenant) {
 	n.deliver("drop", map[string]string{"a/daemonset.yaml": ""})
 	n.waitVacant()
 	ran := n.running()
-	n.deliver("elsewhere, beside an error", map[string]string{"b/daemonset.yaml": slowly(manifest("v1")), "b/bad.yaml": broken})
+	n.deliver("elsewhere, beside an error", map[string]string{"b/daemonset.yaml": slowly(manifest("v1")), "b/bad.yaml": refusedConfig})
 	n.waitBack(ran)
 	n.waitSettled("second", n.deliver("the error is gone", map[string]string{"b/bad.yaml": ""}))
 	n.waitBack(ran)

@@ -249,9 +249,7 @@ func (c *Controller) announce(gs *v1alpha1.GitSync, o *outcome) {
 		c.Metrics.conflicted(gs, c.remember(gs).beganConflicts(o.conflicts()))
 	}
 	now := o.condition()
-	before := readyCondition(gs)
-	another := o.holdsAnother() || o.failure != nil && before != nil && before.Message != now.Message // other objects may be at fault
-	if before != nil && before.Reason == now.Reason && string(before.Status) == string(now.Ready) && !another {
+	if o.saidBefore(now) {
 		return
 	}
 	c.Logger.Info("gitsync", "gitsync", gs.Namespace+"/"+gs.Name, "ready", now.Ready, "reason", now.Reason, "message", now.Message)

@@ -43,7 +43,7 @@ const (
 // any other one.
 func (c *Controller) bind(ctx context.Context, gs *v1alpha1.GitSync) error {
 	bound := slices.Contains(gs.Finalizers, v1alpha1.FinalizerPrune)
-	switch wanted := gs.Spec.DeletionPolicy == v1alpha1.DeletionPrune && gs.Spec.Mode != v1alpha1.ModeObserve; {
+	switch wanted := deletes(gs); {
 	case wanted == bound:
 		return nil
 	case wanted:
@@ -51,6 +51,11 @@ func (c *Controller) bind(ctx context.Context, gs *v1alpha1.GitSync) error {
 	default:
 		return c.letGo(ctx, gs)
 	}
+}
+
+// deletes is whether the deletion of a GitSync deletes what it owns.
+func deletes(gs *v1alpha1.GitSync) bool {
+	return gs.Spec.DeletionPolicy == v1alpha1.DeletionPrune && gs.Spec.Mode != v1alpha1.ModeObserve
 }
 
 func (c *Controller) letGo(ctx context.Context, gs *v1alpha1.GitSync) error {
