@@ -81,7 +81,7 @@ test: lint unit properties alerts e2e ## Everything CI runs
 
 .PHONY: unit
 unit: ## Run the tests of the root module, with the race detector where there is a C compiler
-	go test $(RACE) -shuffle=on ./...
+	go test $(RACE) $(SHUFFLE) ./...
 
 .PHONY: properties
 properties: ## Run each property of rollouts RAPID_CHECKS times, shared among RAPID_SEEDS, and the others RAPID_OTHERS times
@@ -100,7 +100,8 @@ e2e: build ## Run the scenarios on real clusters (RUN=regexp picks some, NIGHTLY
 	cd e2e && $(if $(NIGHTLY),ROLLCALL_NIGHTLY=1 )go test $(if $(NIGHTLY),-v )-count=1 -parallel 8 -timeout 60m -p 2 -run '$(RUN)' ./...
 
 .PHONY: nightly
-nightly: ## Draw NIGHTLY_CHECKS runs of each property from other seeds than CI, and run the scenarios that take minutes
+nightly: ## Shuffle the unit tests, draw NIGHTLY_CHECKS runs of each property from other seeds than CI, and run the scenarios that take minutes
+	$(MAKE) unit SHUFFLE=-shuffle=on
 	$(MAKE) properties RAPID_SEEDS=0 RAPID_CHECKS=$(NIGHTLY_CHECKS) RAPID_OTHERS=$(NIGHTLY_CHECKS)
 	$(MAKE) e2e NIGHTLY=1
 

@@ -33,9 +33,22 @@ func (a *Applier) problem(verb string, t target, err error) *diff.Problem {
 	case ReasonUnknownKind:
 		p.Message = unknownKind(t)
 	default:
-		p.Message = verb + ": " + said(t, err)
+		p.Message = verb + ": " + said(t, err) + remedy(err)
 	}
 	return p
+}
+
+// remedy is what brings back what the API server lacks to take an object, as the end of a sentence; empty when time alone
+// does, or nobody can tell.
+func remedy(err error) string {
+	switch {
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return ": when that namespace is gone, declare it in this repository or create it, or remove the object from Git"
+	case strings.Contains(err.Error(), "failed calling webhook"):
+		return ": have that admission webhook answer again, or delete that webhook's configuration"
+	default:
+		return ""
+	}
 }
 
 // release is what lets a write through that is forbidden: a right that is missing, or else what a quota, a webhook or an

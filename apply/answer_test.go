@@ -100,6 +100,8 @@ func TestProblemSaysWhatToDo(t *testing.T) {
 		"the field and the value elsewhere":   {"a value that is not valid", targetOfKind("ConfigMap", "configmaps"), []string{"data[a]", "too odd", canary}},
 		"who is missing what":                 {"a role that is missing", targetOfKind("Secret", "secrets"), []string{"may not patch secrets", `User "weak" cannot patch resource "secrets"`, "grant it"}},
 		"the webhook elsewhere":               {"a webhook that denies", targetOfKind("ConfigMap", "configmaps"), []string{`admission webhook "w" denied`, "no right helps: change the object in Git, or that rule"}},
+		"what a webhook has to do":            {"a webhook that does not answer", targetOfKind("Secret", "secrets"), []string{"the API server refuses it (500)", "delete that webhook's configuration"}},
+		"what comes after a namespace":        {"a namespace that goes", targetOfKind("ConfigMap", "configmaps"), []string{"when that namespace is gone", "create it", "remove the object from Git"}},
 		"the quota elsewhere":                 {"a quota that is used up", targetOfKind("ConfigMap", "configmaps"), []string{"exceeded quota: q", "raise the ResourceQuota"}},
 		"where the namespace comes from":      {"a namespace that is missing", targetOfKind("Secret", "secrets"), []string{"namespace agents does not exist", "declare it"}},
 		"where the kind comes from":           {"a kind that nobody knows", targetOfKind("Secret", "secrets"), []string{"kind Secret in v1", "install its CRD or declare it"}},

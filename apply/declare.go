@@ -66,8 +66,8 @@ func (d Declaration) key() types.NamespacedName {
 // Every step is found done or not done by the next call, and by the next try
 // when another write overtakes one.
 //
-// It returns what watch.Around says of the DaemonSet then, and what differed beside
-// its template; nil when nothing did.
+// It returns what watch.Around says of the DaemonSet then, and what somebody else
+// changed beside its template; nil when nobody did.
 func (r *Rollouts) Declare(ctx context.Context, d Declaration) (around string, differed *Revert, err error) {
 	if d, err = d.heeding(); err != nil {
 		return "", nil, err
@@ -108,7 +108,7 @@ func (r *Rollouts) declareOnce(ctx context.Context, d Declaration) (*appsv1.Daem
 		return live, nil, err
 	case e.differs != nil:
 		live, err := r.applyAround(ctx, d, c.live)
-		return live, e.differs, err
+		return live, e.differs.byOthers(), err
 	default:
 		return c.live, nil, nil
 	}
@@ -137,27 +137,31 @@ func (r *Rollouts) begin(ctx context.Context, d Declaration, c claimed, want *de
 }
 
 // declaredVersion is the declared version with its template as the API server
-// defaults it. Live is nil when there is no DaemonSet.
-func (r *Rollouts) declaredVersion(ctx context.Context, d Declaration, live *appsv1.DaemonSet) (*declared, error) {
+// defaults it, and the digest that was declared before. Live is nil when there is no
+// DaemonSet.
+func (r *Rollouts) declaredVersion(ctx context.Context, d Declaration, live *appsv1.DaemonSet) (out *declared, before string, err error) {
 	ds, err := d.typed()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	out := &declared{Digest: d.DaemonSet.Digest, Commit: d.Commit, Policy: d.Policy, Owner: d.Owner, As: d.As.Name, Around: d.around(), MaxUnavailable: ownMaxUnavailable(ds), MaxSurge: ownMaxSurge(ds)}
+	out = &declared{Digest: d.DaemonSet.Digest, Commit: d.Commit, Policy: d.Policy, Owner: d.Owner, As: d.As.Name, Around: d.around(), MaxUnavailable: ownMaxUnavailable(ds), MaxSurge: ownMaxSurge(ds)}
 	old, err := (store{r.Kube, d.key()}).declared(ctx)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	if old != nil && old.Digest == out.Digest {
+	if old != nil {
+		before = old.Digest
+	}
+	if before == out.Digest {
 		out.Template, out.Commit = old.Template, old.Commit
-		return out, nil
+		return out, before, nil
 	}
 	template, err := r.Defaulted(ctx, d, live)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	out.Template = *template
-	return out, nil
+	return out, before, nil
 }
 
 // typed is what is declared, with pinned config.

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
 // Revert is an object that somebody has changed back.
@@ -21,6 +22,18 @@ type Revert struct {
 	Field string
 	// Manager is the field manager that wrote it; empty when nobody knows.
 	Manager string
+}
+
+// fieldManagers stands for the field of an object that is as declared, and only not rollcall's alone.
+const fieldManagers = "its field managers"
+
+// byOthers is the revert, unless it only has what rollcall wrote in another way than by an apply: each pulse of a rollout
+// does so, and nobody changes anything back by that.
+func (r *Revert) byOthers() *Revert {
+	if r.Field == fieldManagers && r.Manager == v1alpha1.FieldManager {
+		return nil
+	}
+	return r
 }
 
 // Reverted are the objects that a plan puts right though they were as they are declared when the last pass ended, in the
@@ -37,7 +50,7 @@ func (o Observation) Reverted(plan diff.Plan, before Settled) []Revert {
 			r.Manager = writer(o.Objects[i].Live, o.Objects[i].Merged)
 		}
 		if c.Operation == diff.Update {
-			r.Field = "its field managers"
+			r.Field = fieldManagers
 		}
 		if c.Operation == diff.Update && len(c.Fields) > 0 {
 			r.Field = c.Fields[0].Path

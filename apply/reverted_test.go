@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
 func TestReverted(t *testing.T) {
@@ -59,6 +60,26 @@ func TestReverted(t *testing.T) {
 			o := Observation{marks: Settled{id: {declared: "v1"}}, Objects: []diff.Object{{Declared: merged, Live: c.live, Merged: merged}}}
 			if d := cmp.Diff(c.want, o.Reverted(diff.Plan{Changes: []diff.Change{c.change}}, before)); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func TestRevertByOthers(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		revert Revert
+		fought bool
+	}{
+		"what a pulse wrote":                        {Revert{Field: fieldManagers, Manager: v1alpha1.FieldManager}, false},
+		"a label that somebody took away":           {Revert{Field: "metadata.labels.app", Manager: v1alpha1.FieldManager}, true},
+		"what somebody else applies over and over":  {Revert{Field: fieldManagers, Manager: "helm"}, true},
+		"an object that somebody has deleted again": {Revert{}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := c.revert.byOthers(); (got != nil) != c.fought {
+				t.Errorf("it is %v", got)
 			}
 		})
 	}

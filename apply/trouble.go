@@ -130,10 +130,10 @@ func words(err error) string {
 	case secret && missing:
 		return right.String() + ": " + release(err)
 	case secret:
-		return unsaid(status)
+		return unsaid(status) + remedy(err)
 	case missing:
 		return cut(err.Error()) + ": " + release(err)
 	default:
-		return cut(err.Error())
+		return cut(err.Error()) + remedy(err)
 	}
 }

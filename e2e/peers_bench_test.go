@@ -59,7 +59,7 @@ func (c *sideBySide) peer(tool string, objects int) {
 	namespace := c.room(tool, objects)
 	run := func(what, by, first string) {
 		file := filepath.Join(c.dir, namespace+".yaml")
-		c.must(os.WriteFile(file, []byte(many(namespace, first, objects)), 0o600), "write manifests")
+		c.must(os.WriteFile(file, []byte(ofKinds(namespace, first, objects)), 0o600), "write manifests")
 		began := time.Now()
 		took := c.runPeer(by, file)
 		c.rows = append(c.rows, row{tool: tool, what: what, objects: objects, wall: took.Wall, pass: took.Wall, cpu: took.CPU, requests: c.asked(by, began)})
@@ -102,7 +102,7 @@ func (c *sideBySide) rollcall(objects int) {
 	c.t.Helper()
 	namespace := c.room("rollcall", objects)
 	manifests := filepath.Join(namespace, "all.yaml")
-	commit := c.push("objects", map[string]string{manifests: many(namespace, "1", objects)})
+	commit := c.push("objects", map[string]string{manifests: ofKinds(namespace, "1", objects)})
 	c.measure(firstApply, objects, func() {
 		_, err := c.kinds.GitSyncs(namespace).Create(c.t.Context(), &v1alpha1.GitSync{
 			ObjectMeta: metav1.ObjectMeta{Name: "peer", Namespace: namespace},
@@ -116,7 +116,7 @@ func (c *sideBySide) rollcall(objects int) {
 	c.rest()
 	c.measure(unchanged, objects, c.rest)
 	c.measure(oneChanged, objects, func() {
-		c.waitApplied(namespace, c.push("one", map[string]string{manifests: many(namespace, "2", objects)}))
+		c.waitApplied(namespace, c.push("one", map[string]string{manifests: ofKinds(namespace, "2", objects)}))
 	})
 	c.rest()
 	c.measure(drifted, objects, func() {
@@ -232,8 +232,8 @@ func (c *sideBySide) rest() {
 	})
 }
 
-// many are so many objects of a namespace, of a few kinds, of which the first one has the value.
-func many(namespace, first string, objects int) string {
+// ofKinds are so many objects of a namespace, of a few kinds, of which the first one has the value.
+func ofKinds(namespace, first string, objects int) string {
 	out := make([]string, 0, objects)
 	for i := range objects {
 		meta := fmt.Sprintf("metadata: {name: object-%d, namespace: %s, labels: {app: example}}", i, namespace)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -47,8 +48,14 @@ type run struct {
 
 func record(t *testing.T, client kubernetes.Interface) *recorder {
 	t.Helper()
+	return recordIn(t, client, metav1.NamespaceAll)
+}
+
+// recordIn is record of the agents of one namespace.
+func recordIn(t *testing.T, client kubernetes.Interface, namespace string) *recorder {
+	t.Helper()
 	r := &recorder{runs: map[string][]run{}, ready: map[string]map[string]bool{}, born: map[string]bool{}, excused: map[string]bool{}}
-	factory := informers.NewSharedInformerFactory(client, 0)
+	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(namespace))
 	pods := factory.Core().V1().Pods().Informer()
 	_, err := pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(o any) { r.see(o.(*corev1.Pod)) },

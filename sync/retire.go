@@ -43,7 +43,7 @@ const (
 // any other one.
 func (c *Controller) bind(ctx context.Context, gs *v1alpha1.GitSync) error {
 	bound := slices.Contains(gs.Finalizers, v1alpha1.FinalizerPrune)
-	switch wanted := gs.Spec.DeletionPolicy == v1alpha1.DeletionPrune && gs.Spec.Mode != v1alpha1.ModeObserve; {
+	switch wanted := deletes(gs); {
 	case wanted == bound:
 		return nil
 	case wanted:
@@ -51,6 +51,11 @@ func (c *Controller) bind(ctx context.Context, gs *v1alpha1.GitSync) error {
 	default:
 		return c.letGo(ctx, gs)
 	}
+}
+
+// deletes is whether the deletion of a GitSync deletes what it owns.
+func deletes(gs *v1alpha1.GitSync) bool {
+	return gs.Spec.DeletionPolicy == v1alpha1.DeletionPrune && gs.Spec.Mode != v1alpha1.ModeObserve
 }
 
 func (c *Controller) letGo(ctx context.Context, gs *v1alpha1.GitSync) error {
@@ -132,6 +137,7 @@ func (c *Controller) pruneAll(ctx context.Context, gs *v1alpha1.GitSync, o *outc
 	if len(s.input.Former) == 0 {
 		o.inventory = nil
 	}
+	o.rollouts = nil // what else they were on is over
 	return c.prune(ctx, gs, s, o)
 }
 
@@ -200,7 +206,7 @@ func (r retirement) condition() apply.Condition {
 
 func (c *Controller) writeRetirement(ctx context.Context, gs *v1alpha1.GitSync, r retirement) error {
 	next := gs.DeepCopy()
-	next.Status.ObservedGeneration, next.Status.Inventory = gs.Generation, r.inventory
+	next.Status.ObservedGeneration, next.Status.Inventory, next.Status.Rollouts = gs.Generation, r.inventory, r.rollouts
 	next.Status.Conditions = apply.Conditions(gs.Status.Conditions, r.condition(), gs.Generation, time.Now())
 	if equality.Semantic.DeepEqual(next.Status, gs.Status) {
 		return nil

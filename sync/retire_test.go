@@ -78,3 +78,23 @@ func TestOrphansAreSaid(t *testing.T) {
 		}
 	}
 }
+
+// One that writes nothing needs no finalizer: it would hold its namespace for nothing.
+func TestDeletes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		policy v1alpha1.DeletionPolicy
+		mode   v1alpha1.Mode
+		want   bool
+	}{
+		{v1alpha1.DeletionPrune, v1alpha1.ModeAuto, true},
+		{v1alpha1.DeletionPrune, v1alpha1.ModeApprove, true},
+		{v1alpha1.DeletionPrune, v1alpha1.ModeObserve, false},
+		{v1alpha1.DeletionOrphan, v1alpha1.ModeAuto, false},
+		{"", "", false},
+	} {
+		if got := deletes(&v1alpha1.GitSync{Spec: v1alpha1.GitSyncSpec{DeletionPolicy: c.policy, Mode: c.mode}}); got != c.want {
+			t.Errorf("policy %q, mode %q: %t, want %t", c.policy, c.mode, got, c.want)
+		}
+	}
+}
