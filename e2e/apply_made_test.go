@@ -35,7 +35,7 @@ func testMade(a *applying) {
 		return seen, plan
 	}
 	asked := a.counting()
-	late, latePlan := see("late")
+	rival, rivalPlan := see("rival")
 	if d := cmp.Diff(map[string]int{"dry-run": 4}, asked()); d != "" {
 		a.Errorf("requests about 4 objects of a GitSync that has none (-want +got):\n%s", d)
 	}
@@ -45,12 +45,12 @@ func testMade(a *applying) {
 	if d := cmp.Diff(map[string]int{http.MethodPatch: 4}, asked()); d != "" {
 		a.Errorf("requests for 4 objects that nobody has made (-want +got):\n%s", d)
 	}
-	rest := a.applier.Begin(latePlan, late.Objects)
+	rest := a.applier.Begin(rivalPlan, rival.Objects)
 	rest.Separate = true // each of them is tried
 	a.want(rest.BeforeAdmission(a.Context()), "Failed ConfigMap settings OwnedByAnother", "Failed Secret token OwnedByAnother", "Failed Service front OwnedByAnother", "Failed Deployment work OwnedByAnother")
 	for name, resource := range map[string]schema.GroupVersionResource{"settings": configMaps(), "token": secrets(), "front": services(), "work": deployments()} {
 		live := a.live(resource, name)
-		if live == nil || live.GetLabels()[v1alpha1.LabelOwner] != a.namespace+".first" || strings.Contains(fmt.Sprint(live.Object), "late") {
+		if live == nil || live.GetLabels()[v1alpha1.LabelOwner] != a.namespace+".first" || strings.Contains(fmt.Sprint(live.Object), "rival") {
 			a.Errorf("%s is not as the first GitSync made it: %v", name, live)
 		}
 	}
