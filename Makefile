@@ -54,7 +54,8 @@ MINICLUSTER_LINK := $(LINK) $(call kubernetes_version,k8s.io/component-base/vers
 
 # What the binaries are made of: they are linked again only when this changes.
 SOURCES := go.mod go.sum $(shell find apply cmd diff health sync -name '*.go' ! -name '*_test.go')
-E2E_SOURCES := $(shell find e2e -type f ! -name '*_test.go' ! -path '*/testdata/*')
+E2E_SOURCES := $(shell find e2e -type f ! -name '*_test.go' ! -path '*/testdata/*' ! -path 'e2e/peers/*')
+PEERS_SOURCES := $(shell find e2e/peers -type f ! -name '*_test.go')
 MINICLUSTER_SOURCES := $(filter-out e2e/cmd/demo/% e2e/gitserver/% e2e/product/%,$(E2E_SOURCES))
 # The packages whose tests draw their cases, and so know the flag -rapid.checks.
 PROPERTIES = $(shell grep -rl --include='*_test.go' pgregory.net/rapid apply cmd diff health sync | xargs -n 1 dirname | sort -u | sed 's|^|./|')
@@ -80,7 +81,7 @@ test: lint unit properties alerts e2e ## Everything CI runs
 
 .PHONY: unit
 unit: ## Run the tests of the root module, with the race detector where there is a C compiler
-	go test $(RACE) -shuffle=on ./...
+	go test $(RACE) $(SHUFFLE) ./...
 
 .PHONY: properties
 properties: ## Run each property of rollouts RAPID_CHECKS times, shared among RAPID_SEEDS, and the others RAPID_OTHERS times
@@ -99,12 +100,13 @@ e2e: build ## Run the scenarios on real clusters (RUN=regexp picks some, NIGHTLY
 	cd e2e && $(if $(NIGHTLY),ROLLCALL_NIGHTLY=1 )go test $(if $(NIGHTLY),-v )-count=1 -parallel 8 -timeout 60m -p 2 -run '$(RUN)' ./...
 
 .PHONY: nightly
-nightly: ## Draw NIGHTLY_CHECKS runs of each property from other seeds than CI, and run the scenarios that take minutes
+nightly: ## Shuffle the unit tests, draw NIGHTLY_CHECKS runs of each property from other seeds than CI, and run the scenarios that take minutes
+	$(MAKE) unit SHUFFLE=-shuffle=on
 	$(MAKE) properties RAPID_SEEDS=0 RAPID_CHECKS=$(NIGHTLY_CHECKS) RAPID_OTHERS=$(NIGHTLY_CHECKS)
 	$(MAKE) e2e NIGHTLY=1
 
 .PHONY: bench
-bench: build ## Run the benchmarks (BENCH=regexp picks some)
+bench: build bin/peers ## Run the benchmarks (BENCH=regexp picks some)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 	cd e2e && go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m -p 1 ./...
 
@@ -114,6 +116,8 @@ lint: bin/golangci-lint verify-generated ## Check style, bugs and generated file
 	bin/golangci-lint run
 	cd e2e && ../bin/golangci-lint fmt --diff --config ../.golangci.yml
 	cd e2e && ../bin/golangci-lint run --config ../.golangci.yml
+	cd e2e/peers && ../../bin/golangci-lint fmt --diff --config ../../.golangci.yml
+	cd e2e/peers && ../../bin/golangci-lint run --config ../../.golangci.yml
 
 .PHONY: generate
 generate: bin/controller-gen ## Write the CRDs and deepcopy functions from the API types
@@ -144,6 +148,10 @@ bin/kubectl-rollcall: bin/rollcall
 
 bin/minicluster: $(MINICLUSTER_SOURCES)
 	cd e2e && go build -ldflags '$(MINICLUSTER_LINK)' -o ../$@ ./cmd/minicluster
+
+# What rollcall is compared with, built from a module of its own.
+bin/peers: $(PEERS_SOURCES)
+	cd e2e/peers && go build -o ../../$@ .
 
 bin/demo: $(SOURCES) $(E2E_SOURCES)
 	cd e2e && go build -ldflags '$(LINK)' -o ../$@ ./cmd/demo

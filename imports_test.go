@@ -506,3 +506,30 @@ func TestPromisesHaveTheirTests(t *testing.T) {
 		}
 	}
 }
+
+// TestMapsAreWhole wants the map in the doc.go of a large package to name each of its
+// files, and nothing else.
+func TestMapsAreWhole(t *testing.T) {
+	entry := regexp.MustCompile(`(?m)^//\t([a-z, ]+?),?(?: \.+ .*)?$`)
+	for _, pkg := range []string{"apply", "sync"} {
+		page, err := os.ReadFile(filepath.Join(pkg, "doc.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := []string{"doc"}
+		for _, found := range entry.FindAllStringSubmatch(string(page), -1) {
+			named = append(named, strings.Split(found[1], ", ")...)
+		}
+		var files []string
+		for _, name := range goFiles(t) {
+			if filepath.Dir(name) == pkg {
+				files = append(files, strings.TrimSuffix(filepath.Base(name), ".go"))
+			}
+		}
+		slices.Sort(named)
+		slices.Sort(files)
+		if diff := cmp.Diff(files, named); diff != "" {
+			t.Errorf("files of %s and its doc.go (-files +named):\n%s", pkg, diff)
+		}
+	}
+}

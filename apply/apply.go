@@ -149,10 +149,10 @@ func (a *Applier) write(ctx context.Context, c diff.Change, o diff.Object) (writ
 // writePatiently tries again when another write overtakes it, and for a while when the kind of a pending object is not
 // served as its new CustomResourceDefinition says: the API server follows within a second.
 func (a *Applier) writePatiently(ctx context.Context, t target, o diff.Object, pending bool) (out written, problem *diff.Problem, err error) {
-	overtakenFor, seen := 0, o.Live
+	overtakenFor, again := 0, false
 	waitErr := wait.PollUntilContextTimeout(ctx, establishPoll, schemaTimeout, true, func(context.Context) (bool, error) {
-		out, problem, err = a.writeOnce(ctx, t, o.Orphan, seen)
-		seen = nil
+		out, problem, err = a.writeOnce(ctx, t, o, again)
+		again = true
 		switch {
 		case err == nil || problem != nil:
 			return true, nil
@@ -169,34 +169,33 @@ func (a *Applier) writePatiently(ctx context.Context, t target, o diff.Object, p
 	return out, problem, err
 }
 
-// writeOnce applies the object to what was seen of it, unless somebody wrote it since; or, when nothing was seen, to what
-// there is now. Of all owners it takes it from the orphan alone, which the plan knows.
-func (a *Applier) writeOnce(ctx context.Context, t target, orphan string, seen *unstructured.Unstructured) (written, *diff.Problem, error) {
-	live := seen
-	if seen == nil || seen.GetResourceVersion() == "" { // of what is only watched less is known
+// writeOnce applies the object to what was seen of it, unless somebody wrote it since; or again, to what there is now. Of
+// all owners it takes it from the orphan alone, which the plan knows.
+func (a *Applier) writeOnce(ctx context.Context, t target, o diff.Object, again bool) (written, *diff.Problem, error) {
+	live := o.Live
+	if again || live != nil && live.GetResourceVersion() == "" { // of what is only watched less is known
 		var err error
 		if live, err = a.get(ctx, t); err != nil {
 			return written{}, nil, err
 		}
 	}
-	if problem := diff.ForeignTo(t.object.GetLabels()[v1alpha1.LabelOwner], orphan, live); problem != nil {
+	if problem := diff.ForeignTo(t.object.GetLabels()[v1alpha1.LabelOwner], o.Orphan, live); problem != nil {
 		return written{}, problem, nil
 	}
 	live, err := a.takeOver(ctx, t, live)
 	if err != nil {
 		return written{}, nil, err
 	}
-	out, err := a.writeTo(ctx, t, live, seen != nil)
+	if live == nil {
+		made, err := a.sendNew(ctx, t, false)
+		return written{object: made, done: Created}, nil, err
+	}
+	out, err := a.writeTo(ctx, t, live, !again)
 	return out, nil, err
 }
 
-// writeTo applies the object to a live one, or makes it when there is none; fenced, to no other than that one.
+// writeTo applies the object to a live one; fenced, to no other than that one.
 func (a *Applier) writeTo(ctx context.Context, t target, live *unstructured.Unstructured, fenced bool) (out written, err error) {
-	if live == nil {
-		out.object, err = a.send(ctx, t, request{})
-		out.done = Created
-		return out, err
-	}
 	out.done = Configured
 	r := request{}
 	if fenced {

@@ -47,6 +47,8 @@ func (r *Rollouts) Foresee(ctx context.Context, d Declaration) (diff.Operation, 
 		return diff.Update, nil
 	case e.rollout.Status.Proven == nil || e.rollout.Status.Proven.Digest != e.want.Digest:
 		return diff.Update, nil
+	case e.asked != "" && e.asked != e.want.Digest: // another version is on its way, or its removal
+		return diff.Update, nil
 	default:
 		return diff.Unchanged, nil
 	}
@@ -56,6 +58,8 @@ func (r *Rollouts) Foresee(ctx context.Context, d Declaration) (diff.Operation, 
 type examined struct {
 	claimed
 	want *declared
+	// asked is the digest that was declared before; empty when that is not known.
+	asked string
 	// differs is what there is to apply beside the template; nil when there is nothing.
 	differs *Revert
 	// recreates is whether the DaemonSet has to be made again for that.
@@ -80,7 +84,7 @@ func (r *Rollouts) examine(ctx context.Context, d Declaration) (out examined, er
 	if out.recreates {
 		tried = nil // as what it is made anew
 	}
-	if out.want, err = r.declaredVersion(ctx, d, tried); err != nil || out.recreates {
+	if out.want, out.asked, err = r.declaredVersion(ctx, d, tried); err != nil || out.recreates {
 		return out, err
 	}
 	out.differs, err = r.differsAround(ctx, d, out.live, out.want)
@@ -153,7 +157,7 @@ func (r *Rollouts) differsAround(ctx context.Context, d Declaration, live *appsv
 		return nil, err
 	}
 	same := len(lets) == 0 && equality.Semantic.DeepEqual(sides.Live, sides.Merged)
-	if same && len(objects.taken(object)) == 0 && slices.ContainsFunc(live.ManagedFields, objects.own) {
+	if same && len(objects.takenFromOthers(object)) == 0 && slices.ContainsFunc(live.ManagedFields, objects.own) {
 		return nil, nil
 	}
 	return &Revert{ID: diff.IDOf(object), Field: fieldAround(d.DaemonSet.Unstructured, sides), Manager: writer(object, after)}, nil

@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -223,6 +224,21 @@ func (a *Applier) send(ctx context.Context, t target, r request) (*unstructured.
 	o := a.patchOptions(r.dryRun)
 	o.Force = &r.force
 	return a.client(t).Patch(ctx, t.object.GetName(), types.ApplyPatchType, raw, o)
+}
+
+// unborn is a resourceVersion that no object has: the first revision of etcd is that of an empty store. An apply that
+// names it makes an object, for there is no version to compare it with, and is refused when there is one
+// (k8s.io/apiserver, pkg/registry/generic/registry/store.go, Update).
+const unborn = "1"
+
+// sendNew applies an object that does not exist, as far as is known. One that somebody has made all the same is a write
+// that overtakes it, whoever manages its fields: whose it is has to be looked at first.
+func (a *Applier) sendNew(ctx context.Context, t target, dryRun bool) (*unstructured.Unstructured, error) {
+	made, err := a.send(ctx, t, request{dryRun: dryRun, resourceVersion: unborn})
+	if apierrors.IsConflict(err) {
+		err = apierrors.NewConflict(t.mapping.Resource.GroupResource(), t.object.GetName(), errors.New("somebody has made it meanwhile"))
+	}
+	return made, err
 }
 
 func (a *Applier) patchOptions(dryRun bool) metav1.PatchOptions {

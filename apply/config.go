@@ -35,29 +35,40 @@ func (r *Rollouts) Mounted(ctx context.Context, as account.Account, ds render.Da
 	if err != nil {
 		return nil, failed("get", "DaemonSet "+key.String(), err)
 	}
-	running := live.Spec.Template
-	n, err := r.Kinds.NodeRollouts(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-	case err != nil:
-		return nil, fmt.Errorf("get noderollout %s: %w", key, err)
-	case n.Status.Proven != nil && n.Status.Proven.Digest == ds.Digest:
-		return nil, nil
-	case n.Status.Proven != nil:
-		rec, _, err := (store{r.Kube, key}).recorded(ctx)
-		if err != nil {
-			return nil, err
-		}
-		running = rec.Templates[n.Status.Proven.Digest]
+	running, err := r.otherVersion(ctx, key, ds.Digest, &live.Spec.Template)
+	if err != nil || running == nil {
+		return nil, err
 	}
 	var declared appsv1.DaemonSet
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(ds.Pinned.Object, &declared); err != nil {
 		return nil, fmt.Errorf("read daemonset %s from %s: %w", key, ds.Source, err)
 	}
 	unpinned := configOf(key.Namespace, &declared.Spec.Template)
-	return slices.DeleteFunc(configOf(key.Namespace, &running), func(ref diff.Reference) bool {
+	return slices.DeleteFunc(configOf(key.Namespace, running), func(ref diff.Reference) bool {
 		return !slices.Contains(ds.Config, render.Reference(ref)) || slices.Contains(unpinned, ref)
 	}), nil
+}
+
+// otherVersion is the template of the proven version, the live one where nothing is
+// proven, and nil when the declared version is proven.
+func (r *Rollouts) otherVersion(ctx context.Context, key types.NamespacedName, declared string, live *corev1.PodTemplateSpec) (*corev1.PodTemplateSpec, error) {
+	n, err := r.Kinds.NodeRollouts(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return live, nil
+	case err != nil:
+		return nil, fmt.Errorf("get noderollout %s: %w", key, err)
+	case n.Status.Proven == nil:
+		return live, nil
+	case n.Status.Proven.Digest == declared:
+		return nil, nil
+	}
+	rec, _, err := (store{r.Kube, key}).recorded(ctx)
+	if err != nil {
+		return nil, err
+	}
+	template := rec.Templates[n.Status.Proven.Digest]
+	return &template, nil
 }
 
 // configOf lists the ConfigMaps and Secrets that pods of a template read.

@@ -137,27 +137,31 @@ func (r *Rollouts) begin(ctx context.Context, d Declaration, c claimed, want *de
 }
 
 // declaredVersion is the declared version with its template as the API server
-// defaults it. Live is nil when there is no DaemonSet.
-func (r *Rollouts) declaredVersion(ctx context.Context, d Declaration, live *appsv1.DaemonSet) (*declared, error) {
+// defaults it, and the digest that was declared before. Live is nil when there is no
+// DaemonSet.
+func (r *Rollouts) declaredVersion(ctx context.Context, d Declaration, live *appsv1.DaemonSet) (out *declared, before string, err error) {
 	ds, err := d.typed()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	out := &declared{Digest: d.DaemonSet.Digest, Commit: d.Commit, Policy: d.Policy, Owner: d.Owner, As: d.As.Name, Around: d.around(), MaxUnavailable: ownMaxUnavailable(ds), MaxSurge: ownMaxSurge(ds)}
+	out = &declared{Digest: d.DaemonSet.Digest, Commit: d.Commit, Policy: d.Policy, Owner: d.Owner, As: d.As.Name, Around: d.around(), MaxUnavailable: ownMaxUnavailable(ds), MaxSurge: ownMaxSurge(ds)}
 	old, err := (store{r.Kube, d.key()}).declared(ctx)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	if old != nil && old.Digest == out.Digest {
+	if old != nil {
+		before = old.Digest
+	}
+	if before == out.Digest {
 		out.Template, out.Commit = old.Template, old.Commit
-		return out, nil
+		return out, before, nil
 	}
 	template, err := r.Defaulted(ctx, d, live)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	out.Template = *template
-	return out, nil
+	return out, before, nil
 }
 
 // typed is what is declared, with pinned config.

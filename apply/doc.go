@@ -5,8 +5,10 @@
 //
 //	set, prepare, order ..... what is declared, checked and in its order
 //	observe, answer ......... get and dry-run, and what the API server answers
+//	ours, ignore ............ which fields are compared, and which are left to others
 //	conflict, takeover,
 //	tryout, without ......... fields that somebody else manages, and a dry-run of what is left without them
+//	settled, reverted ....... what need not be asked about, and what somebody changed back
 //	apply, establish ........ the writes
 //	prune, inuse, pods,
 //	workload, spare,

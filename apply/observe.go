@@ -85,7 +85,7 @@ func (a *Applier) look(ctx context.Context, l located, set Set) sight {
 		return out
 	}
 	for range attempts {
-		verb, err := a.lookOnce(ctx, &out, set.Owner)
+		verb, err := a.lookOnce(ctx, &out, set)
 		if err == nil {
 			out.mark, err = a.markOf(l.target, out.Live)
 		}
@@ -102,14 +102,22 @@ func (a *Applier) look(ctx context.Context, l located, set Set) sight {
 }
 
 // lookOnce returns the verb that failed with the error.
-func (a *Applier) lookOnce(ctx context.Context, out *sight, owner string) (verb string, err error) {
-	out.Problem = nil
+func (a *Applier) lookOnce(ctx context.Context, out *sight, set Set) (verb string, err error) {
+	out.Problem, out.Live = nil, nil
+	var untaken error
+	if set.Previous == nil { // of what a new GitSync declares there is most likely nothing yet
+		if untaken = a.tryInto(ctx, out, nil); untaken == nil {
+			return "", nil
+		}
+	}
 	live, err := a.get(ctx, out.target)
 	if err != nil {
 		return "get", err
 	}
-	out.Live = live
-	if out.Problem = diff.ForeignTo(owner, "", live); out.Problem != nil {
+	if out.Live = live; live == nil && untaken != nil && !overtaken(untaken) {
+		return "patch", untaken
+	}
+	if out.Problem = diff.ForeignTo(set.Owner, "", live); out.Problem != nil {
 		other := live.GetLabels()[v1alpha1.LabelOwner]
 		orphan, err := a.orphan(ctx, other, diff.IDOf(out.Declared))
 		if err != nil || !orphan {
@@ -121,9 +129,14 @@ func (a *Applier) lookOnce(ctx context.Context, out *sight, owner string) (verb 
 		out.Merged = live
 		return "", nil
 	}
+	return "patch", a.tryInto(ctx, out, live)
+}
+
+// tryInto notes what an apply would make of a live object, or of none.
+func (a *Applier) tryInto(ctx context.Context, out *sight, live *unstructured.Unstructured) error {
 	tried, err := a.tryOut(ctx, out.target, live)
 	out.Merged, out.Sides, out.TakenFrom, out.LetsGo, out.Problem = tried.merged, tried.sides, tried.takenFrom, tried.letsGo, tried.problem
-	return "patch", err
+	return err
 }
 
 // sameForGood reports whether live is an immutable ConfigMap or Secret of this owner that already has the declared

@@ -66,11 +66,20 @@ func notRecreated(ds *appsv1.DaemonSet, c claimed) string {
 		return "it is being deleted, and made again when it is gone"
 	case c.rollout == nil || c.rollout.Status.Proven == nil:
 		return "nothing of it is proven, so that there is nothing to make again: revert the change in Git until it is"
-	case c.rollout.Status.Phase != v1alpha1.PhaseProven || hasGate(&c.live.Spec.Template):
+	case !atRest(c):
 		return fmt.Sprintf("it is made again when its rollout is over, which is %s (%s): see its NodeRollout", c.rollout.Status.Phase, c.rollout.Status.Reason)
 	default:
 		return ""
 	}
+}
+
+// atRest is whether nothing of the DaemonSet is on its way. So it is when a version was
+// rejected and its nodes are back: that ends by no other one while the selector that is
+// declared is not the live one.
+func atRest(c claimed) bool {
+	s := c.rollout.Status
+	over := s.Phase == v1alpha1.PhaseProven || s.Phase == v1alpha1.PhaseRejected && len(s.InFlight) == 0
+	return over && !hasGate(&c.live.Spec.Template)
 }
 
 // unmatched is which pods keep a DaemonSet from being made again with the selector: its

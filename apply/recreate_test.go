@@ -41,10 +41,14 @@ func TestRecreates(t *testing.T) {
 		"the selector is the same": {change: func(w *world) {
 			w.live.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"role": "node"}}
 		}},
-		"there is none":        {change: func(w *world) { w.live = nil }},
-		"nobody asks for it":   {change: set("false", "metadata", "annotations", v1alpha1.AnnotationRecreate), words: `set its annotation rollcall.dev/recreate: "true"`},
-		"nothing is proven":    {change: func(w *world) { w.rollout.Status.Proven = nil }, words: "nothing of it is proven"},
-		"a rollout is on":      {change: func(w *world) { w.rollout.Status.Phase = v1alpha1.PhaseSoaking }, words: "when its rollout is over, which is Soaking"},
+		"there is none":          {change: func(w *world) { w.live = nil }},
+		"nobody asks for it":     {change: set("false", "metadata", "annotations", v1alpha1.AnnotationRecreate), words: `set its annotation rollcall.dev/recreate: "true"`},
+		"nothing is proven":      {change: func(w *world) { w.rollout.Status.Proven = nil }, words: "nothing of it is proven"},
+		"a rollout is on":        {change: func(w *world) { w.rollout.Status.Phase = v1alpha1.PhaseSoaking }, words: "when its rollout is over, which is Soaking"},
+		"a version was rejected": {change: func(w *world) { w.rollout.Status.Phase = v1alpha1.PhaseRejected }, want: true},
+		"its nodes go back": {change: func(w *world) {
+			w.rollout.Status.Phase, w.rollout.Status.InFlight = v1alpha1.PhaseRejected, []v1alpha1.InFlight{{Node: "n"}}
+		}, words: "when its rollout is over"},
 		"a pulse is open":      {change: func(w *world) { w.live.Spec.Template = *withGate(&w.live.Spec.Template) }, words: "when its rollout is over"},
 		"it is being deleted":  {change: func(w *world) { w.live.DeletionTimestamp = ptr.To(metav1.Now()) }, words: "when it is gone"},
 		"a pod does not match": {change: func(w *world) { delete(w.pods[1].Labels, "role") }, words: "1 of its 2 pods do not match the new one (such as b)"},

@@ -55,18 +55,16 @@ func (r *Rollouts) Remove(ctx context.Context, owner, commit string, plan diff.P
 			continue
 		}
 		key := types.NamespacedName{Namespace: c.Namespace, Name: c.Name}
-		if c.Operation == diff.Keep {
-			if c.Stays() {
-				if err := r.Stay(ctx, owner, key); err != nil {
-					return nil, err
-				}
-			}
-			continue
+		var removal *Removal
+		var err error
+		switch {
+		case c.Stays():
+			err = r.Stay(ctx, owner, key)
+		case c.Operation == diff.Keep:
+			removal, err = r.underWay(ctx, owner, key)
+		case !native(c.ID, former):
+			removal, err = r.remove(ctx, owner, commit, key)
 		}
-		if native(c.ID, former) {
-			continue
-		}
-		removal, err := r.remove(ctx, owner, commit, key)
 		if err != nil {
 			return nil, err
 		}
@@ -136,6 +134,23 @@ func (r *Rollouts) beginRemoval(ctx context.Context, n *v1alpha1.NodeRollout, ne
 	return &Removal{Phase: v1alpha1.PhaseWaiting, Reason: ReasonDeclared, Message: "its removal begins"}, r.redeclare(ctx, n, next)
 }
 
+// underWay is a removal that was declared and goes on, whatever the DaemonSet's deletion
+// waits for by now; nil when there is none.
+func (r *Rollouts) underWay(ctx context.Context, owner string, key types.NamespacedName) (*Removal, error) {
+	want, err := (store{r.Kube, key}).declared(ctx)
+	if err != nil || !want.removes(owner) {
+		return nil, err
+	}
+	n, err := r.Kinds.NodeRollouts(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get noderollout %s: %w", key, err)
+	}
+	return removalOf(n, want.Digest), nil
+}
+
 // redeclare has the rollout go on with something else.
 func (r *Rollouts) redeclare(ctx context.Context, n *v1alpha1.NodeRollout, next declared) error {
 	key := types.NamespacedName{Namespace: n.Namespace, Name: n.Name}
@@ -155,7 +170,7 @@ func removalOf(n *v1alpha1.NodeRollout, digest string) *Removal {
 	if s.Phase == v1alpha1.PhaseProven && s.Reason == rollout.ReasonRemoved {
 		return nil
 	}
-	return &Removal{Phase: s.Phase, Reason: s.Reason, Message: fmt.Sprintf("%s (%s): %s", s.Phase, s.Reason, s.Message)}
+	return &Removal{Phase: s.Phase, Reason: s.Reason, Message: s.Message}
 }
 
 // provenTemplate is that of the proven version; nil when nobody knows it any more.
@@ -195,12 +210,25 @@ func marked(t *corev1.PodTemplateSpec) *corev1.PodTemplateSpec {
 	return out
 }
 
-// Stay declares the proven version again if the GitSync has declared a removal.
+// Stay declares the proven version again if the GitSync, or the one that handed the
+// DaemonSet over to it, has declared a removal.
 func (r *Rollouts) Stay(ctx context.Context, owner string, key types.NamespacedName) error {
 	want, err := (store{r.Kube, key}).declared(ctx)
-	if err != nil || !want.removes(owner) {
+	if err != nil || want == nil || !rollout.Removes(want.Digest) {
 		return err
 	}
+	if want.Owner != owner {
+		if has, err := r.has(ctx, owner, key); err != nil || !has {
+			return err
+		}
+	}
+	next := *want
+	next.Owner = owner
+	return r.endRemoval(ctx, key, next)
+}
+
+// endRemoval declares the proven version; nothing where that is not known.
+func (r *Rollouts) endRemoval(ctx context.Context, key types.NamespacedName, next declared) error {
 	n, err := r.Kinds.NodeRollouts(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) || err == nil && n.Status.Proven == nil {
 		return nil
@@ -212,8 +240,20 @@ func (r *Rollouts) Stay(ctx context.Context, owner string, key types.NamespacedN
 	if err != nil || template == nil {
 		return err
 	}
-	next := *want
 	next.Digest, next.Commit, next.Template = n.Status.Proven.Digest, n.Status.Proven.Commit, *template
 	r.Logger.Info("remove no more", "daemonset", key.String())
 	return r.redeclare(ctx, n, next)
+}
+
+// has is whether the DaemonSet is the GitSync's.
+func (r *Rollouts) has(ctx context.Context, owner string, key types.NamespacedName) (bool, error) {
+	live, err := r.Kube.AppsV1().DaemonSets(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("get daemonset %s: %w", key, err)
+	default:
+		return live.Labels[v1alpha1.LabelOwner] == owner, nil
+	}
 }

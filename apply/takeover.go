@@ -38,6 +38,11 @@ func (a *Applier) taken(live *unstructured.Unstructured) []string {
 	return slices.Compact(out)
 }
 
+// takenFromOthers are those beside rollcall, which writes DaemonSets in other ways too than by an apply.
+func (a *Applier) takenFromOthers(live *unstructured.Unstructured) []string {
+	return slices.DeleteFunc(a.taken(live), func(manager string) bool { return manager == a.fieldManager() })
+}
+
 func (a *Applier) takes(entry metav1.ManagedFieldsEntry) bool {
 	return entry.Subresource == "" && a.adopts(entry.Manager) && !a.own(entry)
 }

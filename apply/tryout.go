@@ -57,14 +57,18 @@ func (a *Applier) tryOut(ctx context.Context, t target, live *unstructured.Unstr
 
 // tryApply makes the dry-run, by force where all conflicts may be taken over.
 func (a *Applier) tryApply(ctx context.Context, t target, live *unstructured.Unstructured, out *trial) (*unstructured.Unstructured, error) {
-	out.takenFrom = a.taken(live)
-	r := request{dryRun: true}
-	if live != nil {
-		// Without it a controller's write in between would look like a change of ours.
-		r.resourceVersion = live.GetResourceVersion()
+	if live == nil {
+		applied, err := a.sendNew(ctx, t, true)
+		if err == nil {
+			applied.SetResourceVersion("") // of nothing that is stored
+		}
+		return applied, err
 	}
+	out.takenFrom = a.taken(live)
+	// Without its version a controller's write in between would look like a change of ours.
+	r := request{dryRun: true, resourceVersion: live.GetResourceVersion()}
 	applied, err := a.send(ctx, t, r)
-	if found := conflicts(err); len(found) > 0 && live != nil && a.adoptable(found) {
+	if found := conflicts(err); len(found) > 0 && a.adoptable(found) {
 		for _, c := range found {
 			out.takenFrom = append(out.takenFrom, c.manager)
 		}

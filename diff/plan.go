@@ -132,7 +132,15 @@ type Change struct {
 // Stays is whether an object that Git declares no more is kept for good, unless a person decides otherwise: it does not
 // wait for anything.
 func (c Change) Stays() bool {
-	return c.Operation == Keep && !c.Declared && (c.Reason == ReasonPruneDisabled || c.Reason == ReasonPruneProtected || c.Reason == ReasonEmptyRender)
+	if c.Operation != Keep || c.Declared {
+		return false
+	}
+	switch c.Reason {
+	case ReasonPruneDisabled, ReasonPruneProtected, ReasonEmptyRender, ReasonPruneLimitExceeded:
+		return true
+	default:
+		return false
+	}
 }
 
 // FieldChange is one field that changes.

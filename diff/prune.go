@@ -179,7 +179,7 @@ func (p prunes) unwanted() (reason, message string) {
 	case !p.Prune:
 		return ReasonPruneDisabled, "the GitSync does not prune: delete it by hand, or set spec.prune"
 	case len(p.Objects) == 0 && len(p.DaemonSets) == 0:
-		return ReasonEmptyRender, "Git declares no object at all, and that prunes nothing: delete the GitSync and its objects by hand if that is wanted"
+		return ReasonEmptyRender, "Git declares no object at all, and that prunes nothing: set spec.deletionPolicy to prune and delete the GitSync if that is wanted"
 	case len(p.blocked) > 0:
 		return ReasonAwaitingApply, fmt.Sprintf("%d of the declared objects cannot be applied", len(p.blocked))
 	case p.exceeded != "" && len(p.Awaited) == 0:

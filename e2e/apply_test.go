@@ -60,6 +60,8 @@ func TestApply(t *testing.T) {
 		"what an annotation protects stays, and what one confirms goes":   testPruneProtected,
 		"what is made anew or protected meanwhile is not deleted":         testPruneRace,
 		"an object of another GitSync is left alone while that exists":    testForeign,
+		"what two GitSyncs make at once is the first one's":               testMade,
+		"what somebody makes meanwhile is his, or taken over":             testMadeByOthers,
 		"an immutable copy is written once":                               testImmutable,
 		"no value of a Secret is ever shown":                              testCanary,
 		"what others write is no change":                                  testQuiet,

@@ -146,7 +146,7 @@ func TestChartAccessToSecrets(t *testing.T) {
 // what Git declares as accounts only, and as whom it may act then.
 func TestChartWithoutRightsOfItsOwn(t *testing.T) {
 	t.Parallel()
-	own := []string{"gitsyncs/status", "noderollouts", "noderollouts/status", "configmaps", "pods", "events", "leases"}
+	own := []string{"gitsyncs", "gitsyncs/status", "noderollouts", "noderollouts/status", "configmaps", "pods", "events", "leases"}
 	for values, want := range map[string]map[string][]string{
 		asAccountsOnly: {release: nil},
 		narrowed:       {release + "-impersonate": {"applier"}},

@@ -157,6 +157,17 @@ func everyReference(n *tenant) {
 		old = now
 	}
 	n.wantCopiesOfRevisions()
+	n.wantNoReverts()
+}
+
+// wantNoReverts wants nobody to be said to change anything back: what rollouts write is rollcall's own.
+func (n *tenant) wantNoReverts() {
+	n.t.Helper()
+	for _, s := range n.w.samples(n.t)["rollcall_reverts_total"] {
+		if s.labels["namespace"] == n.namespace && s.value > 0 {
+			n.t.Errorf("%g times somebody is said to have changed something back", s.value)
+		}
+	}
 }
 
 // waitWave waits until the canaries, and only they, read something else.

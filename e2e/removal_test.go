@@ -50,7 +50,7 @@ func TestRemoval(t *testing.T) {
 		r.wantWorst(t, 3)
 	})
 	w.act(t, "a node that is NotReady without its agent stops it", func(t *testing.T) {
-		w.deliverFiles(dropped)
+		commit := w.deliverFiles(dropped)
 		w.waitRollout("the canaries soak", time.Minute, func(n *v1alpha1.NodeRollout) bool {
 			return n.Status.Phase == v1alpha1.PhaseSoaking && n.Status.Wave.Name == "canary"
 		})
@@ -69,7 +69,8 @@ func TestRemoval(t *testing.T) {
 		}
 		w.waitSync("it says that the removal is stopped", time.Minute, func(gs *v1alpha1.GitSync) bool {
 			c := readyCondition(gs)
-			return c.Reason == "RolloutStopped" && strings.Contains(c.Message, "1 Removing") && strings.Contains(c.Message, "1 AwaitingRemoval")
+			return c.Reason == "RolloutStopped" && strings.Contains(c.Message, "1 Removing") && strings.Contains(c.Message, "1 AwaitingRemoval") &&
+				gs.Status.Proven != commit && gs.Status.History[0].Outcome == "Rejected"
 		})
 		w.waitTag("v1", nodes)
 		w.wantSame(others)

@@ -82,15 +82,15 @@ func (o *outcome) watched() apply.Condition {
 func (o *outcome) reached() apply.Condition {
 	if o.emptied() {
 		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Stalled", Reason: ReasonPruneBlocked,
-			Message: fmt.Sprintf("commit %s declares no object at all, so that all %d objects are kept: push a commit that declares some, correct spec.source.path, or delete the GitSync and its objects by hand", short(o.declared), len(o.withheld))}
+			Message: fmt.Sprintf("commit %s declares no object at all, so that all %d objects are kept: push a commit that declares some, correct spec.source.path, or set spec.deletionPolicy to prune and delete the GitSync", short(o.declared), len(o.withheld))}
 	}
 	if r, stopped := o.first(func(p v1alpha1.Phase) bool { return p == v1alpha1.PhaseRejected || p == v1alpha1.PhaseHeld }); stopped {
 		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Stalled", Reason: ReasonRolloutStopped,
-			Message: fmt.Sprintf("DaemonSet %s/%s is %s (%s): see its NodeRollout%s", r.Namespace, r.Name, r.Phase, r.Reason, o.kept())}
+			Message: fmt.Sprintf("DaemonSet %s/%s is %s: see its NodeRollout%s", r.Namespace, r.Name, phased(r), o.kept())}
 	}
 	if r, moving := o.first(func(p v1alpha1.Phase) bool { return p != v1alpha1.PhaseProven }); moving {
 		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: ReasonRolling,
-			Message: fmt.Sprintf("commit %s is applied; DaemonSet %s/%s is %s (%s)%s", short(o.commit()), r.Namespace, r.Name, r.Phase, r.Reason, o.kept())}
+			Message: fmt.Sprintf("commit %s is applied; DaemonSet %s/%s is %s%s", short(o.commit()), r.Namespace, r.Name, phased(r), o.kept())}
 	}
 	if o.stragglers != "" {
 		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: ReasonStragglers,
@@ -107,4 +107,27 @@ func (o *outcome) reached() apply.Condition {
 		out.Message += "; to have them pruned: " + approval(o.gs, o.declared)
 	}
 	return out
+}
+
+// saidBefore is whether the pass before came to the same. The same hold of another
+// commit is another one, and so is a failure in other words: other objects may be at
+// fault.
+func (o *outcome) saidBefore(now apply.Condition) bool {
+	before := readyCondition(o.gs)
+	if before == nil || before.Reason != now.Reason || string(before.Status) != string(now.Ready) || o.holdsAnother() {
+		return false
+	}
+	return o.failure == nil || before.Message == now.Message
+}
+
+// phased is how far a rollout is, with its reason where that says more.
+func phased(r v1alpha1.RolloutSummary) string {
+	switch {
+	case r.Phase == "":
+		return "not begun yet"
+	case r.Reason == string(r.Phase):
+		return r.Reason
+	default:
+		return fmt.Sprintf("%s (%s)", r.Phase, r.Reason)
+	}
 }

@@ -174,8 +174,13 @@ func onRollout(rollouts cache.SharedIndexInformer, changed func(owner string)) e
 	_, err := rollouts.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: owned,
 		UpdateFunc: func(old, new any) {
-			if moved(old.(*v1alpha1.NodeRollout).Status, new.(*v1alpha1.NodeRollout).Status) {
-				owned(new)
+			before, after := old.(*v1alpha1.NodeRollout), new.(*v1alpha1.NodeRollout)
+			another := before.Labels[v1alpha1.LabelOwner] != after.Labels[v1alpha1.LabelOwner]
+			if another {
+				owned(before) // which nothing of it would reach any more if somebody else took the label
+			}
+			if another || moved(before.Status, after.Status) {
+				owned(after)
 			}
 		},
 		DeleteFunc: owned,
@@ -244,9 +249,7 @@ func (c *Controller) announce(gs *v1alpha1.GitSync, o *outcome) {
 		c.Metrics.conflicted(gs, c.remember(gs).beganConflicts(o.conflicts()))
 	}
 	now := o.condition()
-	before := readyCondition(gs)
-	another := o.holdsAnother() || o.failure != nil && before != nil && before.Message != now.Message // other objects may be at fault
-	if before != nil && before.Reason == now.Reason && string(before.Status) == string(now.Ready) && !another {
+	if o.saidBefore(now) {
 		return
 	}
 	c.Logger.Info("gitsync", "gitsync", gs.Namespace+"/"+gs.Name, "ready", now.Ready, "reason", now.Reason, "message", now.Message)

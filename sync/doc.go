@@ -1,3 +1,25 @@
 // Package sync is the pass: Git to commit, commit to objects, objects to plan,
 // plan to cluster, and the outcome of all that to the GitSync's status.
+//
+// One pass, in its order:
+//
+//	controller .............. the watches and the queue: what asks for a pass, and when the next one is
+//	rest, resting ........... whether there is nothing to do, and which DaemonSets need not be asked about
+//	pass .................... one call a stage
+//	account ................. as whom
+//	source, read ............ Git: which repository, polled and rendered
+//	admit, depend ........... whether the commit may be applied: its approval, and GitSyncs that come before
+//	foresee ................. what would change, where nothing is written
+//	objects, order, drift ... observed, applied in order, pruned; what had changed since
+//	others .................. what other GitSyncs declare, and what goes over to them
+//	fight ................... what somebody changes back again and again
+//	summary ................. how far its rollouts are
+//
+// What is said of it, and the end:
+//
+//	outcome ................. all that a pass found out, and the status that is made of it
+//	failure, condition ...... errors in words, and Ready
+//	history, metrics ........ what became of the last commits, and what is counted
+//	memory .................. what this process knows between two passes
+//	retire .................. a GitSync that is deleted
 package sync

@@ -250,11 +250,14 @@ func (c *Controller) prune(ctx context.Context, gs *v1alpha1.GitSync, s observed
 }
 
 // remove has the DaemonSets that Git declares no more leave their nodes in waves, and shows
-// how far those are that have not.
+// how far those are that have not. Until they have, the commit is not proven.
 func (c *Controller) remove(ctx context.Context, s *observed, o *outcome) error {
 	removals, err := c.Rollouts.Remove(ctx, s.set.Owner, o.declared, diff.Calculate(s.input), s.input.Former)
 	if err != nil {
 		return err
+	}
+	if len(removals) > 0 {
+		o.proven = ""
 	}
 	s.input.Leaving = nil
 	for _, r := range removals {

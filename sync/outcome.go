@@ -25,7 +25,7 @@ type outcome struct {
 	failure *Failure
 	fetched *v1alpha1.Commit
 	// declared is the commit that the pass works with: the newest one that can be
-	// rendered.
+	// rendered, or while that is held the last one that was not; empty for none.
 	declared string
 	// applied and proven are empty where this pass did not get there: the
 	// status keeps what earlier passes reached.

@@ -124,7 +124,7 @@ func TestCondition(t *testing.T) {
 				o.applied, o.proven, o.rollouts, o.withheld = "", "", nil, kept(diff.ReasonEmptyRender, diff.ReasonEmptyRender)
 			},
 			apply.Condition{Ready: "False", Extra: "Stalled", Reason: "PruneBlocked", Message: "commit 89abcdef declares no object at all, so that all 2 objects are kept: " +
-				"push a commit that declares some, correct spec.source.path, or delete the GitSync and its objects by hand"},
+				"push a commit that declares some, correct spec.source.path, or set spec.deletionPolicy to prune and delete the GitSync"},
 		},
 		"a rejected rollout": {
 			func(o *outcome) { o.rollouts = rollouts(v1alpha1.PhaseRejected, "CrashLoop") },
@@ -185,10 +185,10 @@ func TestCondition(t *testing.T) {
 				"(Create ConfigMap a/b, Update ConfigMap a/b, Update ConfigMap a/b, Delete ConfigMap a/b, Conflict ConfigMap a/b, 1 more); not pruned: 1 PruneDisabled; to have it applied set spec.mode to auto or approve"},
 		},
 		"waiting":   {func(o *outcome) { o.rollouts = rollouts(v1alpha1.PhaseWaiting, "Declared") }, moving(rolling + "Waiting (Declared)")},
-		"replacing": {func(o *outcome) { o.rollouts = rollouts(v1alpha1.PhaseReplacing, "Replacing") }, moving(rolling + "Replacing (Replacing)")},
-		"soaking":   {func(o *outcome) { o.rollouts = rollouts(v1alpha1.PhaseSoaking, "Soaking") }, moving(rolling + "Soaking (Soaking)")},
-		"returning": {func(o *outcome) { o.rollouts = rollouts(v1alpha1.PhaseReturning, "Returning") }, moving(rolling + "Returning (Returning)")},
-		"not begun": {func(o *outcome) { o.rollouts = rollouts("", "") }, moving(rolling + " ()")},
+		"replacing": {func(o *outcome) { o.rollouts = rollouts(v1alpha1.PhaseReplacing, "Replacing") }, moving(rolling + "Replacing")},
+		"soaking":   {func(o *outcome) { o.rollouts = rollouts(v1alpha1.PhaseSoaking, "Soaking") }, moving(rolling + "Soaking")},
+		"returning": {func(o *outcome) { o.rollouts = rollouts(v1alpha1.PhaseReturning, "Returning") }, moving(rolling + "Returning")},
+		"not begun": {func(o *outcome) { o.rollouts = rollouts("", "") }, moving(rolling + "not begun yet")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

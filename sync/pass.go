@@ -96,7 +96,7 @@ func (c *Controller) write(ctx context.Context, gs *v1alpha1.GitSync, declared *
 		return c.correct(ctx, gs, declared, seen, work, o)
 	}
 	if err := c.writeObjects(ctx, gs, declared, seen, work, o); err != nil {
-		return errors.Join(err, c.Rollouts.Remake(ctx, seen.set.Owner, seen.set.As, gs.Status.Inventory))
+		return errors.Join(err, c.keepDaemonSets(ctx, gs, declared, seen))
 	}
 	if err := c.declareDaemonSets(ctx, gs, declared, seen, o); err != nil {
 		return err
@@ -120,10 +120,21 @@ func (c *Controller) correct(ctx context.Context, gs *v1alpha1.GitSync, declared
 	work.BeforeAdmission(ctx)
 	err := c.declareDaemonSets(ctx, gs, declared, seen, o)
 	if err != nil {
-		err = errors.Join(err, c.Rollouts.Remake(ctx, seen.set.Owner, seen.set.As, gs.Status.Inventory))
+		err = errors.Join(err, c.keepDaemonSets(ctx, gs, declared, seen))
 	}
 	work.Admission(ctx)
 	return errors.Join(joined(work.Results.Errors()), err)
+}
+
+// keepDaemonSets has those DaemonSets stay on their nodes that a commit declares which
+// cannot be applied: they are made again if somebody deleted them, and those that an
+// earlier commit has leave their nodes do so no more, for Git does not ask for that now.
+func (c *Controller) keepDaemonSets(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, seen observed) error {
+	errs := []error{c.Rollouts.Remake(ctx, seen.set.Owner, seen.set.As, gs.Status.Inventory)}
+	for _, ds := range declared.DaemonSets {
+		errs = append(errs, c.Rollouts.Stay(ctx, seen.set.Owner, keyOf(ds)))
+	}
+	return errors.Join(errs...)
 }
 
 // writeObjects applies what the DaemonSets of a commit need, or, when one

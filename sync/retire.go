@@ -132,6 +132,7 @@ func (c *Controller) pruneAll(ctx context.Context, gs *v1alpha1.GitSync, o *outc
 	if len(s.input.Former) == 0 {
 		o.inventory = nil
 	}
+	o.rollouts = nil // what else they were on is over
 	return c.prune(ctx, gs, s, o)
 }
 
@@ -200,7 +201,7 @@ func (r retirement) condition() apply.Condition {
 
 func (c *Controller) writeRetirement(ctx context.Context, gs *v1alpha1.GitSync, r retirement) error {
 	next := gs.DeepCopy()
-	next.Status.ObservedGeneration, next.Status.Inventory = gs.Generation, r.inventory
+	next.Status.ObservedGeneration, next.Status.Inventory, next.Status.Rollouts = gs.Generation, r.inventory, r.rollouts
 	next.Status.Conditions = apply.Conditions(gs.Status.Conditions, r.condition(), gs.Generation, time.Now())
 	if equality.Semantic.DeepEqual(next.Status, gs.Status) {
 		return nil

@@ -173,11 +173,11 @@ func (p *pass) sayBack(strangers []*health.Node) {
 	case left == 0 && flying == 0:
 	case flying == 0 && len(p.d.Steps) == 0 && p.sayYielding(strangers):
 	case flying == 0 && len(p.d.Steps) == 0:
-		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("%d nodes wait for %s because %s is used up by nodes without an available agent; they have to recover or leave", left, short(*p.next.Proven), p.budgetWords()))
+		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("%s for %s because %s is used up by nodes without an available agent; they have to recover or leave", those(left, "waits", "wait"), short(*p.next.Proven), p.budgetWords()))
 	case p.goal == goalBack || len(p.next.Records) > 0:
-		p.say(Returning, ReasonReturning, fmt.Sprintf("%d nodes run another version than %s, %d wait for their agent of it", left, short(*p.next.Proven), flying))
+		p.say(Returning, ReasonReturning, fmt.Sprintf("%s another version than %s, %d waiting for an agent of it", those(left, "runs", "run"), short(*p.next.Proven), flying))
 	default:
-		p.say(Returning, ReasonStragglers, fmt.Sprintf("%d nodes run another version than the proven %s, %d wait for their agent of it", left, short(*p.next.Proven), flying))
+		p.say(Returning, ReasonStragglers, fmt.Sprintf("%s another version than the proven %s, %d waiting for an agent of it", those(left, "runs", "run"), short(*p.next.Proven), flying))
 	}
 }
 

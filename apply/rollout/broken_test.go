@@ -18,7 +18,6 @@ type rule = func(rollout.Input) rollout.Decision
 // same witness that let rollout.Decide pass have to find each of them: a
 // property that no mistake can break proves nothing.
 func TestBrokenRulesAreCaught(t *testing.T) {
-	const enough = 10000
 	for what, broken := range map[string]struct {
 		promise string
 		rule    rule
@@ -68,21 +67,27 @@ func TestBrokenRulesAreCaught(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			generator := stories()
-			for seed := range enough {
-				story := generator.Example(seed)
-				err := tell(story, broken.rule)
-				if err == nil || !breaks(err, broken.promise) {
-					continue
-				}
-				if err := tell(story, rollout.Decide); err != nil {
-					t.Errorf("the story that caught it breaks the right rule too: %v\n%s", err, story)
-				}
-				return
-			}
-			t.Errorf("%d stories did not catch it", enough)
+			wantCaught(t, stories(), 10_000, broken.promise, broken.rule)
 		})
 	}
+}
+
+// wantCaught wants one of so many stories to find that a rule breaks a promise, and the
+// right rule to keep it there.
+func wantCaught(t *testing.T, stories *rapid.Generator[plan], enough int, promise string, broken rule) {
+	t.Helper()
+	for seed := range enough {
+		story := stories.Example(seed)
+		err := tell(story, broken)
+		if err == nil || !breaks(err, promise) {
+			continue
+		}
+		if err := tell(story, rollout.Decide); err != nil {
+			t.Errorf("the story that caught it breaks the right rule too: %v\n%s", err, story)
+		}
+		return
+	}
+	t.Errorf("%d stories did not catch it", enough)
 }
 
 // breaks is whether the error is about the promise; P stands for any.

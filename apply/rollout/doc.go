@@ -13,10 +13,10 @@
 //	            └─► failing evidence ─► Returning ─► Rejected ─────┘
 //
 // One node's agent is replaced inside a pulse: the intent is recorded, the
-// gated candidate is written to the DaemonSet, the pods are deleted, the proven
-// template is written back, and only then the gates of the new pods are opened,
-// one UID at a time. A gated pod runs nowhere, so whatever else creates a pod
-// meanwhile is a stray that can do no harm.
+// gated candidate is written to the DaemonSet, the pods are deleted, the gates of
+// those that come in their place are opened, one UID at a time, and the proven
+// template is written back when all have come. A gated pod runs nowhere, so whatever
+// else creates a pod meanwhile is a stray that can do no harm.
 //
 // By a policy that gives new pods the candidate, and for a DaemonSet that another
 // tool writes, the candidate is in the DaemonSet itself: inspec.go says what is

@@ -91,7 +91,7 @@ func (p *pass) passWave() bool {
 	case g.evidence == 0 && p.unreached() > 0:
 		p.say(Held, ReasonUnreachable, fmt.Sprintf("wave %s: none of its %d nodes can be reached (NotReady, tainted or without a pod); one has to come back, or all have to leave or be held out by label", p.waveName(), p.unreached()))
 	case p.in.Now.Before(g.until):
-		p.say(Soaking, ReasonSoaking, fmt.Sprintf("wave %s: %d nodes healthy, soaking until %s%s", p.waveName(), g.evidence, timeOfDay(g.until), g.followers()))
+		p.say(Soaking, ReasonSoaking, fmt.Sprintf("wave %s: %s healthy, soaking until %s%s", p.waveName(), counted(g.evidence), timeOfDay(g.until), g.followers()))
 		p.wakeAt(g.until)
 	case p.lastWave():
 		p.end()
@@ -196,10 +196,29 @@ func timeOfDay(t time.Time) string {
 	return t.UTC().Format(time.TimeOnly + "Z")
 }
 
+// counted is a number of nodes.
+func counted(n int) string {
+	if n == 1 {
+		return "1 node"
+	}
+	return fmt.Sprintf("%d nodes", n)
+}
+
+// those is a number of nodes with what one or many of them do.
+func those(n int, one, many string) string {
+	if n == 1 {
+		return counted(n) + " " + one
+	}
+	return counted(n) + " " + many
+}
+
 // short names a version for a message.
 func short(v Version) string {
 	if v.Commit != "" {
 		return "commit " + v.Commit[:min(len(v.Commit), 8)]
+	}
+	if Removes(v.Digest) { // with its GitSync, by no commit
+		return "the removal"
 	}
 	return v.Digest[:min(len(v.Digest), 15)]
 }

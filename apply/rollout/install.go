@@ -47,7 +47,7 @@ func (p *pass) sayInstall(b *Block, waiting int) {
 	case b != nil && p.earlierInstalled():
 		p.sayBlock(b)
 	case waiting > 0 && waiting == moving:
-		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("first install: %d nodes wait with an earlier version because %s is used up by nodes without an available agent; they have to recover or leave", waiting, p.budgetWords()))
+		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("first install: %s with an earlier version because %s is used up by nodes without an available agent; they have to recover or leave", those(waiting, "waits", "wait"), p.budgetWords()))
 	case healthy+moving == 0:
 		p.say(Held, ReasonNoEvidence, fmt.Sprintf("first install: none of %d reachable nodes is healthy; one that is proves it", missing))
 	}

@@ -230,8 +230,8 @@ func (p *pass) losesTooMany() bool {
 
 func (p *pass) sayLosing() {
 	nodes := p.losing()
-	p.say(Held, ReasonPlacementChange, fmt.Sprintf("wave %s: %d nodes that the candidate loses keep their agents (first %s), and would lose them all at once with its proof: those held out by the label rollcall.dev/hold have to be released or leave, others have to be reachable",
-		p.waveName(), len(nodes), nodes[0].Name))
+	p.say(Held, ReasonPlacementChange, fmt.Sprintf("wave %s: %s that the candidate loses with an agent still (first %s), and with its proof all of these would go at once: those held out by the label rollcall.dev/hold have to be released or leave, others have to be reachable",
+		p.waveName(), counted(len(nodes)), nodes[0].Name))
 }
 
 // onlyLoses is whether all nodes of the wave in progress are lost: none of them gives

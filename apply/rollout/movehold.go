@@ -94,5 +94,5 @@ func someNodes(names []string) string {
 	if len(names) > maxNamed {
 		more = ", …"
 	}
-	return fmt.Sprintf("%d nodes (%s%s)", len(names), strings.Join(names[:min(len(names), maxNamed)], ", "), more)
+	return fmt.Sprintf("%s (%s%s)", counted(len(names)), strings.Join(names[:min(len(names), maxNamed)], ", "), more)
 }

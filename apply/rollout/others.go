@@ -190,7 +190,7 @@ func (p *pass) sayKept(k keeping, wave string) {
 	if k.behind > 0 {
 		p.sayBehind(k, wave)
 	} else {
-		p.say(Waiting, ReasonNodeBusy, fmt.Sprintf("%s: %d nodes wait for rollouts of other DaemonSets, which are at work on them (first %s: %s): each goes on when its agent of the other is healthy or is given up, which has a deadline", wave, k.busy, k.node, k.by.By))
+		p.say(Waiting, ReasonNodeBusy, fmt.Sprintf("%s: %s for rollouts of other DaemonSets, which are at work there (first %s: %s): each goes on when its agent of the other is healthy or is given up, which has a deadline", wave, those(k.busy, "waits", "wait"), k.node, k.by.By))
 	}
 	p.d.Waits = true
 	p.wakeAt(k.until)
@@ -220,7 +220,7 @@ func (p *pass) sayBehind(k keeping, wave string) {
 	if k.predecessor.Stuck != "" {
 		phase, more = Held, k.predecessor.Stuck
 	}
-	p.say(phase, ReasonWaitsForDependency, fmt.Sprintf("%s: %d nodes wait for DaemonSet %s, which this one comes after (first %s): %s", wave, k.behind, k.predecessor.Name, k.firstBehind, more))
+	p.say(phase, ReasonWaitsForDependency, fmt.Sprintf("%s: %s for DaemonSet %s, which this one comes after (first %s): %s", wave, those(k.behind, "waits", "wait"), k.predecessor.Name, k.firstBehind, more))
 }
 
 // Behind are the nodes on which the version that Git declares is not healthy, by

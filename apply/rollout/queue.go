@@ -182,8 +182,8 @@ func (p *pass) saySoakingGroup() {
 			groups[p.turnNow(r)] = true
 		}
 	}
-	p.say(Soaking, ReasonSoaking, fmt.Sprintf("wave %s: %d nodes of %s healthy, soaking until %s; %d nodes of %d other groups come after it",
-		p.waveName(), healthy, p.groupName(p.queue.group), timeOfDay(p.queue.soaks), waiting, len(groups)))
+	p.say(Soaking, ReasonSoaking, fmt.Sprintf("wave %s: %s of %s healthy, soaking until %s; %s of %d other groups to come after it",
+		p.waveName(), counted(healthy), p.groupName(p.queue.group), timeOfDay(p.queue.soaks), counted(waiting), len(groups)))
 	p.wakeAt(p.queue.soaks)
 }
 

@@ -150,14 +150,14 @@ func (p *pass) keeps(n *health.Node) bool {
 
 func (p *pass) sayKeeping() {
 	nodes := p.losing()
-	p.say(Held, ReasonAgentsNeeded, fmt.Sprintf("wave %s: %d nodes still have their agents (first %s), which the DaemonSet's deletion would take at once: those held out by the label rollcall.dev/hold have to be released, those that failed without theirs have to leave, others have to be reachable; or declare the DaemonSet in Git again",
-		p.waveName(), len(nodes), nodes[0].Name))
+	p.say(Held, ReasonAgentsNeeded, fmt.Sprintf("wave %s: %s agents (first %s), which the DaemonSet's deletion would take at once: those held out by the label rollcall.dev/hold have to be released, those that failed without theirs have to leave, others have to be reachable; or declare the DaemonSet in Git again",
+		p.waveName(), those(len(nodes), "still has", "still have"), nodes[0].Name))
 }
 
 // sayRemoved says that the DaemonSet may go. That is decided anew each time: nothing of
 // the state says so, and what comes back meanwhile is taken again.
 func (p *pass) sayRemoved() {
-	p.say(Proven, ReasonRemoved, fmt.Sprintf("%s removes the DaemonSet, and passed every wave: %d nodes have no agent of it any more%s; the next pass of its GitSync deletes it", short(*p.next.Candidate), p.countVacant(), p.sayLeftover()))
+	p.say(Proven, ReasonRemoved, fmt.Sprintf("%s passed every wave: %s no agent of the DaemonSet any more%s; the next pass of its GitSync deletes it", short(*p.next.Candidate), those(p.countVacant(), "has", "have"), p.sayLeftover()))
 }
 
 // sayLeftover counts the nodes that lose their agents with the DaemonSet; empty when

@@ -265,19 +265,19 @@ func (p *pass) sayBlocked() {
 	switch {
 	case b.moving > 0, p.flying() > 0:
 	case late > 0 && p.in.Now.Before(until):
-		p.say(Held, ReasonPulseTimedOut, fmt.Sprintf("%s: %d nodes kept their pods for %s after they were to be replaced: the DaemonSet controller does not take up the template (is kube-controller-manager running, is there a quota on controllerrevisions?), or nobody may delete their pods; the proven template is back until the next try at %s", wave, late, p.in.Policy.Grace+pulseSlack, timeOfDay(until)))
+		p.say(Held, ReasonPulseTimedOut, fmt.Sprintf("%s: %s the old pods for %s after these were to be replaced: the DaemonSet controller does not take up the template (is kube-controller-manager running, is there a quota on controllerrevisions?), or nobody may delete their pods; the proven template is back until the next try at %s", wave, those(late, "has kept", "have kept"), p.in.Policy.Grace+pulseSlack, timeOfDay(until)))
 		p.wakeAt(until)
 	case b.ending > 0:
-		p.say(Held, ReasonTerminating, fmt.Sprintf("%s: the old pods of %d nodes are Terminating for more than %s: they get the next one when these are gone; look at their finalizers and at the kubelets of their nodes", wave, b.ending, p.in.Policy.Health.Deadline))
+		p.say(Held, ReasonTerminating, fmt.Sprintf("%s: the old pods of %s are Terminating for more than %s: they get the next one when these are gone; look at their finalizers and at the kubelets of their nodes", wave, counted(b.ending), p.in.Policy.Health.Deadline))
 	case b.podless > 0:
-		p.say(Held, ReasonNoPod, fmt.Sprintf("%s: %d nodes have had no pod for %s, of neither version: look for quota or admission errors in the DaemonSet's events", wave, b.podless, p.in.Policy.Health.Deadline))
+		p.say(Held, ReasonNoPod, fmt.Sprintf("%s: %s had no pod for %s, of neither version: look for quota or admission errors in the DaemonSet's events", wave, those(b.podless, "has", "have"), p.in.Policy.Health.Deadline))
 	case b.tried > 0:
-		p.say(Held, ReasonNeverReplaced, fmt.Sprintf("%s: %d nodes were replaced %d times and have the proven version again each time: pods of the candidate are refused (see the DaemonSet's events) or their gates cannot be opened, the old pods outlast their grace period by more than %s, or somebody deletes the new ones; see to that and retry the digest, or label the nodes to hold them out", wave, b.tried, maxTries, pulseSlack))
+		p.say(Held, ReasonNeverReplaced, fmt.Sprintf("%s: %s replaced %d times, each time to end with the proven version again: pods of the candidate are refused (see the DaemonSet's events) or their gates cannot be opened, the old pods outlast their grace period by more than %s, or somebody deletes the new ones; see to that and retry the digest, or label the nodes to hold them out", wave, those(b.tried, "was", "were"), maxTries, pulseSlack))
 	case b.waiting == 0 && b.keeping.kept():
 		p.sayKept(b.keeping, wave)
 	case b.waiting > 0:
-		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("%s: %d nodes wait because %s is used up by touched nodes without an available agent; they have to recover or leave%s", wave, b.waiting, p.budgetWords(), p.keptInSpec()))
+		p.say(Held, ReasonBudgetSpent, fmt.Sprintf("%s: %s because %s is used up by touched nodes without an available agent; they have to recover or leave%s", wave, those(b.waiting, "waits", "wait"), p.budgetWords(), p.keptInSpec()))
 	default:
-		p.say(Held, ReasonUnreachable, fmt.Sprintf("%s: %d nodes cannot be reached (NotReady or tainted); they have to come back or leave", wave, b.away))
+		p.say(Held, ReasonUnreachable, fmt.Sprintf("%s: %s cannot be reached (NotReady or tainted): each has to come back or leave", wave, counted(b.away)))
 	}
 }

@@ -182,7 +182,7 @@ func (p *pass) sayLost() string {
 	if lost == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; %d nodes had it and lost it, and are given it again before others: see what deletes their agents if that goes on, or raise maxUnavailable", lost)
+	return fmt.Sprintf("; %s had it and lost it, first in line for it now: see what deletes agents if that goes on, or raise maxUnavailable", counted(lost))
 }
 
 // outdated counts eligible nodes with an agent that is not of the rest version, by
@@ -265,7 +265,7 @@ func (p *pass) sayStopped() {
 		return
 	}
 	r := p.next.rejection(p.candidate())
-	p.say(Held, r.Reason, fmt.Sprintf("%s: %s; onFailure is hold: %d nodes still run it until a fix is pushed, it is reverted or retried", short(r.Version), r.Message, p.d.Counts.Candidate))
+	p.say(Held, r.Reason, fmt.Sprintf("%s: %s; onFailure is hold: %s it until a fix is pushed, it is reverted or retried", short(r.Version), r.Message, those(int(p.d.Counts.Candidate), "still runs", "still run")))
 }
 
 func (p *pass) sayRest() {

@@ -78,8 +78,8 @@ func (p *pass) holdBack(strangers []*health.Node) (others []*health.Node, why *B
 }
 
 func (p *pass) notGiven(nodes []*health.Node, b *Block) *Block {
-	return &Block{Reason: b.Reason, Until: b.Until, Message: fmt.Sprintf("%d nodes run another version than the proven %s and are not given it (first %s): %s",
-		len(nodes), short(*p.next.Proven), nodes[0].Name, b.Message)}
+	return &Block{Reason: b.Reason, Until: b.Until, Message: fmt.Sprintf("%s another version than the proven %s, not given it now (first %s): %s",
+		those(len(nodes), "runs", "run"), short(*p.next.Proven), nodes[0].Name, b.Message)}
 }
 
 // settled parts the stragglers that are served, or are sick, from those whose agents may

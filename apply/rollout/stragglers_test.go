@@ -2,7 +2,7 @@ package rollout_test
 
 import (
 	"fmt"
-	"strings"
+	"regexp"
 	"testing"
 	"time"
 
@@ -110,7 +110,7 @@ func TestWhatStragglersWaitFor(t *testing.T) {
 			if gone != c.gone || d.Reason != c.reason {
 				t.Errorf("%d go and it is %s %s, want %d and %s: %s %v", gone, d.Phase, d.Reason, c.gone, c.reason, d.Message, d.Steps)
 			}
-			if c.gone == 0 && !strings.Contains(d.Message, "nodes") {
+			if c.gone == 0 && !regexp.MustCompile(`\d+ nodes?\b`).MatchString(d.Message) {
 				t.Errorf("message %q has no count", d.Message)
 			}
 		})

@@ -42,7 +42,7 @@ func (p *pass) awaitsAgents() bool {
 func (p *pass) awaitsTainted() bool {
 	served, bare := p.losers()
 	until := p.lastStep().Add(p.in.Policy.Health.Deadline)
-	why := fmt.Sprintf("the next surge waits for %d nodes that a taint keeps new pods out of: it would take the agents that they have, and give them no other; it begins when their taints or they themselves are gone, with replace: delete,", served)
+	why := fmt.Sprintf("the next surge waits for %s that a taint keeps new pods out of: it would take the agents there, and give them no other; it begins when their taints or they themselves are gone, with replace: delete,", counted(served))
 	switch {
 	case served == 0:
 		return false

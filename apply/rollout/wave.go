@@ -232,7 +232,7 @@ func (g progress) followers() string {
 	if g.tail == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; %d nodes that joined since then follow after it", g.tail)
+	return fmt.Sprintf("; %s that joined since then to follow after it", counted(g.tail))
 }
 
 // block counts a node that is not done.

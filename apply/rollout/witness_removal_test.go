@@ -52,7 +52,6 @@ func removals() *rapid.Generator[plan] {
 
 // TestBrokenRemovalsAreCaught breaks one rule of removals at a time.
 func TestBrokenRemovalsAreCaught(t *testing.T) {
-	const enough = 3000
 	for what, broken := range map[string]struct {
 		promise string
 		rule    rule
@@ -64,19 +63,7 @@ func TestBrokenRemovalsAreCaught(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			generator := removals()
-			for seed := range enough {
-				story := generator.Example(seed)
-				err := tell(story, broken.rule)
-				if err == nil || !breaks(err, broken.promise) {
-					continue
-				}
-				if err := tell(story, rollout.Decide); err != nil {
-					t.Errorf("the story that caught it breaks the right rule too: %v\n%s", err, story)
-				}
-				return
-			}
-			t.Errorf("%d stories did not catch it", enough)
+			wantCaught(t, removals(), 3000, broken.promise, broken.rule)
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/rollcall-dev/rollcall/apply/rollout"
 	"github.com/rollcall-dev/rollcall/health"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -11,6 +12,7 @@ type cell int
 
 const (
 	cellReady    cell = iota // the candidate, Ready
+	cellRemoved              // its agent is removed, as was asked for
 	cellStarting             // the candidate, or its node is being replaced
 	cellWaiting              // its first agent, which waits for its wave
 	cellFailed               // evidence against the candidate, or an agent that is not Ready
@@ -35,6 +37,8 @@ func (c cell) look() look {
 	switch c {
 	case cellReady:
 		return look{"■", green, "candidate Ready"}
+	case cellRemoved:
+		return look{"○", green, "removed"}
 	case cellStarting:
 		return look{"▣", yellow, "being replaced"}
 	case cellWaiting:
@@ -94,7 +98,7 @@ func (j judge) cell(n *health.Node) (cell, bool) {
 	case a == nil:
 		return cellAbsent, true
 	case !n.Present():
-		return j.notReady(a), true
+		return j.notReady(n.Name, a), true
 	case n.Held:
 		return cellHeld, true
 	default:
@@ -102,9 +106,12 @@ func (j judge) cell(n *health.Node) (cell, bool) {
 	}
 }
 
-// notReady tells a candidate on its way, or one whose way has not begun, from an
+// notReady tells a node that is to have no agent, a candidate on its way, or one whose way has not begun, from an
 // agent that fails.
-func (j judge) notReady(a *health.Agent) cell {
+func (j judge) notReady(node string, a *health.Agent) cell {
+	if a.Gated && rollout.Removes(j.candidate) && !j.inFlight[node] {
+		return cellRemoved
+	}
 	if a.Gated && j.proven == "" {
 		return cellWaiting
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"testing"
 
+	"github.com/rollcall-dev/rollcall/apply/rollout"
 	"github.com/rollcall-dev/rollcall/health"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -18,6 +19,9 @@ func TestCell(t *testing.T) {
 	gated := func(n *health.Node, _ *v1alpha1.NodeRolloutStatus) {
 		n.Agents[0].Ready, n.Agents[0].Gated = false, true
 	}
+	removal := func(_ *health.Node, s *v1alpha1.NodeRolloutStatus) {
+		s.Candidate.Digest = rollout.RemovalOf(oldDigest)
+	}
 	first := func(_ *health.Node, s *v1alpha1.NodeRolloutStatus) { s.Proven = nil }
 	failing := func(_ *health.Node, s *v1alpha1.NodeRolloutStatus) {
 		s.Failing = []v1alpha1.NodeProblem{{Node: "a"}}
@@ -32,6 +36,8 @@ func TestCell(t *testing.T) {
 		"a candidate that is not Ready yet":                   {[]change{candidate, notReady}, cellStarting},
 		"a candidate that has restarted":                      {[]change{candidate, notReady, func(n *health.Node, _ *v1alpha1.NodeRolloutStatus) { n.Agents[0].Restarts = 1 }}, cellFailed},
 		"a candidate that waits for its gate":                 {[]change{gated}, cellStarting},
+		"a node whose agent is removed":                       {[]change{gated, removal}, cellRemoved},
+		"a node whose agent is being removed":                 {[]change{gated, removal, inFlight}, cellStarting},
 		"an agent of a first version whose turn it is":        {[]change{gated, first, inFlight}, cellStarting},
 		"an agent of a first version that waits for its wave": {[]change{gated, first}, cellWaiting},
 		"the old pod is gone, the new one is not there":       {[]change{noAgent, inFlight}, cellStarting},

@@ -64,9 +64,11 @@ moves every change over the nodes in waves, each gated on the proven health of
 the nodes before it.
 
 Installed as kubectl-rollcall it is a kubectl plugin: kubectl rollcall status`,
+		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.SetVersionTemplate(currentVersion().line())
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

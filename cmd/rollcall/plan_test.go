@@ -215,6 +215,9 @@ func TestPlanned(t *testing.T) {
 		}, false, false},
 		"refused": {&planned{rollouts: []forecast{{Namespace: "kube-system", Name: "log-agent", Source: "agents/log.yaml", Verdict: cannotBeMade, Digest: newDigest,
 			Message: "Invalid: dry-run: spec.template.spec.terminationGracePeriodSeconds: Invalid value: -7: must be greater than or equal to 0"}}}, false, true},
+		"removed": {&planned{gitsync: "platform/agents", objects: diff.Plan{Changes: []diff.Change{
+			{ID: diff.ID{Namespace: "kube-system", Name: "log-agent", Group: "apps", Kind: "DaemonSet"}, Operation: diff.Delete, Reason: diff.ReasonNotDeclared},
+		}}}, true, false},
 		"nothing": {&planned{rollouts: []forecast{{Namespace: "kube-system", Name: "cilium", Source: "cilium.yaml", Verdict: willStay, Nodes: 3}}}, false, false},
 		"blocked": {&planned{objects: diff.Plan{Changes: []diff.Change{
 			{ID: diff.ID{Namespace: "kube-system", Name: "log-config", Kind: "ConfigMap"}, Source: "agents/log.yaml", Declared: true, Operation: diff.Conflict, Reason: diff.ReasonConflict, Message: "ops has data.level"},

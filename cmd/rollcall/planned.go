@@ -67,6 +67,9 @@ func (p *planned) movement(counts map[verdict]int, nodes int) string {
 	if n := counts[willInstall]; n > 0 {
 		said = append(said, fmt.Sprintf("%d first installed", n))
 	}
+	if n := p.removed(); n > 0 {
+		said = append(said, counted(n, "DaemonSet")+" removed")
+	}
 	switch n := counts[isUnderWay]; {
 	case n > 0 && len(said) > 0:
 		said = append(said, fmt.Sprintf("%d under way", n))
@@ -81,6 +84,17 @@ func (p *planned) movement(counts map[verdict]int, nodes int) string {
 		said = append(said, "Nothing changes")
 	}
 	return strings.Join(said, "; ")
+}
+
+// removed counts the DaemonSets that Git declares no more, and that are deleted.
+func (p *planned) removed() int {
+	count := 0
+	for _, c := range p.objects.Of(diff.Delete) {
+		if c.Group == "apps" && c.Kind == "DaemonSet" {
+			count++
+		}
+	}
+	return count
 }
 
 // policy is what the rollout goes by, in words.

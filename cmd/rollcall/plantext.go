@@ -50,6 +50,9 @@ func (p *planned) notes() []string {
 	if len(p.objects.Of(diff.Delete)) > 0 {
 		out = append(out, "What is deleted goes after proof, once no pod reads it.")
 	}
+	if p.removed() > 0 {
+		out = append(out, "A DaemonSet leaves its nodes before it is deleted, in the waves of its policy, and the rest goes after it. One that was never proven, or that Kubernetes rolls out, goes at once.")
+	}
 	return out
 }
 

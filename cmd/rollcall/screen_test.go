@@ -150,7 +150,7 @@ func movingScreen() screen {
 		},
 	}, fleet, zones)
 	return screen{now: noon(), rollouts: []rolloutView{v},
-		syncs: []v1alpha1.GitSync{syncOf(metav1.ConditionFalse, "Rolling", "commit 9f3c2a1e is applied; DaemonSet kube-system/log-agent is Replacing (Replacing)", provenBefore)}}
+		syncs: []v1alpha1.GitSync{syncOf(metav1.ConditionFalse, "Rolling", "commit 9f3c2a1e is applied; DaemonSet kube-system/log-agent is Replacing", provenBefore)}}
 }
 
 func rejectedScreen() screen {

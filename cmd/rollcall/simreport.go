@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -27,7 +28,7 @@ func (s *simulation) render(st style) string {
 	for _, f := range s.facts() {
 		p.hanging(pad(f.name, 13), f.value)
 	}
-	p.waveTable(s.Waves)
+	p.waveTable(s)
 	p.plot(s)
 	return p.String()
 }
@@ -107,13 +108,17 @@ func (p *page) hanging(name, text string) {
 	}
 }
 
-// waveTable has one line a wave.
-func (p *page) waveTable(waves []waveRun) {
+// waveTable has one line a wave. One that did not start was skipped if a later one did,
+// or the version is proven all the same.
+func (p *page) waveTable(s *simulation) {
 	rows := [][]string{{"WAVE", "NODES", "SOAK", "STARTED", "TOOK"}}
-	for _, w := range waves {
+	for i, w := range s.Waves {
 		started, took := "never", "-"
-		if w.Started != nil {
+		switch {
+		case w.Started != nil:
 			started, took = human(w.Started.Duration), human(w.Duration.Duration)
+		case s.Verdict == simProven || slices.ContainsFunc(s.Waves[i:], func(later waveRun) bool { return later.Started != nil }):
+			started = "skipped"
 		}
 		rows = append(rows, []string{truncate(clean(w.Name), p.width/3), fmt.Sprint(w.Nodes), human(w.Soak.Duration), started, took})
 	}

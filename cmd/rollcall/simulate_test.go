@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/rollcall-dev/rollcall/apply"
@@ -254,4 +255,31 @@ func TestSimulationAsAPicture(t *testing.T) {
 		}
 	}
 	golden(t, "simulation.svg", got)
+}
+
+// A wave that a later one overtook is no wave that the rollout did not come to.
+func TestSkippedWaves(t *testing.T) {
+	t.Parallel()
+	started := &metav1.Duration{Duration: time.Minute}
+	wave := func(name string, started *metav1.Duration) waveRun {
+		return waveRun{Name: name, Started: started, Duration: started}
+	}
+	for name, c := range map[string]struct {
+		verdict simVerdict
+		waves   []waveRun
+		want    string
+	}{
+		"the rollout did not come to it":          {simRejected, []waveRun{wave("canary", started), wave("rest", nil)}, "rest    0      0s    never    -"},
+		"a later one began":                       {simRejected, []waveRun{wave("gpu", nil), wave("rest", started)}, "gpu   0      0s    skipped  -"},
+		"the last one, and the version is proven": {simProven, []waveRun{wave("canary", started), wave("rest", nil)}, "rest    0      0s    skipped  -"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := &page{style: style{width: 80}}
+			p.waveTable(&simulation{Verdict: c.verdict, Waves: c.waves})
+			if !strings.Contains(p.String(), indent+c.want+"\n") {
+				t.Errorf("want the line %q:\n%s", c.want, p.String())
+			}
+		})
+	}
 }

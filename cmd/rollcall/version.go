@@ -26,6 +26,11 @@ func currentVersion() versionInfo {
 	return versionInfo{Version: version, Commit: commit, Date: date, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 }
 
+// line is the version for people.
+func (v versionInfo) line() string {
+	return fmt.Sprintf("rollcall %s (commit %s, built %s, %s, %s)\n", v.Version, v.Commit, v.Date, v.Go, v.Platform)
+}
+
 func newVersion() *cobra.Command {
 	var output outputFlag
 	cmd := &cobra.Command{
@@ -34,9 +39,7 @@ func newVersion() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := currentVersion()
-			return output.print(cmd.OutOrStdout(), v, func() string {
-				return fmt.Sprintf("rollcall %s (commit %s, built %s, %s, %s)\n", v.Version, v.Commit, v.Date, v.Go, v.Platform)
-			})
+			return output.print(cmd.OutOrStdout(), v, v.line)
 		},
 	}
 	output.register(cmd)

@@ -314,7 +314,7 @@ type GitSyncStatus struct {
 	Applied string `json:"applied,omitempty"`
 
 	// Proven is the newest commit whose every DaemonSet is proven on every
-	// eligible node.
+	// eligible node, and of which the DaemonSets that it removes have left theirs.
 	// +optional
 	Proven string `json:"proven,omitempty"`
 

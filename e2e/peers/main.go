@@ -1,0 +1,58 @@
+// Command peers applies a file of manifests as other tools do, with their own code, and says what that took. It is what
+// the benchmarks of package e2e compare rollcall with, in a module of its own, so that what these tools require changes
+// nothing of what rollcall and the test cluster are built from.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+)
+
+// peer applies, or compares, the manifests of a file on the cluster of a kubeconfig.
+type peer func(ctx context.Context, kubeconfig, file string) error
+
+func peers() map[string]peer {
+	return map[string]peer{"bare": bare, "flux": flux, "kubectl-apply": kubectlApply, "kubectl-diff": kubectlDiff}
+}
+
+func main() {
+	if err := run(context.Background(), os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// cost is what a peer took, from when its process was up.
+type cost struct {
+	Wall, CPU time.Duration
+}
+
+func run(ctx context.Context, args []string, stdout io.Writer) error {
+	if len(args) != 3 {
+		return errors.New("usage: peers bare|flux|kubectl-apply|kubectl-diff KUBECONFIG FILE")
+	}
+	apply, known := peers()[args[0]]
+	if !known {
+		return fmt.Errorf("there is no peer %q", args[0])
+	}
+	began, before := time.Now(), cpu()
+	if err := apply(ctx, args[1], args[2]); err != nil {
+		return fmt.Errorf("%s: %w", args[0], err)
+	}
+	return json.NewEncoder(stdout).Encode(cost{Wall: time.Since(began), CPU: cpu() - before})
+}
+
+// cpu is the time of this process in user and kernel mode.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
