@@ -89,7 +89,8 @@ func (w *world) sameLife(t *testing.T, f *faulty, life int, plan map[callSite]fa
 	}
 	hit := f.hits()
 	for s, how := range before {
-		if s.nth == 1 && writes(s.kind) && !slices.Contains(hit, s) {
+		late := strings.HasPrefix(s.kind, "patch controllerrevisions") // after the proof, and so perhaps in the next chapter
+		if !late && s.nth == 1 && writes(s.kind) && !slices.Contains(hit, s) {
 			t.Errorf("nothing failed at the first %s, which was to be: %s", s.kind, how)
 		}
 	}
