@@ -259,7 +259,7 @@ func (r *Rollouts) patchPod(ctx context.Context, namespace, name string, patch m
 		return fmt.Errorf("encode patch of pod %s/%s: %w", namespace, name, err)
 	}
 	_, err = r.Kube.CoreV1().Pods(namespace).Patch(ctx, name, types.StrategicMergePatchType, raw, metav1.PatchOptions{FieldManager: v1alpha1.FieldManager})
-	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("patch pod %s/%s: %w", namespace, name, err)
 	}
 	return nil

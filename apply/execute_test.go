@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/rollcall-dev/rollcall/apply/rollout"
+	"github.com/rollcall-dev/rollcall/health"
 )
 
 // answering executes two deletions, and counts those that the API server got to
@@ -64,5 +65,22 @@ func TestOneRefusedStepKeepsNoOtherWaiting(t *testing.T) {
 		if asked, err := answering(t, 0, c.first, nil); asked != 2 || !c.want(err) {
 			t.Errorf("%s: %d of 2 steps taken, %v", sentence, asked, err)
 		}
+	}
+}
+
+// A gate that somebody else's write kept closed is not taken for open: nobody would open it again.
+func TestAConflictOpensNoGate(t *testing.T) {
+	t.Parallel()
+	client := fake.NewClientset()
+	client.PrependReactor("patch", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewConflict(schema.GroupResource{Resource: "pods"}, "a", errors.New("it has changed"))
+	})
+	r := &Rollouts{Kube: client, Logger: slog.New(slog.DiscardHandler), Written: &Written{}}
+	if err := r.openGate(t.Context(), "ns", rollout.Step{Action: rollout.OpenGate, Pod: "a", PodUID: "a"}); !apierrors.IsConflict(err) {
+		t.Errorf("the error is %v, want the conflict, after which somebody looks again", err)
+	}
+	fleet := r.Written.overlay([]health.Node{{Agents: []health.Agent{{UID: "a", Gated: true}}}})
+	if !fleet[0].Agents[0].Gated {
+		t.Error("the pod is taken for open")
 	}
 }

@@ -89,7 +89,8 @@ func (w *world) sameLife(t *testing.T, f *faulty, life int, plan map[callSite]fa
 	}
 	hit := f.hits()
 	for s, how := range before {
-		if s.nth == 1 && writes(s.kind) && !slices.Contains(hit, s) {
+		late := strings.HasPrefix(s.kind, "patch controllerrevisions") // after the proof, and so perhaps in the next chapter
+		if !late && s.nth == 1 && writes(s.kind) && !slices.Contains(hit, s) {
 			t.Errorf("nothing failed at the first %s, which was to be: %s", s.kind, how)
 		}
 	}
@@ -232,7 +233,7 @@ func (n *tenant) end(commit string) string {
 		n.must(err, "get NodeRollout")
 		ds, err := n.w.cluster.Client.AppsV1().DaemonSets(n.namespace).Get(ctx, agent, metav1.GetOptions{})
 		n.must(err, "get DaemonSet")
-		if ds.Status.UpdatedNumberScheduled != 4 || ds.Status.NumberAvailable != 4 || len(rollout.Status.InFlight) > 0 || readyCondition(gs).Reason != "Proven" {
+		if ds.Status.UpdatedNumberScheduled != 4 || ds.Status.NumberAvailable != 4 || len(rollout.Status.InFlight) > 0 || rollout.Status.Reason != "Proven" || readyCondition(gs).Reason != "Proven" {
 			return fmt.Sprintf("%+v; %s; %+v", ds.Status, describe(rollout), gs.Status.Conditions), nil
 		}
 		var lines []string
