@@ -24,10 +24,11 @@ const maxLag = 10 * time.Second
 // pageSize bounds what a list holds in memory at once.
 const pageSize = 500
 
-// confirm returns an error while a decision would let a wave pass and the pods of
-// its nodes are other ones than the decision knew, or have changed since.
+// confirm returns an error while a decision would let a wave pass, or let its time run
+// out, and the pods of its nodes are other ones than the decision knew, or have
+// changed since.
 func (r *Rollouts) confirm(ctx context.Context, v *view, d rollout.Decision) error {
-	if !passes(v.input.State, d.Next) && !removes(v.rollout.Status, d) {
+	if !passes(v.input.State, d.Next) && !removes(v.rollout.Status, d) && !runsOut(v.input.State, d.Next) {
 		return nil
 	}
 	versions, err := r.podVersions(ctx, v)
@@ -35,7 +36,7 @@ func (r *Rollouts) confirm(ctx context.Context, v *view, d rollout.Decision) err
 		return err
 	}
 	if late, first := behind(v.input.Fleet, v.input.State, versions); late > 0 {
-		return fmt.Errorf("daemonset %s: the wave cannot pass yet, for the watch of pods is behind the API server: it shows %d of its nodes' pods as they were (first on %s)", v.key, late, first)
+		return fmt.Errorf("daemonset %s: the wave cannot be judged yet, for the watch of pods is behind the API server: it shows %d of its nodes' pods as they were (first on %s)", v.key, late, first)
 	}
 	return nil
 }
@@ -56,6 +57,15 @@ func passes(before, after rollout.State) bool {
 // removes is whether the last wave of a removal passes.
 func removes(before v1alpha1.NodeRolloutStatus, d rollout.Decision) bool {
 	return d.Reason == rollout.ReasonRemoved && before.Reason != rollout.ReasonRemoved
+}
+
+// runsOut is whether the candidate is rejected for what was not seen of a node in
+// time. What was seen to fail needs no other look: going back fails open.
+func runsOut(before, after rollout.State) bool {
+	if len(after.Rejected) == 0 || after.Rejected[0].Reason != health.ReasonDeadlineExceeded {
+		return false
+	}
+	return len(before.Rejected) == 0 || before.Rejected[0].Digest != after.Rejected[0].Digest || !before.Rejected[0].At.Equal(after.Rejected[0].At)
 }
 
 // podVersions are the resourceVersions of the DaemonSet's pods by UID, as the API

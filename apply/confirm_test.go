@@ -2,6 +2,7 @@ package apply
 
 import (
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -52,6 +53,29 @@ func TestWhatPassesAWave(t *testing.T) {
 	} {
 		if got := passes(c.before, c.after); got != c.want {
 			t.Errorf("%s: passes %t, want %t", sentence, got, c.want)
+		}
+	}
+}
+
+func TestWhatRunsOut(t *testing.T) {
+	t.Parallel()
+	at := time.Unix(1, 0)
+	of := func(reason string, at time.Time) rollout.State {
+		return rollout.State{Rejected: []rollout.Rejection{{Version: rollout.Version{Digest: "v2"}, Reason: reason, At: at}}}
+	}
+	late, crash := of(health.ReasonDeadlineExceeded, at), of(health.ReasonRestarted, at)
+	for sentence, c := range map[string]struct {
+		before, after rollout.State
+		want          bool
+	}{
+		"nothing is rejected":         {rollout.State{}, rollout.State{}, false},
+		"a node takes too long":       {rollout.State{}, late, true},
+		"a node took too long":        {late, late, false},
+		"a node takes too long again": {late, of(health.ReasonDeadlineExceeded, at.Add(time.Hour)), true},
+		"an agent is seen to crash":   {rollout.State{}, crash, false},
+	} {
+		if got := runsOut(c.before, c.after); got != c.want {
+			t.Errorf("%s: runs out %t, want %t", sentence, got, c.want)
 		}
 	}
 }

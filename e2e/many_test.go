@@ -49,6 +49,7 @@ func TestManyGitSyncs(t *testing.T) {
 	w.waitAll(commit)
 	w.use(t, "all proven", began)
 	w.act(t, "no request while nothing changes", func(t *testing.T) {
+		t.Helper()
 		w.wantRequests(t, 0) // what happened before is answered
 		before, _ := w.requests()
 		polls := w.polls()
