@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -137,7 +138,16 @@ func failedHalfway(n *tenant) {
 	commit := n.deliver("two Services", map[string]string{
 		"daemonset.yaml": manifest("v2"), "first.yaml": fmt.Sprintf(service, "first"), "second.yaml": fmt.Sprintf(service, "second"), "native.yaml": native,
 	})
-	gs := n.waitHeld("fleet", "Forbidden", "Service "+n.namespace, "exceeded quota", "raise the ResourceQuota", "1 objects that come after wait for that")
+	gs := n.waitHeld("fleet", "Forbidden", "Service "+n.namespace, "exceeded quota", "raise the ResourceQuota")
+	n.eventually("an event says what waits", func(ctx context.Context) (string, error) { // the next pass is refused before it writes
+		events, err := n.w.cluster.Client.CoreV1().Events(n.namespace).List(ctx, metav1.ListOptions{})
+		if err == nil && slices.ContainsFunc(events.Items, func(e corev1.Event) bool {
+			return strings.Contains(e.Message, "1 object that comes after waits for that")
+		}) {
+			return "", nil
+		}
+		return "no such event", err
+	})
 	if gs.Status.Applied == commit {
 		n.t.Error("the commit is called applied")
 	}

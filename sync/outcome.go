@@ -106,6 +106,9 @@ func (o *outcome) waits() string {
 	if o.waiting == 0 {
 		return ""
 	}
+	if o.waiting == 1 {
+		return "; 1 object that comes after waits for that, and so do the DaemonSets"
+	}
 	return fmt.Sprintf("; %d objects that come after wait for that, and so do the DaemonSets", o.waiting)
 }
 
