@@ -55,10 +55,8 @@ func (c *Controller) AccountOf(ctx context.Context, owner string, recorded func(
 	if err != nil {
 		return account.Account{}, err
 	}
-	for _, o := range syncs.List() {
-		if gs := o.(*v1alpha1.GitSync); apply.Owner(name(gs)) == owner {
-			return c.accountOf(gs), nil
-		}
+	if gs := ownerIn(syncs, owner); gs != nil {
+		return c.accountOf(gs), nil
 	}
 	name, err := recorded()
 	if name = cmp.Or(name, c.DefaultServiceAccount); err != nil || name == "" {

@@ -128,12 +128,20 @@ func (c *Controller) onGitSync(i cache.SharedIndexInformer, loop *apply.Loop) er
 // ofOwner calls do with the GitSync that an owner label names.
 func (c *Controller) ofOwner(do func(...types.NamespacedName)) func(owner string) {
 	return func(owner string) {
-		for _, o := range c.syncs.List() {
-			if gs := o.(*v1alpha1.GitSync); apply.Owner(name(gs)) == owner {
-				do(name(gs))
-			}
+		if gs := ownerIn(c.syncs, owner); gs != nil {
+			do(name(gs))
 		}
 	}
+}
+
+// ownerIn is the GitSync that an owner label names; nil when there is none.
+func ownerIn(syncs cache.Store, owner string) *v1alpha1.GitSync {
+	for _, o := range syncs.List() {
+		if gs := o.(*v1alpha1.GitSync); apply.Owner(name(gs)) == owner {
+			return gs
+		}
+	}
+	return nil
 }
 
 // lookSoon asks for passes that look whether something has changed, and passSoon for

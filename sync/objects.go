@@ -141,6 +141,9 @@ func (s *observed) fight(gs *v1alpha1.GitSync, declared *render.Declared, m *mem
 	s.reverts = len(reverts)
 	m.fights.forget(func(id diff.ID) string { return cmp.Or(s.seen.DeclaredAs(id), declaredOf(gs, declared, id)) }, now)
 	waiting := m.fights.waiting(now)
+	if len(waiting) == 0 {
+		return
+	}
 	s.input.Objects = slices.Clone(s.input.Objects)
 	for i := range s.input.Objects {
 		o := &s.input.Objects[i]

@@ -132,11 +132,10 @@ func (c *Controller) rolloutOf(key types.NamespacedName) *v1alpha1.NodeRollout {
 // known is the GitSync as it is known here, which is no older than what this
 // process wrote last; nil when it is gone. The caller may change it.
 func (c *Controller) known(key types.NamespacedName) *v1alpha1.GitSync {
-	o, found, err := c.syncs.GetByKey(key.String())
-	if err != nil || !found {
+	gs := c.find(key)
+	if gs == nil {
 		return nil
 	}
-	gs := o.(*v1alpha1.GitSync)
 	return newest(gs, c.remember(gs).written).DeepCopy()
 }
 

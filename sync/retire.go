@@ -268,7 +268,7 @@ func (c *Controller) leave(ctx context.Context) error {
 	for _, o := range c.rollouts.List() {
 		n := o.(*v1alpha1.NodeRollout)
 		owner := n.Labels[v1alpha1.LabelOwner]
-		if owner == "" || slices.ContainsFunc(c.syncs.List(), func(o any) bool { return apply.Owner(name(o.(*v1alpha1.GitSync))) == owner }) {
+		if owner == "" || ownerIn(c.syncs, owner) != nil {
 			continue
 		}
 		errs = append(errs, c.Rollouts.Stay(ctx, owner, types.NamespacedName{Namespace: n.Namespace, Name: n.Name}))
