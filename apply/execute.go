@@ -1,13 +1,16 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,32 +21,63 @@ import (
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
-// execute takes the steps of a recorded decision, in their order. One that is
-// refused keeps no other one waiting; the next decision repeats what is left. It
-// stops when the decision is no longer fresh: a process that was stopped and goes
-// on must not do what another leader has taken back meanwhile, which waits for
-// longer than that.
+// podsAtOnce is how many pods are written at a time: a pulse of a large budget deletes
+// and opens hundreds, and nobody's agent runs while that lasts.
+const podsAtOnce = 8
+
+// execute takes the steps of a recorded decision, in their order; steps of one kind that
+// follow each other and concern a pod each are taken at once. One that is refused keeps
+// no other one waiting; the next decision repeats what is left. It stops when the
+// decision is no longer fresh: a process that was stopped and goes on must not do what
+// another leader has taken back meanwhile, which waits for longer than that.
 func (r *Rollouts) execute(ctx context.Context, v *view, d rollout.Decision) error {
-	var errs []error
+	errs := make([]error, len(d.Steps))
+	for first := 0; first < len(d.Steps); {
+		next := first + together(d.Steps[first:])
+		var group errgroup.Group
+		group.SetLimit(podsAtOnce)
+		for i := first; i < next; i++ {
+			group.Go(func() error {
+				errs[i] = r.whileFresh(ctx, v, d.Steps[i])
+				return nil
+			})
+		}
+		_ = group.Wait() // the errors are beside their steps
+		first = next
+	}
 	var conflict error
-	for _, s := range d.Steps {
-		if age := time.Since(v.input.Now); age > rollout.Fresh {
-			r.Logger.Info("decide again", "daemonset", v.key.String(), "age", age.String())
-			break
-		}
-		switch err := r.step(ctx, v, s); {
-		case err == nil:
-			r.Metrics.stepped(v.key, s)
-		case apierrors.IsConflict(err):
-			conflict = err // somebody else wrote: look again, and say nothing of it
-		default:
-			errs = append(errs, err)
+	for i, err := range errs {
+		if apierrors.IsConflict(err) {
+			conflict, errs[i] = err, nil // somebody else wrote: look again, and say nothing of it
 		}
 	}
-	if len(errs) == 0 {
-		return conflict
+	return cmp.Or(errors.Join(errs...), conflict)
+}
+
+// together is how many of the steps, from the first on, may be taken at once.
+func together(steps []rollout.Step) int {
+	switch kind := steps[0].Action; kind {
+	case rollout.DeletePod, rollout.OpenGate, rollout.Relabel:
+		if other := slices.IndexFunc(steps, func(s rollout.Step) bool { return s.Action != kind }); other > 0 {
+			return other
+		}
+		return len(steps)
+	case rollout.SetOnDelete, rollout.WriteTemplate, rollout.NameRevision:
 	}
-	return errors.Join(errs...)
+	return 1
+}
+
+// whileFresh takes the step, unless the decision is too old for that.
+func (r *Rollouts) whileFresh(ctx context.Context, v *view, s rollout.Step) error {
+	if age := time.Since(v.input.Now); age > rollout.Fresh {
+		r.Logger.Info("decide again", "daemonset", v.key.String(), "age", age.String())
+		return nil
+	}
+	err := r.step(ctx, v, s)
+	if err == nil {
+		r.Metrics.stepped(v.key, s)
+	}
+	return err
 }
 
 func (r *Rollouts) step(ctx context.Context, v *view, s rollout.Step) error {

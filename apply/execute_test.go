@@ -3,6 +3,9 @@ package apply
 import (
 	"errors"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -10,7 +13,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -82,5 +87,59 @@ func TestAConflictOpensNoGate(t *testing.T) {
 	fleet := r.Written.overlay([]health.Node{{Agents: []health.Agent{{UID: "a", Gated: true}}}})
 	if !fleet[0].Agents[0].Gated {
 		t.Error("the pod is taken for open")
+	}
+}
+
+// The pods of one pulse are written side by side, and nothing of another kind beside them.
+func TestStepsThatAreTakenAtOnce(t *testing.T) {
+	t.Parallel()
+	step := func(kinds ...rollout.Action) (out []rollout.Step) {
+		for _, k := range kinds {
+			out = append(out, rollout.Step{Action: k})
+		}
+		return out
+	}
+	for sentence, c := range map[string]struct {
+		steps []rollout.Step
+		want  int
+	}{
+		"all deletions":                    {step(rollout.DeletePod, rollout.DeletePod, rollout.DeletePod), 3},
+		"deletions until gates are opened": {step(rollout.DeletePod, rollout.DeletePod, rollout.OpenGate), 2},
+		"gates until a template":           {step(rollout.OpenGate, rollout.WriteTemplate, rollout.OpenGate), 1},
+		"a template alone":                 {step(rollout.WriteTemplate, rollout.WriteTemplate), 1},
+		"labels":                           {step(rollout.Relabel, rollout.Relabel), 2},
+		"one revision, then labels":        {step(rollout.NameRevision, rollout.Relabel), 1},
+	} {
+		if got := together(c.steps); got != c.want {
+			t.Errorf("%s: %d, want %d", sentence, got, c.want)
+		}
+	}
+}
+
+// An API server that answers no request before a second one is there gets one.
+func TestPodsAreDeletedSideBySide(t *testing.T) {
+	t.Parallel()
+	second := make(chan struct{})
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) == 2 {
+			close(second)
+		}
+		select {
+		case <-second:
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"kind":"Status","apiVersion":"v1","status":"Success"}`))
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(server.Close)
+	client, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL, Timeout: 30 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &Rollouts{Kube: client, Logger: slog.New(slog.DiscardHandler), Written: &Written{}, Metrics: NewMetrics(prometheus.NewRegistry())}
+	v := &view{input: rollout.Input{Now: time.Now()}}
+	if err := r.execute(t.Context(), v, rollout.Decision{Steps: []rollout.Step{{Action: rollout.DeletePod, Pod: "a"}, {Action: rollout.DeletePod, Pod: "b"}}}); err != nil {
+		t.Error(err)
 	}
 }
