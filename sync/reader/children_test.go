@@ -23,7 +23,7 @@ func confineTest() {
 //go:noinline
 func blowUp() {
 	var m map[string]int
-	m["s3cr3t-CANARY"] = 1
+	m["s3cr3t-CANARY"] = 1 //nolint:govet // it is to panic
 }
 
 func endless() {
@@ -61,7 +61,7 @@ func eat() {
 func deeper(n int) int {
 	var room [1024]byte
 	room[n%len(room)] = 1
-	return deeper(n+1) + int(room[(n+1)%len(room)])
+	return deeper(n+1) + int(room[(n+1)%len(room)]) //nolint:staticcheck // it is to overflow
 }
 
 // tellItself puts what the process has into the subject of a commit.

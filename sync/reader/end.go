@@ -23,6 +23,14 @@ func (h heard) commit() *git.Commit {
 	return &h.fetched.Commit
 }
 
+// broken is what there is of an answer that did not come.
+func (h heard) broken() Answer {
+	if h.fetched == nil {
+		return Answer{}
+	}
+	return Answer{Commit: &h.fetched.Commit, Spent: Spent{Fetch: h.fetched.Spent}}
+}
+
 func (h heard) doing() Doing {
 	if h.fetched == nil {
 		return Fetching

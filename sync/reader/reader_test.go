@@ -1,13 +1,14 @@
 package reader
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/rollcall-dev/rollcall/sync/git"
 	"github.com/rollcall-dev/rollcall/sync/render"
@@ -56,10 +57,10 @@ func TestAChildReadsWhatThisProcessWould(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got.Declared); diff != "" {
+	if diff := gocmp.Diff(want, got.Declared); diff != "" {
 		t.Errorf("a child declares otherwise (-in process +child):\n%s", diff)
 	}
-	if diff := cmp.Diff(&snapshot.Commit, got.Commit); diff != "" || got.Commit.Hash != commit {
+	if diff := gocmp.Diff(&snapshot.Commit, got.Commit); diff != "" || got.Commit.Hash != commit {
 		t.Errorf("a child reads another commit (-in process +child):\n%s", diff)
 	}
 	if got.Spent.Fetch <= 0 || got.Spent.Render <= 0 || got.Spent.Memory < 1<<20 || len(got.Declared.DaemonSets) != 1 {
@@ -114,8 +115,8 @@ func TestWhatACommitTouches(t *testing.T) {
 				t.Error("the same commit is rendered again")
 			}
 			fresh := read(nil, c.options).Declared
-			if c.unchanged && !cmp.Equal(first.Declared, fresh) {
-				t.Errorf("it is not unchanged:\n%s", cmp.Diff(first.Declared, fresh))
+			if c.unchanged && !gocmp.Equal(first.Declared, fresh) {
+				t.Errorf("it is not unchanged:\n%s", gocmp.Diff(first.Declared, fresh))
 			}
 			s.git(s.work, "rm", "-rq", ".")
 		})
@@ -135,7 +136,7 @@ func TestErrorsOfAChild(t *testing.T) {
 	s.push(map[string]string{"bad/a.yaml": "a: [", "bad/b.yaml": "b: {", "many/a.yaml": configMap("a", "1") + "---\n" + configMap("b", "1")})
 	for name, c := range map[string]struct {
 		source  git.Source
-		reader  Reader
+		reader  *Reader
 		path    string
 		reason  error
 		says    string
@@ -145,13 +146,14 @@ func TestErrorsOfAChild(t *testing.T) {
 		"no such ref":       {source: git.Source{URL: s.source.URL, Ref: "refs/heads/x", InsecureHTTP: true}, reason: git.RefNotFound, says: "it has main"},
 		"no such path":      {source: s.source, path: "x", reason: render.PathNotFound, commit: true, renders: 1},
 		"two broken files":  {source: s.source, path: "bad", reason: render.InvalidYAML, says: "bad/b.yaml", commit: true, renders: 2},
-		"a limit of git":    {source: s.source, reader: Reader{Git: git.Limits{WireBytes: 10}}, reason: git.LimitExceeded, says: "10"},
-		"a limit of render": {source: s.source, reader: Reader{Render: render.Limits{Objects: 1}}, path: "many", reason: render.LimitExceeded, says: "limited to 1", commit: true, renders: 1},
-		"a limit of ours":   {source: s.source, reader: Reader{Limits: Limits{AnswerBytes: 100}}, path: "many", reason: AnswerExceeded, says: "limited to 100 bytes", commit: true},
+		"a limit of git":    {source: s.source, reader: &Reader{Git: git.Limits{WireBytes: 10}}, reason: git.LimitExceeded, says: "10"},
+		"a limit of render": {source: s.source, reader: &Reader{Render: render.Limits{Objects: 1}}, path: "many", reason: render.LimitExceeded, says: "limited to 1", commit: true, renders: 1},
+		"a limit of ours":   {source: s.source, reader: &Reader{Limits: Limits{AnswerBytes: 100}}, path: "many", reason: AnswerExceeded, says: "limited to 100 bytes", commit: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c.reader.Dir = t.TempDir()
-			out, err := c.reader.Read(t.Context(), Request{Source: c.source, Options: render.Options{Path: c.path}})
+			r := cmp.Or(c.reader, &Reader{})
+			r.Dir = t.TempDir()
+			out, err := r.Read(t.Context(), Request{Source: c.source, Options: render.Options{Path: c.path}})
 			if !errors.Is(err, c.reason) || !strings.Contains(err.Error(), c.says) || len(render.List(err)) != c.renders {
 				t.Fatalf("the error is %#v: %v", err, err)
 			}

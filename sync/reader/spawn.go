@@ -37,7 +37,7 @@ func (r *Reader) spawn(ctx context.Context, q Request) (Answer, error) {
 	case ctx.Err() != nil && !out.whole():
 		return Answer{}, ctx.Err()
 	case err != nil:
-		return Answer{Commit: out.commit()}, c.end(out, err, order.Limits, within.Err() != nil)
+		return out.broken(), c.end(out, err, order.Limits, within.Err() != nil)
 	}
 	return c.answer(out, q)
 }
@@ -104,7 +104,7 @@ func (c *child) answer(h heard, q Request) (Answer, error) {
 		out.Basis = &Basis{options: q.Options, reads: a.Reads}
 	}
 	if err != nil {
-		return Answer{Commit: out.Commit}, garbled(h.doing(), err)
+		return h.broken(), garbled(h.doing(), err)
 	}
 	return out, nil
 }

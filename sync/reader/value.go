@@ -116,6 +116,18 @@ type size struct {
 	nodes, nesting int64
 }
 
+// opens is by how much a character outside of text nests deeper.
+func opens(c byte) int64 {
+	switch c {
+	case '{', '[':
+		return 1
+	case '}', ']':
+		return -1
+	default:
+		return 0
+	}
+}
+
 // measure counts the values of a JSON text, and how deep they nest, without making any of them. Of what is no JSON it
 // counts no less than a decoder would make before it notices.
 func measure(text []byte) size {
@@ -128,15 +140,12 @@ func measure(text []byte) size {
 			i++
 		case c == '"':
 			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			depth++
-			out.nodes++
+		case !quoted:
+			depth += opens(c)
 			out.nesting = max(out.nesting, depth)
-		case c == '}' || c == ']':
-			depth--
-		case c == ',' || c == ':':
-			out.nodes++
+			if bytes.IndexByte([]byte("{[,:"), c) >= 0 {
+				out.nodes++
+			}
 		}
 	}
 	return out
