@@ -62,7 +62,7 @@ func rules() map[string]rule {
 		},
 		"sync": {
 			why:    "the pass calls every stage, and knows none of their clients",
-			own:    []string{"apply", "apply/account", "apply/kinds", "diff", "health/watch", "sync/git", "sync/render", "sync/v1alpha1"},
+			own:    []string{"apply", "apply/account", "apply/kinds", "diff", "health/watch", "sync/git", "sync/reader", "sync/render", "sync/v1alpha1"},
 			others: []string{apiTypes, apimachinery, clientGo, k8sUtils, cron, prometheus, errgroup},
 		},
 		"sync/v1alpha1": {
@@ -72,6 +72,11 @@ func rules() map[string]rule {
 		"sync/git": {
 			why:    "it reads what strangers wrote: nothing of the cluster is within its reach",
 			others: []string{goGit},
+		},
+		"sync/reader": {
+			why:    "it runs the two that meet what strangers wrote, in a process that has nothing of the cluster",
+			own:    []string{"sync/git", "sync/render"},
+			others: []string{apimachinery, "sigs.k8s.io/json"},
 		},
 		"sync/render": {
 			why:    "it runs what strangers wrote: no network and no files are within its reach",

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/rollcall-dev/rollcall/sync/reader"
 	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -100,15 +100,15 @@ func (c *Controller) reread(ctx context.Context, gs *v1alpha1.GitSync, commit st
 	if err != nil {
 		return version{}, err
 	}
-	snapshot, err := c.Git.Commit(ctx, source, commit)
-	if err != nil {
+	from := placeOf(gs).at(commit)
+	var answer reader.Answer
+	if err := c.desk.away(func() (err error) {
+		answer, err = c.Reader.Read(ctx, reader.Request{
+			For: name(gs).String(), Source: source, Commit: commit, Exact: true, Options: render.Options{Path: from.path, Namespace: from.namespace},
+		})
+		return err
+	}); err != nil {
 		return version{}, err
 	}
-	from := placeOf(gs).at(snapshot.Commit.Hash)
-	declared, err := render.Build(snapshot, render.Options{Path: from.path, Namespace: from.namespace})
-	if err != nil {
-		return version{}, err
-	}
-	s := snapshot.Commit
-	return version{from: from, declared: declared, commit: v1alpha1.Commit{Commit: s.Hash, Author: s.Author, Subject: s.Subject, Time: metav1.NewTime(s.Time)}}, nil
+	return version{from: from.at(answer.Commit.Hash), declared: answer.Declared, commit: *commitOf(*answer.Commit)}, nil
 }

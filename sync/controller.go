@@ -18,6 +18,7 @@ import (
 	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/apply/kinds"
 	"github.com/rollcall-dev/rollcall/sync/git"
+	"github.com/rollcall-dev/rollcall/sync/reader"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -27,6 +28,7 @@ type Controller struct {
 	Kube     kubernetes.Interface
 	Kinds    *kinds.Client
 	Git      *git.Client
+	Reader   *reader.Reader
 	Objects  *apply.Applier
 	Rollouts *apply.Rollouts
 	Events   record.EventRecorder
@@ -49,6 +51,7 @@ type Controller struct {
 	// others is what the GitSyncs declare, for each other.
 	others others
 	loop   *apply.Loop
+	desk   desk
 }
 
 // fleetPatience is how long the first passes wait for the fleet to be listed. A
@@ -62,9 +65,9 @@ func (c *Controller) Run(ctx context.Context) error {
 	c.mu.Lock()
 	c.syncs, c.listed, c.rollouts = syncs.GetStore(), syncs.HasSynced, rollouts.GetStore()
 	c.mu.Unlock()
-	loop := &apply.Loop{Name: "gitsync", Reconcile: c.Reconcile, Workers: 4, Settle: 50 * time.Millisecond, Logger: c.Logger}
+	loop := &apply.Loop{Name: "gitsync", Reconcile: c.Reconcile, Workers: passesWaiting, Settle: 50 * time.Millisecond, Logger: c.Logger}
 	loop.Init()
-	c.loop = loop
+	c.loop, c.desk = loop, make(desk, passesAtOnce)
 	touched := c.ofOwner(c.lookSoon)
 	c.Objects.Owned.Changed = touched
 	if err := errors.Join(c.onGitSync(syncs, loop), onRollout(rollouts, c.ofOwner(c.passSoon)), c.Rollouts.Fleet.NotifyAround(touched)); err != nil {
@@ -208,6 +211,8 @@ func moved(before, after v1alpha1.NodeRolloutStatus) bool {
 // Reconcile runs one pass and writes the status, unless there is nothing to do.
 // It returns when the next poll is due.
 func (c *Controller) Reconcile(ctx context.Context, key types.NamespacedName) (time.Duration, error) {
+	c.desk.enter()
+	defer c.desk.leave()
 	if next, rests := c.rests(ctx, key); rests {
 		return next, nil
 	}
@@ -274,6 +279,7 @@ func (c *Controller) forget(key types.NamespacedName) {
 	c.Objects.Forget(key)
 	c.keepAccounts(key)
 	c.Metrics.forget(key)
+	c.Reader.Forget(key.String())
 	c.passSoon(c.others.forget(key)...)
 	c.mu.Lock()
 	defer c.mu.Unlock()

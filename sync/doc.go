@@ -3,11 +3,11 @@
 //
 // One pass, in its order:
 //
-//	controller .............. the watches and the queue: what asks for a pass, and when the next one is
+//	controller, desk ........ the watches and the queue: what asks for a pass, and when the next one is
 //	rest, resting ........... whether there is nothing to do, and which DaemonSets need not be asked about
 //	pass .................... one call a stage
 //	account ................. as whom
-//	source, read ............ Git: which repository, polled and rendered
+//	source, read, refused ... Git: which repository, polled and rendered
 //	admit, depend ........... whether the commit may be applied: its approval, and GitSyncs that come before
 //	foresee ................. what would change, where nothing is written
 //	objects, order, drift ... observed, applied in order, pruned; what had changed since

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/sync/git"
+	"github.com/rollcall-dev/rollcall/sync/reader"
 	"github.com/rollcall-dev/rollcall/sync/render"
 )
 
@@ -128,6 +129,7 @@ func newFailure(err error) *Failure {
 func reasonOf(err error) string {
 	var failure *Failure
 	var fromGit *git.Error
+	var fromReader *reader.Error
 	var fromApply *apply.Error
 	rendered := render.List(err)
 	switch {
@@ -137,6 +139,8 @@ func reasonOf(err error) string {
 		return string(fromGit.Reason)
 	case len(rendered) > 0:
 		return string(rendered[0].Reason)
+	case errors.As(err, &fromReader):
+		return string(fromReader.Reason)
 	case errors.As(err, &fromApply):
 		return fromApply.Reason
 	case errors.Is(err, context.DeadlineExceeded):

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/rollcall-dev/rollcall/sync/git"
+	"github.com/rollcall-dev/rollcall/sync/reader"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -62,7 +63,15 @@ func superseded(e v1alpha1.HistoryEntry) bool {
 // unread is whether the pass failed to ask Git, which says nothing of a commit.
 func (o *outcome) unread() bool {
 	var fromGit *git.Error
-	return o.failure != nil && (errors.As(o.failure, &fromGit) || o.failure.Reason == ReasonSecretNotFound || o.failure.Reason == ReasonSecretInvalid)
+	var fromReader *reader.Error
+	switch {
+	case o.failure == nil:
+		return false
+	case errors.As(o.failure, &fromReader):
+		return fromReader.Doing == reader.Fetching
+	default:
+		return errors.As(o.failure, &fromGit) || o.failure.Reason == ReasonSecretNotFound || o.failure.Reason == ReasonSecretInvalid
+	}
 }
 
 // verdict is how far the newest commit has come.

@@ -9,6 +9,7 @@ import (
 	"github.com/rollcall-dev/rollcall/apply/account"
 	"github.com/rollcall-dev/rollcall/diff"
 	"github.com/rollcall-dev/rollcall/sync/git"
+	"github.com/rollcall-dev/rollcall/sync/reader"
 	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -53,6 +54,10 @@ type memory struct {
 	from     rendered
 	declared *render.Declared
 	commit   v1alpha1.Commit
+	// basis is what declared rests on: while that is the same in another commit, so is what it declares.
+	basis *reader.Basis
+	// refused is the commit that could not be read last.
+	refused refused
 	// fetched is the newest commit that was read; commit, unless that one cannot
 	// be rendered.
 	fetched *v1alpha1.Commit

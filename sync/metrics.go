@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/rollcall-dev/rollcall/sync/reader"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -73,6 +74,19 @@ func (m *Metrics) requested(op string, err error) {
 		result = newFailure(err).Reason
 	}
 	m.requests.WithLabelValues(op, result).Inc()
+}
+
+// read measures what one read of a commit took, as whoever made it says.
+func (m *Metrics) read(a reader.Answer, err error) {
+	if a.Commit != nil {
+		err = nil // it was fetched
+	}
+	m.requested("fetch", err)
+	for stage, took := range map[stage]time.Duration{stageFetch: a.Spent.Fetch, stageRender: a.Spent.Render} {
+		if took > 0 {
+			m.duration.WithLabelValues(string(stage)).Observe(took.Seconds())
+		}
+	}
 }
 
 // passed exports what the pass left in the status.

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/rollcall-dev/rollcall/sync/git"
+	"github.com/rollcall-dev/rollcall/sync/reader"
 	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -35,10 +35,12 @@ func (c *Controller) poll(ctx context.Context, gs *v1alpha1.GitSync, m *memory) 
 	}
 	c.follow(m, source)
 	from := placeOf(gs)
-	if err := c.Metrics.time(stageResolve, func() (err error) {
-		from.commit, err = c.Git.Resolve(ctx, source)
-		c.Metrics.requested("ls-remote", err)
-		return err
+	if err := c.desk.away(func() error {
+		return c.Metrics.time(stageResolve, func() (err error) {
+			from.commit, err = c.Git.Resolve(ctx, source)
+			c.Metrics.requested("ls-remote", err)
+			return err
+		})
 	}); err != nil {
 		return err
 	}
@@ -46,32 +48,48 @@ func (c *Controller) poll(ctx context.Context, gs *v1alpha1.GitSync, m *memory) 
 		m.fetched = &m.commit
 		return nil
 	}
-	c.Git.Keep(source, m.admitted.commit.Commit)
-	return c.fetchAndRender(ctx, name(gs), source, from, m)
+	return c.fetchAndRender(ctx, gs, source, from, m)
 }
 
-// fetchAndRender fills the memory whole, or leaves what is known to be good.
-func (c *Controller) fetchAndRender(ctx context.Context, key types.NamespacedName, source git.Source, from rendered, m *memory) error {
-	var snapshot *git.Snapshot
-	if err := c.Metrics.time(stageFetch, func() (err error) {
-		snapshot, err = c.Git.Fetch(ctx, source, from.commit)
-		c.Metrics.requested("fetch", err)
-		return err
-	}); err != nil {
+// fetchAndRender fills the memory whole, or leaves what is known to be good. It is done in a process of its own.
+func (c *Controller) fetchAndRender(ctx context.Context, gs *v1alpha1.GitSync, source git.Source, from rendered, m *memory) error {
+	request := reader.Request{
+		For: name(gs).String(), Source: source, Commit: from.commit, Keep: m.admitted.commit.Commit,
+		Options: render.Options{Path: from.path, Namespace: from.namespace},
+	}
+	if m.lastGood(from.at("")) != nil {
+		request.Known = m.basis
+	}
+	began := time.Now()
+	if err := m.refused.again(from, request.Options, began); err != nil && m.question == questionOf(gs) {
 		return err
 	}
-	from.commit = snapshot.Commit.Hash
-	commit := v1alpha1.Commit{Commit: from.commit, Author: snapshot.Commit.Author, Subject: snapshot.Commit.Subject, Time: metav1.NewTime(snapshot.Commit.Time)}
-	m.fetched = &commit
-	return c.Metrics.time(stageRender, func() error {
-		declared, err := render.Build(snapshot, render.Options{Path: from.path, Namespace: from.namespace})
-		if err != nil {
-			return err
-		}
-		m.from, m.declared, m.commit = from, declared, commit
-		c.passSoon(c.others.note(key, from, declared)...)
-		return nil
+	var answer reader.Answer
+	err := c.desk.away(func() (err error) {
+		answer, err = c.Reader.Read(ctx, request)
+		return err
 	})
+	c.Metrics.read(answer, err)
+	if ctx.Err() == nil {
+		m.refused.note(from, request.Options, err, time.Since(began), time.Now())
+	}
+	if answer.Commit != nil {
+		from.commit = answer.Commit.Hash
+		m.fetched = commitOf(*answer.Commit)
+	}
+	if err != nil {
+		return err
+	}
+	m.from, m.commit, m.basis = from, *m.fetched, answer.Basis
+	if !answer.Unchanged {
+		m.declared = answer.Declared
+	}
+	c.passSoon(c.others.note(name(gs), from, m.declared)...)
+	return nil
+}
+
+func commitOf(c git.Commit) *v1alpha1.Commit {
+	return &v1alpha1.Commit{Commit: c.Hash, Author: c.Author, Subject: c.Subject, Time: metav1.NewTime(c.Time)}
 }
 
 func path(gs *v1alpha1.GitSync) string {

@@ -41,6 +41,7 @@ type controllerFlags struct {
 	logLevel       string
 	qps            float32
 	burst          int
+	caps           caps
 }
 
 func newController(stderr io.Writer) *cobra.Command {
@@ -55,6 +56,7 @@ func newController(stderr io.Writer) *cobra.Command {
 	}
 	f.kube.register(cmd)
 	flags := cmd.Flags()
+	f.caps.register(flags)
 	flags.BoolVar(&f.leaderElect, "leader-elect", false, "let one of several replicas act; needs a Lease in --lease-namespace")
 	flags.StringVar(&f.leaseNamespace, "lease-namespace", "", "namespace of the Lease; default the pod's own")
 	flags.StringVar(&f.leaseName, "lease-name", "rollcall", "name of the Lease")

@@ -34,6 +34,7 @@ import (
 	"github.com/rollcall-dev/rollcall/health/watch"
 	"github.com/rollcall-dev/rollcall/sync"
 	"github.com/rollcall-dev/rollcall/sync/git"
+	"github.com/rollcall-dev/rollcall/sync/reader"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -86,8 +87,11 @@ func (p *process) build() error {
 		OwnNode: p.flags.nodeName,
 	}
 	rollouts.Init()
+	clones := filepath.Join(p.cacheDir, "git")
+	gitLimits, renderLimits, readerLimits := p.flags.caps.limits()
 	p.syncs = &sync.Controller{
-		Kube: kube, Kinds: own, Git: &git.Client{Dir: filepath.Join(p.cacheDir, "git")}, Objects: objects, Rollouts: rollouts,
+		Kube: kube, Kinds: own, Git: &git.Client{Dir: clones, Limits: gitLimits},
+		Reader: &reader.Reader{Dir: clones, Git: gitLimits, Render: renderLimits, Limits: readerLimits}, Objects: objects, Rollouts: rollouts,
 		Events: recorder, Metrics: sync.NewMetrics(p.registry), Logger: p.logger,
 		DefaultServiceAccount: p.flags.serviceAccount,
 	}

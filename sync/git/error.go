@@ -64,9 +64,24 @@ func (s Source) errorf(reason Reason, format string, args ...any) *Error {
 // exceeded makes an error about a limit. The unit ends the sentence "is limited to N ...".
 func (s Source) exceeded(limit string, allowed, value int64, unit string) *Error {
 	e := s.errorf(LimitExceeded, "%s is limited to %d %s, and this repository has %d or more: make it smaller, "+
-		"or keep the manifests in a repository of their own", limit, allowed, unit, value)
+		"keep the manifests in a repository of their own, or raise the controller's %s", limit, allowed, unit, value, flagOf(limit))
 	e.Exceeded = Exceeded{Limit: limit, Allowed: allowed, Value: value}
 	return e
+}
+
+// flagOf is the flag of the controller that sets a field of Limits.
+func flagOf(limit string) string {
+	return cmp.Or(map[string]string{
+		"RefBytes":      "--max-ref-bytes",
+		"WireBytes":     "--max-fetch-bytes",
+		"Objects":       "--max-git-objects",
+		"ObjectBytes":   "--max-object-bytes",
+		"InflatedBytes": "--max-repository-bytes",
+		"Entries":       "--max-tree-entries",
+		"Depth":         "--max-depth",
+		"FileBytes":     "--max-file-bytes",
+		"ReadBytes":     "--max-total-bytes",
+	}[limit], "limits")
 }
 
 // at says which path of the commit the error is about.

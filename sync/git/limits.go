@@ -9,7 +9,8 @@ import (
 // repository of 1.2 MiB on the wire made go-git hold 1 to 6 GiB, and 2 KiB of nested trees make ten million
 // paths.
 type Limits struct {
-	// RefBytes is the size of the list of refs; default 32 MiB.
+	// RefBytes is the size of the list of refs; default 128 MiB. It passes through a sieve: refs that
+	// nobody asked for cost no memory.
 	RefBytes int64
 	// WireBytes is the size of one fetch on the wire; default 256 MiB.
 	WireBytes int64
@@ -38,7 +39,7 @@ type Limits struct {
 
 func (l Limits) orDefaults() Limits {
 	return Limits{
-		RefBytes:       cmp.Or(l.RefBytes, 32<<20),
+		RefBytes:       cmp.Or(l.RefBytes, 128<<20),
 		WireBytes:      cmp.Or(l.WireBytes, 256<<20),
 		Objects:        cmp.Or(l.Objects, 500_000),
 		ObjectBytes:    cmp.Or(l.ObjectBytes, 64<<20),

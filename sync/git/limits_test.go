@@ -70,6 +70,9 @@ func TestLimits(t *testing.T) {
 func wantExceeded(t *testing.T, err error, limit string) {
 	t.Helper()
 	var own *git.Error
+	if !strings.Contains(err.Error(), "or raise the controller's --max-") {
+		t.Errorf("the error names no flag: %v", err)
+	}
 	if !errors.As(err, &own) || own.Exceeded.Limit != limit || own.Exceeded.Value <= own.Exceeded.Allowed {
 		t.Errorf("Exceeded = %+v, want %s", own.Exceeded, limit)
 	}

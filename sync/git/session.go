@@ -24,8 +24,13 @@ type session struct {
 	refs   *packp.AdvRefs
 }
 
-// open dials the server and reads the list of refs.
+// open dials the server and reads of its list of refs what the source asks for.
 func open(ctx context.Context, s Source, l Limits) (*session, error) {
+	return openWith(ctx, s, l, false)
+}
+
+// openWith reads the whole list of refs with everything.
+func openWith(ctx context.Context, s Source, l Limits, everything bool) (*session, error) {
 	ep, err := s.endpoint()
 	if err != nil {
 		return nil, err
@@ -34,6 +39,7 @@ func open(ctx context.Context, s Source, l Limits) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.everything = everything
 	upload, err := w.client().NewUploadPackSession(ep, s.Auth.method())
 	if err != nil {
 		return nil, s.classify(ctx, w, err)
@@ -68,28 +74,32 @@ func (c *session) find() (tip, peeled plumbing.Hash, err error) {
 
 // missing tells a missing ref from an empty repository and names the refs that there are of its kind.
 func (c *session) missing() *Error {
-	if len(c.refs.References) == 0 {
+	all, below, names, prefix := c.listed()
+	if all == 0 {
 		return c.source.errorf(EmptyRepository, "the repository has no commits yet: push one")
 	}
-	prefix := "refs/heads/"
-	if strings.HasPrefix(c.source.Ref, "refs/tags/") {
-		prefix = "refs/tags/"
-	}
-	var names []string
-	for _, name := range slices.Sorted(maps.Keys(c.refs.References)) {
-		if short, ok := strings.CutPrefix(name, prefix); ok {
-			names = append(names, short)
-		}
-	}
-	const shown = 10
 	have := "none"
 	if len(names) > 0 {
-		have = strings.Join(names[:min(len(names), shown)], ", ")
+		have = strings.Join(names, ", ")
 	}
-	if len(names) > shown {
-		have += fmt.Sprintf(" and %d more", len(names)-shown)
+	if below > len(names) {
+		have += fmt.Sprintf(" and %d more", below-len(names))
 	}
 	return c.source.errorf(RefNotFound, "the repository has no such ref; below %s it has %s: push it, or correct the ref", prefix, have)
+}
+
+// listed is what the server's list had: how many refs in all and below a prefix, and the first names there.
+func (c *session) listed() (all, below int, names []string, prefix string) {
+	if kept := c.wire.sieve; kept != nil {
+		return kept.all, kept.below, kept.some, kept.beside
+	}
+	counted := newSieve(io.NopCloser(strings.NewReader("")), c.source)
+	for _, name := range slices.Sorted(maps.Keys(c.refs.References)) {
+		if counted.all++; strings.HasPrefix(name, counted.beside) {
+			counted.note([]byte(name))
+		}
+	}
+	return counted.all, counted.below, counted.some, counted.beside
 }
 
 // pack asks for one object and what belongs to it, to a depth of one commit, and returns the pack as it comes.

@@ -19,6 +19,9 @@ func (c *Client) home(s Source) string {
 	return filepath.Join(c.Dir, hex.EncodeToString(sum[:])[:32])
 }
 
+// Home is the directory of a source. Two processes must not fetch into one at the same time.
+func (c *Client) Home(s Source) string { return c.home(s) }
+
 // kept opens a clone of an earlier fetch and marks it as used now, so that it is not the one to be removed next.
 func (c *Client) kept(s Source, commit plumbing.Hash) (*Snapshot, error) {
 	dir := filepath.Join(c.home(s), commit.String())

@@ -24,6 +24,9 @@ type wire struct {
 	allowed  int64
 	received int64
 	stopped  *Error
+	// everything lets the whole list of refs through; otherwise sieve has what it kept back of it.
+	everything bool
+	sieve      *sieve
 }
 
 // newWire prepares the HTTP side. Each session has its own: the certificates that one repository trusts are
@@ -85,6 +88,10 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	response.Body = &counted{ReadCloser: response.Body, wire: w}
+	if lists(response) && !w.everything {
+		w.sieve = newSieve(response.Body, w.source)
+		response.Body = w.sieve
+	}
 	return response, nil
 }
 

@@ -13,6 +13,8 @@ type guard struct {
 	limits Limits
 	hint   string
 	nodes  int
+	// aliases are those that were met, each once.
+	aliases map[*yaml.Node]bool
 }
 
 func (g *guard) check(n *yaml.Node, depth int) error {
@@ -24,6 +26,12 @@ func (g *guard) check(n *yaml.Node, depth int) error {
 		return g.exceeded(n, "Nesting", g.limits.Nesting, depth, "an alias inside its own anchor never ends")
 	}
 	if n.Kind == yaml.AliasNode {
+		if g.aliases == nil {
+			g.aliases = map[*yaml.Node]bool{}
+		}
+		if g.aliases[n] = true; len(g.aliases) > g.limits.Aliases {
+			return g.exceeded(n, "Aliases", g.limits.Aliases, len(g.aliases), "each *name counts")
+		}
 		return g.check(n.Alias, depth+1)
 	}
 	for _, child := range n.Content {
@@ -36,5 +44,5 @@ func (g *guard) check(n *yaml.Node, depth int) error {
 
 func (g *guard) exceeded(n *yaml.Node, limit string, allowed, value int, note string) *Error {
 	return &Error{Reason: LimitExceeded, File: g.file, Line: n.Line, Message: fmt.Sprintf(
-		"%s is limited to %d and this file has %d or more (%s): make it smaller", inWords(limit), allowed, value, note)}
+		"%s is limited to %d and this file has %d or more (%s): make it smaller, or raise %s", inWords(limit), allowed, value, note, flagOf(limit))}
 }

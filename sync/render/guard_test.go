@@ -50,6 +50,9 @@ func TestLimits(t *testing.T) {
 		"deep nesting": {
 			tree: one("a.yaml", strings.Repeat("[", 5000)+strings.Repeat("]", 5000)), says: "the nesting of YAML values is limited to 100",
 		},
+		"aliases, as they are written": {
+			tree: one("a.yaml", "a: &a 1\nb: ["+strings.Repeat("*a,", 21)+"]\n"), limits: render.Limits{Aliases: 20}, says: "the number of YAML aliases in a file is limited to 20 and this file has 21",
+		},
 		"documents, empty ones too": {
 			tree: one("a.yaml", strings.Repeat("---\n", 30)), limits: render.Limits{Documents: 20}, says: "the number of YAML documents in a file is limited to 20",
 		},
@@ -99,6 +102,7 @@ func TestLimits(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			start := time.Now()
 			wantError(t, c.tree, render.Options{Limits: c.limits}, render.LimitExceeded, c.says)
+			wantError(t, c.tree, render.Options{Limits: c.limits}, render.LimitExceeded, "or raise the controller's --max-")
 			if took := time.Since(start); took > 5*time.Second {
 				t.Errorf("refusing it took %s", took)
 			}
@@ -127,7 +131,7 @@ func doubling(levels int) fstest.MapFS {
 
 func TestWhatIsWithinTheLimitsIsBuilt(t *testing.T) {
 	tree := fstest.MapFS{"a.yaml": &fstest.MapFile{Data: []byte(configMaps(20))}}
-	got := build(t, tree, render.Options{Limits: render.Limits{Objects: 20, Documents: 21, Files: 1}})
+	got := build(t, tree, render.Options{Limits: render.Limits{Objects: 20, Documents: 21, Files: 1, Aliases: 1}})
 	if len(got.Objects) != 20 {
 		t.Errorf("got %d objects", len(got.Objects))
 	}

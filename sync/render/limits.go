@@ -17,6 +17,8 @@ type Limits struct {
 	// Nodes is the number of YAML nodes of one file, aliases counted as often as they are used; default
 	// 200,000.
 	Nodes int
+	// Aliases is the number of YAML aliases of one file as it is written; default 1,000.
+	Aliases int
 	// Nesting is how deep the values of one YAML document nest; default 100.
 	Nesting int
 	// Documents is the number of YAML documents of one file, empty ones included; default 1,000.
@@ -36,6 +38,7 @@ func (l Limits) orDefaults() Limits {
 		FileBytes:      cmp.Or(l.FileBytes, 4<<20),
 		TotalBytes:     cmp.Or(l.TotalBytes, 32<<20),
 		Nodes:          cmp.Or(l.Nodes, 200_000),
+		Aliases:        cmp.Or(l.Aliases, 1_000),
 		Nesting:        cmp.Or(l.Nesting, 100),
 		Documents:      cmp.Or(l.Documents, 1_000),
 		Objects:        cmp.Or(l.Objects, 1_000),

@@ -158,7 +158,23 @@ func unreadable(name string, err error) *Error {
 
 func exceeded[N int | int64](name, limit string, allowed, value N) *Error {
 	return &Error{Reason: LimitExceeded, File: name, Message: fmt.Sprintf(
-		"%s is limited to %d and this build has %d or more: make it smaller, or split the path", inWords(limit), allowed, value)}
+		"%s is limited to %d and this build has %d or more: make it smaller, split the path, or raise %s", inWords(limit), allowed, value, flagOf(limit))}
+}
+
+// flagOf is the flag of the controller that sets a field of Limits.
+func flagOf(limit string) string {
+	return "the controller's " + cmp.Or(map[string]string{
+		"Files":          "--max-files",
+		"Depth":          "--max-depth",
+		"FileBytes":      "--max-file-bytes",
+		"TotalBytes":     "--max-total-bytes",
+		"Nodes":          "--max-yaml-nodes",
+		"Aliases":        "--max-yaml-aliases",
+		"Nesting":        "--max-yaml-nesting",
+		"Documents":      "--max-documents",
+		"Objects":        "--max-objects",
+		"Kustomizations": "--max-kustomizations",
+	}[limit], "limits")
 }
 
 // inWords is a field of Limits as whoever reads an error knows it.
@@ -169,6 +185,7 @@ func inWords(limit string) string {
 		"FileBytes":      "the size of a file in bytes",
 		"TotalBytes":     "the size of all files in bytes",
 		"Nodes":          "the number of YAML nodes in a file",
+		"Aliases":        "the number of YAML aliases in a file",
 		"Nesting":        "the nesting of YAML values",
 		"Documents":      "the number of YAML documents in a file",
 		"Objects":        "the number of objects",
