@@ -31,7 +31,7 @@ func (s Source) classify(ctx context.Context, w *wire, err error) *Error {
 		return s.errorf(Unreachable, "stopped while waiting for the server").because(cause)
 	}
 	err = inside(err)
-	for _, known := range []func(error) *Error{s.refusal, s.distrust, s.misdirection, s.outage} {
+	for _, known := range []func(error) *Error{s.refusal, s.uncertified, s.distrust, s.misdirection, s.outage} {
 		if e := known(err); e != nil {
 			return e
 		}
@@ -55,6 +55,21 @@ func (s Source) refusal(err error) *Error {
 		return s.errorf(RepositoryNotFound, "the server has no such repository, or hides it from these credentials (404): look at the URL and secretRef")
 	}
 	return nil
+}
+
+// uncertified recognises a server that ends TLS because of the client's certificate; its alerts have no type.
+func (s Source) uncertified(err error) *Error {
+	said := innermost(err)
+	switch {
+	case !strings.HasPrefix(said, "tls: ") || !containsAny(said, "certificate", "unknown ca"):
+		return nil
+	case !strings.Contains(err.Error(), "remote error"):
+		return nil
+	case s.Auth.ClientCert == "":
+		return s.errorf(AuthenticationFailed, "the server wants a client certificate (%s): add tls.crt and tls.key to secretRef", said)
+	default:
+		return s.errorf(AuthenticationFailed, "the server does not accept the client certificate (%s): renew tls.crt and tls.key of secretRef", said)
+	}
 }
 
 // distrust recognises the errors of TLS.
@@ -84,6 +99,9 @@ func (s Source) misdirection(err error) *Error {
 // outage recognises a server that is not there, or says that it cannot answer now.
 func (s Source) outage(err error) *Error {
 	if status, ok := errors.AsType[*githttp.Err](err); ok {
+		if status.StatusCode() == http.StatusProxyAuthRequired {
+			return s.errorf(AuthenticationFailed, "the proxy wants other credentials (407): correct username and password of proxySecretRef")
+		}
 		if code := status.StatusCode(); code >= 500 || code == 429 {
 			return s.errorf(Unreachable, "the server answers %d: it will be asked again", code)
 		}

@@ -26,20 +26,21 @@ type session struct {
 
 // open dials the server and reads the list of refs.
 func open(ctx context.Context, s Source, l Limits) (*session, error) {
-	ep, err := s.endpoint()
+	u, err := s.check()
 	if err != nil {
 		return nil, err
 	}
-	w, err := s.newWire(l)
+	w, err := s.newWire(u, l)
 	if err != nil {
 		return nil, err
 	}
-	upload, err := w.client().NewUploadPackSession(ep, s.Auth.method())
+	upload, err := w.connect(ctx)
 	if err != nil {
 		return nil, s.classify(ctx, w, err)
 	}
 	refs, err := upload.AdvertisedReferencesContext(ctx)
 	if err != nil {
+		_ = upload.Close()
 		w.close()
 		return nil, s.classify(ctx, w, err)
 	}
@@ -47,6 +48,7 @@ func open(ctx context.Context, s Source, l Limits) (*session, error) {
 }
 
 func (c *session) close() {
+	_ = c.upload.Close() // the answer is read, or not wanted
 	c.wire.close()
 }
 
@@ -100,6 +102,9 @@ func (c *session) pack(ctx context.Context, tip plumbing.Hash, l Limits) (io.Rea
 		return nil, c.source.errorf(InvalidAnswer, "ask for one commit: %s", c.source.scrub(err.Error()))
 	}
 	request.Depth = packp.DepthCommits(1)
+	if err := c.acknowledge(request.Capabilities); err != nil {
+		return nil, c.source.errorf(InvalidAnswer, "ask for one commit: %s", c.source.scrub(err.Error()))
+	}
 	if c.refs.Capabilities.Supports(capability.NoProgress) {
 		if err := request.Capabilities.Set(capability.NoProgress); err != nil {
 			return nil, c.source.errorf(InvalidAnswer, "ask for no progress: %s", c.source.scrub(err.Error()))
