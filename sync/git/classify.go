@@ -31,7 +31,10 @@ func (s Source) classify(ctx context.Context, w *wire, err error) *Error {
 		return s.errorf(Unreachable, "stopped while waiting for the server").because(cause)
 	}
 	err = inside(err)
-	for _, known := range []func(error) *Error{s.refusal, s.uncertified, s.distrust, s.misdirection, s.outage} {
+	if e := s.uncertified(w, err); e != nil {
+		return e
+	}
+	for _, known := range []func(error) *Error{s.refusal, s.distrust, s.misdirection, s.outage} {
 		if e := known(err); e != nil {
 			return e
 		}
@@ -57,13 +60,11 @@ func (s Source) refusal(err error) *Error {
 	return nil
 }
 
-// uncertified recognises a server that ends TLS because of the client's certificate; its alerts have no type.
-func (s Source) uncertified(err error) *Error {
+// uncertified recognises a server that has asked for a certificate of the client and ends TLS then.
+func (s Source) uncertified(w *wire, err error) *Error {
 	said := innermost(err)
 	switch {
-	case !strings.HasPrefix(said, "tls: ") || !containsAny(said, "certificate", "unknown ca"):
-		return nil
-	case !strings.Contains(err.Error(), "remote error"):
+	case !w.certificateWanted() || !strings.Contains(err.Error(), "remote error: tls: "): // the alert has no type
 		return nil
 	case s.Auth.ClientCert == "":
 		return s.errorf(AuthenticationFailed, "the server wants a client certificate (%s): add tls.crt and tls.key to secretRef", said)
@@ -106,6 +107,9 @@ func (s Source) outage(err error) *Error {
 			return s.errorf(Unreachable, "the server answers %d: it will be asked again", code)
 		}
 		return s.errorf(InvalidAnswer, "the server answers %d: look at the URL", status.StatusCode())
+	}
+	if said := err.Error(); strings.Contains(said, "socks connect") && strings.Contains(said, "authentication") { // it has no type
+		return s.errorf(AuthenticationFailed, "the proxy wants other credentials: correct username and password of proxySecretRef")
 	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return s.errorf(Unreachable, "the host %s cannot be resolved: look at the URL and the DNS of the cluster", dns.Name)

@@ -23,7 +23,7 @@ func (s Source) checkAuth(scheme string) error {
 		_, _, err := s.sshKeys()
 		return err
 	}
-	if _, err := s.certificates(); err != nil {
+	if _, err := s.certificate(); err != nil {
 		return err
 	}
 	switch a := s.Auth; {
@@ -65,12 +65,12 @@ func (s Source) roots() (*x509.CertPool, error) {
 	return roots, nil
 }
 
-// certificates are what the client shows to the host of the repository, if there is any.
-func (s Source) certificates() ([]tls.Certificate, error) {
+// certificate is what the client shows to the host of the repository; an empty one for none.
+func (s Source) certificate() (*tls.Certificate, error) {
 	cert, key := s.Auth.ClientCert, s.Auth.ClientKey
 	switch {
 	case cert == "" && key == "":
-		return nil, nil
+		return &tls.Certificate{}, nil
 	case cert == "":
 		return nil, s.errorf(InvalidSource, "secretRef has tls.key and no tls.crt: add the certificate of the key")
 	case key == "":
@@ -80,7 +80,7 @@ func (s Source) certificates() ([]tls.Certificate, error) {
 	if err != nil {
 		return nil, s.errorf(InvalidSource, "tls.crt and tls.key of secretRef are not a PEM certificate and its key: correct them")
 	}
-	return []tls.Certificate{pair}, nil
+	return &pair, nil
 }
 
 // sshKeys are what the client shows an ssh server, and what it knows the server by.

@@ -34,6 +34,14 @@ type wire struct {
 	stopped  *Error
 	// listing is the beginning of the list of refs, of which go-git keeps not all that the server can do.
 	listing []byte
+	// wanted is whether the host has asked for a certificate of the client.
+	wanted bool
+}
+
+func (w *wire) certificateWanted() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.wanted
 }
 
 // tunnels are the ways to speak HTTP: only the host of the repository is shown the client's certificate. What is not
@@ -54,12 +62,17 @@ func (s Source) newWire(u *url.URL, l Limits) (*wire, error) {
 		w.signer, w.known, err = s.sshKeys()
 		return w, err
 	}
-	certificates, err := s.certificates()
+	certificate, err := s.certificate()
 	if err != nil {
 		return nil, err
 	}
 	w.tunnels = tunnels{origin: w.transport(), elsewhere: w.transport(), plain: w.transport()}
-	w.tunnels.origin.TLSClientConfig.Certificates = certificates
+	w.tunnels.origin.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.wanted = true
+		return certificate, nil
+	}
 	w.tunnels.plain.DialContext = (&net.Dialer{Timeout: l.ResolveTimeout}).DialContext
 	w.tunnels.plain.Proxy = func(r *http.Request) (*url.URL, error) { return s.proxyFor(r.URL) }
 	return w, nil
