@@ -80,7 +80,7 @@ test: lint unit properties alerts e2e ## Everything CI runs
 	@echo 'make test: lint, unit tests, $(RAPID_CHECKS) runs of each property, alerts and e2e are OK'
 
 .PHONY: unit
-unit: ## Run the tests of the root module, with the race detector where there is a C compiler
+unit: bin/sshd ## Run the tests of the root module, with the race detector where there is a C compiler
 	go test $(RACE) $(SHUFFLE) ./...
 
 .PHONY: properties
@@ -158,6 +158,17 @@ bin/demo: $(SOURCES) $(E2E_SOURCES)
 
 bin/golangci-lint bin/controller-gen bin/govulncheck: .tools/go.mod .tools/go.sum
 	cd .tools && go build -trimpath -ldflags '$(LINK)' -o ../$@ $$(go list -f '{{.ImportPath}}' tool | grep '/$(@F)$$')
+
+# Debian's sshd, which the tests of ssh start themselves: the file keeps its service from being started.
+bin/sshd:
+	@mkdir -p bin
+	@if [ ! -x /usr/sbin/sshd ]; then \
+		if ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ]; then echo 'make unit: /usr/sbin/sshd is missing: install it (apt-get install openssh-server), or run this once as root on Debian' >&2; exit 1; fi; \
+		mkdir -p /etc/ssh; touch /etc/ssh/sshd_not_to_be_run; \
+		install() { DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends openssh-server >/dev/null; }; \
+		install 2>/dev/null || { apt-get update -qq; install; }; \
+	fi; \
+	ln -sf /usr/sbin/sshd $@
 
 # Debian's promtool, taken out of its package: nothing is installed and no
 # service started.

@@ -32,6 +32,8 @@ const (
 	k8sUtils     = "k8s.io/utils"
 	managed      = "sigs.k8s.io/structured-merge-diff"
 	goGit        = "github.com/go-git"
+	cryptoSSH    = "golang.org/x/crypto/ssh"
+	proxies      = "golang.org/x/net"
 	kustomize    = "sigs.k8s.io/kustomize"
 	cron         = "github.com/robfig/cron"
 	prometheus   = "github.com/prometheus/client_golang/prometheus"
@@ -71,7 +73,7 @@ func rules() map[string]rule {
 		},
 		"sync/git": {
 			why:    "it reads what strangers wrote: nothing of the cluster is within its reach",
-			others: []string{goGit},
+			others: []string{goGit, cryptoSSH, proxies},
 		},
 		"sync/reader": {
 			why:    "it runs the two that meet what strangers wrote, in a process that has nothing of the cluster",

@@ -77,6 +77,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	g.Go(func() error { syncs.RunWithContext(ctx); return nil })
 	g.Go(func() error { return c.Objects.Owned.Run(ctx) })
 	g.Go(func() error { rollouts.RunWithContext(ctx); return nil })
+	g.Go(func() error { return c.lookAtSecrets(ctx) })
 	g.Go(func() error {
 		if !cache.WaitForCacheSync(ctx.Done(), syncs.HasSynced, rollouts.HasSynced) {
 			return nil // ctx is done

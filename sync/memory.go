@@ -27,6 +27,10 @@ type memory struct {
 	pollAt time.Time
 	// failure is why the last poll gave nothing; nil when it did.
 	failure error
+	// awaited are the versions of the Secrets that it read, curable is whether others can mend its failure, and cured
+	// whether there are others since.
+	awaited        atomic.Pointer[string]
+	curable, cured atomic.Bool
 	// failures counts what failed in a row; retryAt is when to try again.
 	failures int
 	retryAt  time.Time

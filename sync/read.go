@@ -18,8 +18,9 @@ import (
 // or nil when this process knows none: that keeps running.
 func (c *Controller) read(ctx context.Context, gs *v1alpha1.GitSync, o *outcome) (*render.Declared, error) {
 	m, q := c.remember(gs), questionOf(gs)
-	if asked := c.others.asked(name(gs)); asked || !m.answers(q, time.Now()) {
+	if asked, cured := c.others.asked(name(gs)), m.cured.Swap(false); asked || cured || !m.answers(q, time.Now()) {
 		err := c.poll(ctx, gs, m)
+		m.curable.Store(curable(gs, err))
 		m.polled(q, err, interval(gs), time.Now())
 	}
 	o.fetched, o.declared = m.fetched, m.commit.Commit
@@ -29,7 +30,9 @@ func (c *Controller) read(ctx context.Context, gs *v1alpha1.GitSync, o *outcome)
 // poll brings the memory up to date with Git. It fetches and renders when the
 // commit or the place is another one.
 func (c *Controller) poll(ctx context.Context, gs *v1alpha1.GitSync, m *memory) error {
-	source, err := c.source(ctx, gs)
+	secrets := c.secrets(ctx, gs)
+	m.awaited.Store(&secrets.versions)
+	source, err := sourceOf(gs, secrets)
 	if err != nil {
 		return err
 	}

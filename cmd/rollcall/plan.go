@@ -65,7 +65,9 @@ either the owner is left open.
 --against COMMIT compares with another commit of the same repository in place of
 the cluster, which then need not be there: anything that git rev-parse takes, or of
 a URL a branch, a tag or a full commit. What a repository asks for is taken from
-ROLLCALL_GIT_USERNAME and ROLLCALL_GIT_PASSWORD, or ROLLCALL_GIT_TOKEN.
+ROLLCALL_GIT_USERNAME and ROLLCALL_GIT_PASSWORD, or ROLLCALL_GIT_TOKEN; for ssh
+from the files that ROLLCALL_GIT_IDENTITY_FILE and ROLLCALL_GIT_KNOWN_HOSTS_FILE
+name, with the passphrase as ROLLCALL_GIT_PASSWORD.
 
 -o markdown is for a comment on a pull request, and no longer than one may be.
 

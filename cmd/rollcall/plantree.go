@@ -111,24 +111,18 @@ func ask(ctx context.Context, dir string, args ...string) (string, error) {
 	return out.String(), nil
 }
 
-// Variables of the environment that hold what a repository asks for.
-const (
-	envUsername = "ROLLCALL_GIT_USERNAME"
-	envPassword = "ROLLCALL_GIT_PASSWORD"
-	envToken    = "ROLLCALL_GIT_TOKEN"
-)
-
 // fetch reads a commit of a repository, as the controller does.
 func (f *planFlags) fetch(ctx context.Context, url, path, name string) (tree, func(), error) {
+	source, err := sourceOf(url, f.insecureHTTP)
+	if err != nil {
+		return tree{}, nil, err
+	}
 	dir, err := os.MkdirTemp("", "rollcall-plan-")
 	if err != nil {
 		return tree{}, nil, fmt.Errorf("make directory for the clone: %w", err)
 	}
 	remove := func() { _ = os.RemoveAll(dir) }
 	client := &git.Client{Dir: dir}
-	source := git.Source{URL: url, InsecureHTTP: f.insecureHTTP, Auth: git.Auth{
-		Username: os.Getenv(envUsername), Password: os.Getenv(envPassword), BearerToken: os.Getenv(envToken),
-	}}
 	source, err = client.Find(ctx, source, name)
 	var snapshot *git.Snapshot
 	if err == nil {

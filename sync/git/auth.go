@@ -4,17 +4,38 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 )
 
-// Auth holds the credentials for a repository: a user name and password, a bearer token, or neither. It shows
-// itself as its kind and nothing else, whichever way it is printed, logged or encoded.
+// Auth holds the credentials for a repository. Over https that is a user name and password, a bearer token, a GitHub App,
+// or none of them, and a client certificate beside any of them; over ssh it is a private key. It shows itself as its
+// kinds and nothing else, whichever way it is printed, logged or encoded.
 type Auth struct {
-	Username    string
+	Username string
+	// Password belongs to Username; over ssh it is the passphrase of Identity.
 	Password    string
 	BearerToken string
+	// Identity is a private key for ssh, in PEM or OpenSSH's own form.
+	Identity string
+	// ClientCert and ClientKey are a certificate and its key in PEM. They are shown to the host of the repository alone.
+	ClientCert string
+	ClientKey  string
+	App        GitHubApp
+}
+
+// GitHubApp is an installation of a GitHub App, whose key Client exchanges for tokens that are valid for an hour.
+type GitHubApp struct {
+	ID string
+	// InstallationID or InstallationOwner, an organisation or a user, name the installation: one of them.
+	InstallationID    string
+	InstallationOwner string
+	// PrivateKey is the App's RSA key in PEM.
+	PrivateKey string
+	// BaseURL is that of the API; empty for github.com.
+	BaseURL string
 }
 
 var (
@@ -23,18 +44,32 @@ var (
 	_ fmt.Formatter  = Auth{}
 	_ json.Marshaler = Auth{}
 	_ slog.LogValuer = Auth{}
+	_ fmt.Formatter  = GitHubApp{}
+	_ json.Marshaler = GitHubApp{}
+	_ slog.LogValuer = GitHubApp{}
 )
 
-// String names the kind of credentials.
+// String names the kinds of credentials.
 func (a Auth) String() string {
-	switch {
-	case a.BearerToken != "":
-		return "bearer token [redacted]"
-	case a.basic():
-		return "user name and password [redacted]"
-	default:
+	var kinds []string
+	for _, kind := range []struct {
+		has  bool
+		name string
+	}{
+		{a.BearerToken != "", "bearer token"},
+		{a.basic(), "user name and password"},
+		{a.App != GitHubApp{}, "GitHub App"},
+		{a.Identity != "", "ssh key"},
+		{a.ClientCert != "" || a.ClientKey != "", "client certificate"},
+	} {
+		if kind.has {
+			kinds = append(kinds, kind.name+" [redacted]")
+		}
+	}
+	if len(kinds) == 0 {
 		return "none"
 	}
+	return strings.Join(kinds, ", ")
 }
 
 // GoString is String.
@@ -49,11 +84,20 @@ func (a Auth) MarshalJSON() ([]byte, error) { return json.Marshal(a.String()) }
 // LogValue is String.
 func (a Auth) LogValue() slog.Value { return slog.StringValue(a.String()) }
 
+// Format is what Auth shows, for every verb.
+func (g GitHubApp) Format(f fmt.State, verb rune) { Auth{App: g}.Format(f, verb) }
+
+// MarshalJSON is what Auth shows.
+func (g GitHubApp) MarshalJSON() ([]byte, error) { return Auth{App: g}.MarshalJSON() }
+
+// LogValue is what Auth shows.
+func (g GitHubApp) LogValue() slog.Value { return Auth{App: g}.LogValue() }
+
 func (a Auth) basic() bool {
 	return a.Username != "" || a.Password != ""
 }
 
-// method is the form that the transport takes; nil when there are no credentials.
+// method is the form that the transport for http takes; nil when there are no credentials.
 func (a Auth) method() transport.AuthMethod {
 	switch {
 	case a.BearerToken != "":

@@ -31,6 +31,9 @@ func (s Source) classify(ctx context.Context, w *wire, err error) *Error {
 		return s.errorf(Unreachable, "stopped while waiting for the server").because(cause)
 	}
 	err = inside(err)
+	if e := s.uncertified(w, err); e != nil {
+		return e
+	}
 	for _, known := range []func(error) *Error{s.refusal, s.distrust, s.misdirection, s.outage} {
 		if e := known(err); e != nil {
 			return e
@@ -55,6 +58,19 @@ func (s Source) refusal(err error) *Error {
 		return s.errorf(RepositoryNotFound, "the server has no such repository, or hides it from these credentials (404): look at the URL and secretRef")
 	}
 	return nil
+}
+
+// uncertified recognises a server that has asked for a certificate of the client and ends TLS then.
+func (s Source) uncertified(w *wire, err error) *Error {
+	said := innermost(err)
+	switch {
+	case !w.certificateWanted() || !strings.Contains(err.Error(), "remote error: tls: "): // the alert has no type
+		return nil
+	case s.Auth.ClientCert == "":
+		return s.errorf(AuthenticationFailed, "the server wants a client certificate (%s): add tls.crt and tls.key to secretRef", said)
+	default:
+		return s.errorf(AuthenticationFailed, "the server does not accept the client certificate (%s): renew tls.crt and tls.key of secretRef", said)
+	}
 }
 
 // distrust recognises the errors of TLS.
@@ -84,10 +100,16 @@ func (s Source) misdirection(err error) *Error {
 // outage recognises a server that is not there, or says that it cannot answer now.
 func (s Source) outage(err error) *Error {
 	if status, ok := errors.AsType[*githttp.Err](err); ok {
+		if status.StatusCode() == http.StatusProxyAuthRequired {
+			return s.errorf(AuthenticationFailed, "the proxy wants other credentials (407): correct username and password of proxySecretRef")
+		}
 		if code := status.StatusCode(); code >= 500 || code == 429 {
 			return s.errorf(Unreachable, "the server answers %d: it will be asked again", code)
 		}
 		return s.errorf(InvalidAnswer, "the server answers %d: look at the URL", status.StatusCode())
+	}
+	if said := err.Error(); strings.Contains(said, "socks connect") && strings.Contains(said, "authentication") { // it has no type
+		return s.errorf(AuthenticationFailed, "the proxy wants other credentials: correct username and password of proxySecretRef")
 	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return s.errorf(Unreachable, "the host %s cannot be resolved: look at the URL and the DNS of the cluster", dns.Name)

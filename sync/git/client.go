@@ -19,6 +19,8 @@ type Client struct {
 	// Limits bound what a repository may cost. The zero value means the defaults.
 	Limits Limits
 
+	// tokens are those of GitHub Apps.
+	tokens tokens
 	// swap is held while a clone is put in place and old ones are removed.
 	swap sync.Mutex
 }
@@ -29,7 +31,7 @@ func (c *Client) Resolve(ctx context.Context, s Source) (commit string, err erro
 	limits := c.Limits.orDefaults()
 	ctx, cancel := context.WithTimeout(ctx, limits.ResolveTimeout)
 	defer cancel()
-	session, err := open(ctx, s, limits)
+	session, err := c.open(ctx, s, limits)
 	if err != nil {
 		return "", err
 	}
@@ -49,7 +51,7 @@ func (c *Client) Fetch(ctx context.Context, s Source, commit string) (*Snapshot,
 	limits := c.Limits.orDefaults()
 	ctx, cancel := context.WithTimeout(ctx, limits.FetchTimeout)
 	defer cancel()
-	session, err := open(ctx, s, limits)
+	session, err := c.open(ctx, s, limits)
 	if errors.Is(err, Unreachable) && plumbing.IsHash(commit) {
 		if kept, openErr := c.kept(s, plumbing.NewHash(commit)); openErr == nil {
 			return kept, nil
@@ -89,7 +91,7 @@ func (c *Client) Commit(ctx context.Context, s Source, commit string) (*Snapshot
 	limits := c.Limits.orDefaults()
 	ctx, cancel := context.WithTimeout(ctx, limits.FetchTimeout)
 	defer cancel()
-	session, err := open(ctx, s, limits)
+	session, err := c.open(ctx, s, limits)
 	if err != nil {
 		return nil, err
 	}

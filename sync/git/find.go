@@ -23,7 +23,7 @@ func (c *Client) Find(ctx context.Context, s Source, name string) (Source, error
 	limits := c.Limits.orDefaults()
 	ctx, cancel := context.WithTimeout(ctx, limits.ResolveTimeout)
 	defer cancel()
-	session, err := openWith(ctx, asked, limits, true)
+	session, err := c.openAll(ctx, asked, limits)
 	if err != nil {
 		return s, err
 	}

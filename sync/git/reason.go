@@ -12,6 +12,8 @@ const (
 	Unreachable Reason = "GitUnreachable"
 	// CertificateInvalid is a server whose TLS certificate is not trusted.
 	CertificateInvalid Reason = "CertificateInvalid"
+	// HostKeyInvalid is an ssh server whose key known_hosts does not have.
+	HostKeyInvalid Reason = "HostKeyInvalid"
 	// InvalidAnswer is a server that answers, but not as a Git server does.
 	InvalidAnswer Reason = "InvalidAnswer"
 	// AuthenticationFailed is a server that does not accept the credentials, or wants some.

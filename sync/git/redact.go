@@ -38,7 +38,7 @@ func redact(raw string) string {
 // scrub takes out of a text what must not be shown: the credentials in every form in which they travel, and
 // the parts of URLs that redact removes. It bounds the length too.
 func (s Source) scrub(text string) string {
-	for _, secret := range s.Auth.secrets() {
+	for _, secret := range append(s.Auth.secrets(), Auth{Username: s.Proxy.Username, Password: s.Proxy.Password}.secrets()...) {
 		text = strings.ReplaceAll(text, secret, "[redacted]")
 	}
 	text = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"']+`).ReplaceAllStringFunc(text, redact)

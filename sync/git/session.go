@@ -24,28 +24,24 @@ type session struct {
 	refs   *packp.AdvRefs
 }
 
-// open dials the server and reads of its list of refs what the source asks for.
-func open(ctx context.Context, s Source, l Limits) (*session, error) {
-	return openWith(ctx, s, l, false)
-}
-
-// openWith reads the whole list of refs with everything.
-func openWith(ctx context.Context, s Source, l Limits, everything bool) (*session, error) {
-	ep, err := s.endpoint()
+// open dials the server and reads of its list of refs what the source asks for, or the whole list with everything.
+func open(ctx context.Context, s Source, l Limits, everything bool) (*session, error) {
+	u, err := s.check()
 	if err != nil {
 		return nil, err
 	}
-	w, err := s.newWire(l)
+	w, err := s.newWire(u, l)
 	if err != nil {
 		return nil, err
 	}
 	w.everything = everything
-	upload, err := w.client().NewUploadPackSession(ep, s.Auth.method())
+	upload, err := w.connect(ctx)
 	if err != nil {
 		return nil, s.classify(ctx, w, err)
 	}
 	refs, err := upload.AdvertisedReferencesContext(ctx)
 	if err != nil {
+		_ = upload.Close()
 		w.close()
 		return nil, s.classify(ctx, w, err)
 	}
@@ -53,6 +49,7 @@ func openWith(ctx context.Context, s Source, l Limits, everything bool) (*sessio
 }
 
 func (c *session) close() {
+	_ = c.upload.Close() // the answer is read, or not wanted
 	c.wire.close()
 }
 
@@ -110,6 +107,9 @@ func (c *session) pack(ctx context.Context, tip plumbing.Hash, l Limits) (io.Rea
 		return nil, c.source.errorf(InvalidAnswer, "ask for one commit: %s", c.source.scrub(err.Error()))
 	}
 	request.Depth = packp.DepthCommits(1)
+	if err := c.acknowledge(request.Capabilities); err != nil {
+		return nil, c.source.errorf(InvalidAnswer, "ask for one commit: %s", c.source.scrub(err.Error()))
+	}
 	if c.refs.Capabilities.Supports(capability.NoProgress) {
 		if err := request.Capabilities.Set(capability.NoProgress); err != nil {
 			return nil, c.source.errorf(InvalidAnswer, "ask for no progress: %s", c.source.scrub(err.Error()))

@@ -29,8 +29,8 @@ type sieve struct {
 	some       []string
 
 	ready []byte
-	// raw is set when the lines are none.
-	raw bool
+	// raw is set when the lines are none, and after the first list of a stream that goesOn with something else.
+	raw, goesOn bool
 }
 
 const (
@@ -99,6 +99,7 @@ func (s *sieve) next() error {
 	if s.passes(line[4:]) {
 		s.ready = append(s.ready[:0], line...)
 	}
+	s.raw = s.goesOn && length == 0
 	_, err = s.lines.Discard(len(line))
 	return err
 }

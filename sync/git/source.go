@@ -1,16 +1,17 @@
 package git
 
 import (
+	"net"
 	"net/url"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/transport"
 )
 
 // Source says where a repository is and how to read it.
 type Source struct {
-	// URL is an https URL, or an http one with InsecureHTTP, without user, query and fragment.
+	// URL is an https URL, or an http one with InsecureHTTP, without user, query and fragment; or an ssh one, which may
+	// name a user.
 	URL string
 	// Ref is the full name of a ref, such as refs/heads/main.
 	Ref string
@@ -23,17 +24,20 @@ type Source struct {
 	InsecureHTTP bool
 	// CA are PEM certificates to trust beside those of the system; it may be empty.
 	CA []byte
+	// KnownHosts is a known_hosts file; an ssh URL needs one.
+	KnownHosts []byte
+	// Proxy is what to connect through; without one those of the environment count.
+	Proxy Proxy
 }
 
-// endpoint checks the source before go-git or the network see any of it.
-func (s Source) endpoint() (*transport.Endpoint, error) {
+// check looks at the source before go-git or the network see any of it, and returns its URL.
+func (s Source) check() (*url.URL, error) {
 	if err := s.checkRef(); err != nil {
 		return nil, err
 	}
-	if err := s.checkAuth(); err != nil {
+	if err := s.scpLike(); err != nil {
 		return nil, err
 	}
-	const shape = "this is not an https URL: write https://host/path (ssh and local paths are not supported)"
 	u, err := url.Parse(s.URL)
 	if err != nil || strings.HasPrefix(s.URL, "-") || strings.ContainsFunc(s.URL, unprintable) || !strings.Contains(s.URL, "://") {
 		return nil, s.errorf(InvalidSource, shape)
@@ -44,22 +48,48 @@ func (s Source) endpoint() (*transport.Endpoint, error) {
 	if err := s.checkURL(u); err != nil {
 		return nil, err
 	}
-	ep, err := transport.NewEndpoint(u.String())
-	if err != nil || ep.Protocol != u.Scheme {
-		return nil, s.errorf(InvalidSource, shape)
+	if err := s.checkAuth(u.Scheme); err != nil {
+		return nil, err
 	}
-	return ep, nil
+	return u, nil
+}
+
+const shape = "this is neither an https nor an ssh URL: write https://host/path or ssh://git@host/path (local paths are not supported)"
+
+// scpLike refuses git@host:path with the URL that says the same, as one repository is to have one name.
+func (s Source) scpLike() error {
+	host, path, ok := strings.Cut(s.URL, ":")
+	if !ok || strings.Contains(s.URL, "://") || strings.HasPrefix(path, ":") || strings.ContainsFunc(s.URL, unprintable) {
+		return nil
+	}
+	user, name, hasUser := strings.Cut(host, "@")
+	if !hasUser || !isHostname(name) || !isHostname(user) || path == "" || strings.HasPrefix(path, "-") {
+		return nil
+	}
+	return s.errorf(InvalidSource, "this is not a URL: write ssh://%s@%s/%s", user, name, strings.TrimPrefix(path, "/"))
+}
+
+// isHostname is whether a name has the letters of one, and is no option of a program.
+func isHostname(name string) bool {
+	return name != "" && !strings.HasPrefix(name, "-") && !strings.ContainsFunc(name, func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_", r)
+	})
 }
 
 // checkURL refuses the parts of a URL that hold secrets elsewhere, and a URL without a host.
 func (s Source) checkURL(u *url.URL) error {
+	_, password := u.User.Password()
 	switch {
-	case u.User != nil:
+	case u.User != nil && (u.Scheme != "ssh" || password):
 		return s.errorf(InvalidSource, "the URL holds a user name or password: remove it and use secretRef")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return s.errorf(InvalidSource, "the URL has a query or fragment: remove it, and use secretRef for credentials")
 	case u.Hostname() == "":
 		return s.errorf(InvalidSource, "the URL names no host: write https://host/path")
+	case strings.HasPrefix(u.Hostname(), "-"):
+		return s.errorf(InvalidSource, "the host of the URL begins with a hyphen: correct it")
+	case u.Scheme == "ssh":
+		return s.checkSSH(u)
 	default:
 		return nil
 	}
@@ -69,9 +99,25 @@ func unprintable(r rune) bool {
 	return r <= ' ' || r == 0x7f || r == '\\'
 }
 
+// checkSSH refuses what a host, a user or a path of a server cannot be.
+func (s Source) checkSSH(u *url.URL) error {
+	switch {
+	case !isHostname(u.Hostname()) && net.ParseIP(u.Hostname()) == nil:
+		return s.errorf(InvalidSource, "the URL names no host: write ssh://git@host/path")
+	case u.User != nil && !isHostname(u.User.Username()):
+		return s.errorf(InvalidSource, "the user of the URL has letters that none has: write ssh://git@host/path")
+	case strings.Trim(u.Path, "/") == "":
+		return s.errorf(InvalidSource, "the URL names no repository: write ssh://git@host/path")
+	case strings.ContainsFunc(u.Path, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return s.errorf(InvalidSource, "the path of the URL has a letter that no path has: correct it")
+	default:
+		return nil
+	}
+}
+
 func (s Source) checkScheme(scheme string) error {
 	switch scheme {
-	case "https":
+	case "https", "ssh":
 		return nil
 	case "http":
 		if s.InsecureHTTP {
@@ -82,10 +128,8 @@ func (s Source) checkScheme(scheme string) error {
 			what = "the credentials would travel in plain text over http"
 		}
 		return s.errorf(InvalidSource, "%s: use https, or set insecureHTTP: true", what)
-	case "ssh", "git+ssh":
-		return s.errorf(InvalidSource, "ssh is not supported yet: use https with a token in secretRef")
 	default:
-		return s.errorf(InvalidSource, "scheme %q is not supported: use https", scheme)
+		return s.errorf(InvalidSource, "scheme %q is not supported: use https or ssh", scheme)
 	}
 }
 
@@ -99,18 +143,6 @@ func (s Source) checkRef() error {
 	name, ok := strings.CutPrefix(s.Ref, "refs/")
 	if !ok || name == "" || strings.ContainsFunc(s.Ref, unprintable) || strings.Contains(s.Ref, "..") {
 		return s.errorf(InvalidSource, "this is not the full name of a ref: write refs/heads/BRANCH or refs/tags/TAG")
-	}
-	return nil
-}
-
-func (s Source) checkAuth() error {
-	if s.Auth.BearerToken != "" && s.Auth.basic() {
-		return s.errorf(InvalidSource, "there are both a bearer token and a user name or password: keep one of them in secretRef")
-	}
-	for _, secret := range []string{s.Auth.Username, s.Auth.Password, s.Auth.BearerToken} {
-		if strings.ContainsAny(secret, "\r\n\x00") {
-			return s.errorf(InvalidSource, "a credential holds a line break: remove it from secretRef")
-		}
 	}
 	return nil
 }

@@ -1,23 +1,31 @@
 package git
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+	"golang.org/x/crypto/ssh"
 )
 
-// wire is the HTTP side of one session. It counts what the server sends and remembers why it stopped, because
+// wire is the network side of one session. It counts what the server sends and remembers why it stopped, because
 // go-git keeps only the text of the errors that its readers return.
 type wire struct {
-	source Source
-	base   *http.Transport
+	source  Source
+	url     *url.URL
+	limits  Limits
+	roots   *x509.CertPool
+	signer  ssh.Signer // for ssh alone, as is known
+	known   knownHosts
+	tunnels tunnels
 
 	mu       sync.Mutex
 	limit    string
@@ -27,43 +35,82 @@ type wire struct {
 	// everything lets the whole list of refs through; otherwise sieve has what it kept back of it.
 	everything bool
 	sieve      *sieve
+	// listing is the beginning of the list of refs, of which go-git keeps not all that the server can do.
+	listing []byte
+	// wanted is whether the host has asked for a certificate of the client.
+	wanted bool
 }
 
-// newWire prepares the HTTP side. Each session has its own: the certificates that one repository trusts are
+func (w *wire) certificateWanted() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.wanted
+}
+
+// tunnels are the ways to speak HTTP: only the host of the repository is shown the client's certificate. What is not
+// encrypted is asked of an HTTP proxy, all else through it.
+type tunnels struct {
+	origin, elsewhere, plain *http.Transport
+}
+
+// newWire prepares the network side. Each session has its own: the certificates that one repository trusts are
 // not trusted for another.
-func (s Source) newWire(l Limits) (*wire, error) {
-	roots, err := s.roots()
+func (s Source) newWire(u *url.URL, l Limits) (*wire, error) {
+	w := &wire{source: s, url: u, limits: l, limit: "RefBytes", allowed: l.RefBytes}
+	var err error
+	if w.roots, err = s.roots(); err != nil {
+		return nil, err
+	}
+	if u.Scheme == "ssh" {
+		w.signer, w.known, err = s.sshKeys()
+		return w, err
+	}
+	certificate, err := s.certificate()
 	if err != nil {
 		return nil, err
 	}
-	return &wire{
-		source:  s,
-		limit:   "RefBytes",
-		allowed: l.RefBytes,
-		base: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            (&net.Dialer{Timeout: l.ResolveTimeout}).DialContext,
-			TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout:    10 * time.Second,
-			ForceAttemptHTTP2:      true,
-			DisableCompression:     true, // the limit counts what arrives
-			MaxResponseHeaderBytes: 64 << 10,
-		},
-	}, nil
+	w.tunnels = tunnels{origin: w.transport(), elsewhere: w.transport(), plain: w.transport()}
+	w.tunnels.origin.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.wanted = true
+		return certificate, nil
+	}
+	w.tunnels.plain.DialContext = (&net.Dialer{Timeout: l.ResolveTimeout}).DialContext
+	w.tunnels.plain.Proxy = func(r *http.Request) (*url.URL, error) { return s.proxyFor(r.URL) }
+	return w, nil
 }
 
-func (s Source) roots() (*x509.CertPool, error) {
-	if len(s.CA) == 0 {
-		return nil, nil
+func (w *wire) transport() *http.Transport {
+	return &http.Transport{
+		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+			return w.reach(ctx, &url.URL{Scheme: "https", Host: address})
+		},
+		TLSClientConfig:        &tls.Config{RootCAs: w.roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    10 * time.Second,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true, // the limit counts what arrives
+		MaxResponseHeaderBytes: 64 << 10,
 	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
+}
+
+// reach connects to the host of a URL, and for no longer than it takes to ask a server for its refs.
+func (w *wire) reach(ctx context.Context, u *url.URL) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, w.limits.ResolveTimeout)
+	defer cancel()
+	return w.source.reach(ctx, u, w.roots)
+}
+
+// connect begins a session with the server.
+func (w *wire) connect(ctx context.Context) (transport.UploadPackSession, error) {
+	if w.url.Scheme == "ssh" {
+		return w.dialSSH(ctx)
 	}
-	if !roots.AppendCertsFromPEM(s.CA) {
-		return nil, s.errorf(InvalidSource, "caFile holds no PEM certificate: correct it in secretRef")
+	ep, err := transport.NewEndpoint(w.url.String())
+	if err != nil || ep.Protocol != w.url.Scheme {
+		return nil, w.source.errorf(InvalidSource, shape)
 	}
-	return roots, nil
+	return w.client().NewUploadPackSession(ep, w.source.Auth.method())
 }
 
 // client is a Git transport over this wire. The transport drops the credentials when a redirect leaves the
@@ -83,10 +130,11 @@ func (w *wire) allow(limit string, bytes int64) {
 
 // RoundTrip makes one request and counts the answer.
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := w.base.RoundTrip(r)
+	response, err := w.way(r.URL).RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
+	w.forget()
 	response.Body = &counted{ReadCloser: response.Body, wire: w}
 	if lists(response) && !w.everything {
 		w.sieve = newSieve(response.Body, w.source)
@@ -95,8 +143,35 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
+// sift has the list of refs sifted with which a stream begins.
+func (w *wire) sift(stream io.Reader) io.Reader {
+	if w.everything {
+		return stream
+	}
+	w.sieve = newSieve(io.NopCloser(stream), w.source)
+	w.sieve.goesOn = true
+	return w.sieve
+}
+
+// way is how to speak to a host.
+func (w *wire) way(to *url.URL) *http.Transport {
+	switch {
+	case to.Scheme != "https":
+		return w.tunnels.plain
+	case sameOrigin(to, w.url):
+		return w.tunnels.origin
+	default:
+		return w.tunnels.elsewhere
+	}
+}
+
 func (w *wire) close() {
-	w.base.CloseIdleConnections()
+	if w.tunnels.origin == nil {
+		return
+	}
+	for _, way := range []*http.Transport{w.tunnels.origin, w.tunnels.elsewhere, w.tunnels.plain} {
+		way.CloseIdleConnections()
+	}
 }
 
 // overrun is the error that stopped the wire; nil when it was not stopped.
@@ -130,5 +205,6 @@ func (c *counted) Read(p []byte) (int, error) {
 	if over := c.wire.count(n); over != nil {
 		return 0, over
 	}
+	c.wire.keep(p[:n])
 	return n, err
 }

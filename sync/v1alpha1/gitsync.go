@@ -214,13 +214,15 @@ type IgnoreRule struct {
 // GitSource is a path of a ref of a Git repository.
 //
 // +kubebuilder:validation:XValidation:rule="!self.url.startsWith('http://') || (has(self.insecureHTTP) && self.insecureHTTP)",message="url is plain http: use https, or set insecureHTTP: true"
+// +kubebuilder:validation:XValidation:rule="!self.url.startsWith('ssh://') || has(self.secretRef)",message="url is ssh: name a Secret with identity and known_hosts in secretRef"
 type GitSource struct {
-	// URL of the repository: https, or http with insecureHTTP. Credentials do
-	// not belong into it: use secretRef.
+	// URL of the repository: https, ssh such as ssh://git@host/path, or http
+	// with insecureHTTP. git@host:path is written ssh://git@host/path.
+	// Credentials do not belong into it: use secretRef.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="self.startsWith('https://') || self.startsWith('http://')",message="url must begin with https:// (or http:// with insecureHTTP: true)"
-	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-z]+://[^/]*@')",message="url must not contain credentials: use secretRef"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(https?|ssh)://')",message="url must begin with https:// or ssh:// (or http:// with insecureHTTP: true); git@host:path is written ssh://git@host/path"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/]*@') && !self.matches('^ssh://[^/@]*:[^/]*@')",message="url must not contain credentials: use secretRef"
 	URL string `json:"url"`
 
 	// InsecureHTTP allows a plain http URL. Whoever is on the network path can
@@ -248,11 +250,22 @@ type GitSource struct {
 	// +optional
 	Interval metav1.Duration `json:"interval,omitempty"`
 
-	// SecretRef names a Secret in this namespace with username and password,
-	// or bearerToken; and, if the server needs it, caFile (PEM).
+	// SecretRef names a Secret in this namespace with what the server asks for.
+	// Over https: username and password; or bearerToken; or githubAppID,
+	// githubAppPrivateKey and githubAppInstallationID; and beside them ca.crt or
+	// caFile, and tls.crt and tls.key. Over ssh: identity and known_hosts, and
+	// password if identity has a passphrase.
 	// +kubebuilder:validation:XValidation:rule="has(self.name) && self.name != ''",message="secretRef must name a Secret: set name, or leave secretRef out"
 	// +optional
 	SecretRef *corev1.LocalObjectReference `json:"secretRef,omitempty"`
+
+	// ProxySecretRef names a Secret in this namespace with the address of a
+	// proxy, such as http://proxy:3128 or socks5://proxy:1080, and its username
+	// and password if it asks for them. Without it the proxies of the
+	// controller's environment count: HTTPS_PROXY, or ALL_PROXY for ssh.
+	// +kubebuilder:validation:XValidation:rule="has(self.name) && self.name != ''",message="proxySecretRef must name a Secret: set name, or leave proxySecretRef out"
+	// +optional
+	ProxySecretRef *corev1.LocalObjectReference `json:"proxySecretRef,omitempty"`
 }
 
 // GitRef is exactly one of its fields.
