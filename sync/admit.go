@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/rollcall-dev/rollcall/sync/render"
@@ -105,10 +104,9 @@ func (c *Controller) reread(ctx context.Context, gs *v1alpha1.GitSync, commit st
 		return version{}, err
 	}
 	from := placeOf(gs).at(snapshot.Commit.Hash)
-	declared, err := render.Build(snapshot, render.Options{Path: from.path, Namespace: from.namespace})
+	declared, err := render.Build(snapshot, optionsOf(gs))
 	if err != nil {
 		return version{}, err
 	}
-	s := snapshot.Commit
-	return version{from: from, declared: declared, commit: v1alpha1.Commit{Commit: s.Hash, Author: s.Author, Subject: s.Subject, Time: metav1.NewTime(s.Time)}}, nil
+	return version{from: from, declared: declared, commit: commitOf(snapshot.Commit)}, nil
 }

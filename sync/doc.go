@@ -8,6 +8,7 @@
 //	pass .................... one call a stage
 //	account ................. as whom
 //	source, read ............ Git: which repository, polled and rendered
+//	verify .................. whose signature a commit has to have
 //	admit, depend ........... whether the commit may be applied: its approval, and GitSyncs that come before
 //	foresee ................. what would change, where nothing is written
 //	objects, order, drift ... observed, applied in order, pruned; what had changed since

@@ -5,9 +5,6 @@ import (
 	"context"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/rollcall-dev/rollcall/sync/git"
 	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
@@ -33,6 +30,9 @@ func (c *Controller) poll(ctx context.Context, gs *v1alpha1.GitSync, m *memory) 
 	if err != nil {
 		return err
 	}
+	if source.Verify, err = c.verification(ctx, gs); err != nil {
+		return err
+	}
 	c.follow(m, source)
 	from := placeOf(gs)
 	if err := c.Metrics.time(stageResolve, func() (err error) {
@@ -42,34 +42,35 @@ func (c *Controller) poll(ctx context.Context, gs *v1alpha1.GitSync, m *memory) 
 	}); err != nil {
 		return err
 	}
-	if m.declared != nil && from == m.from {
+	if m.declared != nil && from == m.from && m.verifiedFor == verificationPrint(source.Verify) {
 		m.fetched = &m.commit
 		return nil
 	}
 	c.Git.Keep(source, m.admitted.commit.Commit)
-	return c.fetchAndRender(ctx, name(gs), source, from, m)
+	return c.recall(ctx, gs, m, c.fetchAndRender(ctx, gs, source, from, m))
 }
 
 // fetchAndRender fills the memory whole, or leaves what is known to be good.
-func (c *Controller) fetchAndRender(ctx context.Context, key types.NamespacedName, source git.Source, from rendered, m *memory) error {
+func (c *Controller) fetchAndRender(ctx context.Context, gs *v1alpha1.GitSync, source git.Source, from rendered, m *memory) error {
 	var snapshot *git.Snapshot
 	if err := c.Metrics.time(stageFetch, func() (err error) {
 		snapshot, err = c.Git.Fetch(ctx, source, from.commit)
 		c.Metrics.requested("fetch", err)
 		return err
 	}); err != nil {
+		m.unverified(err)
 		return err
 	}
 	from.commit = snapshot.Commit.Hash
-	commit := v1alpha1.Commit{Commit: from.commit, Author: snapshot.Commit.Author, Subject: snapshot.Commit.Subject, Time: metav1.NewTime(snapshot.Commit.Time)}
+	commit := commitOf(snapshot.Commit)
 	m.fetched = &commit
 	return c.Metrics.time(stageRender, func() error {
-		declared, err := render.Build(snapshot, render.Options{Path: from.path, Namespace: from.namespace})
+		declared, err := render.Build(snapshot, optionsOf(gs))
 		if err != nil {
 			return err
 		}
-		m.from, m.declared, m.commit = from, declared, commit
-		c.passSoon(c.others.note(key, from, declared)...)
+		m.from, m.declared, m.commit, m.verifiedFor = from, declared, commit, verificationPrint(source.Verify)
+		c.passSoon(c.others.note(name(gs), from, declared)...)
 		return nil
 	})
 }

@@ -21,6 +21,8 @@ type Source struct {
 	// InsecureHTTP allows http, and with it that the credentials and what is applied to the cluster travel
 	// in plain text.
 	InsecureHTTP bool
+	// Verify is whose signature Fetch wants; nil for nobody's.
+	Verify *Verification
 	// CA are PEM certificates to trust beside those of the system; it may be empty.
 	CA []byte
 }
@@ -31,6 +33,9 @@ func (s Source) endpoint() (*transport.Endpoint, error) {
 		return nil, err
 	}
 	if err := s.checkAuth(); err != nil {
+		return nil, err
+	}
+	if err := s.checkVerify(); err != nil {
 		return nil, err
 	}
 	const shape = "this is not an https URL: write https://host/path (ssh and local paths are not supported)"

@@ -61,7 +61,7 @@ func ParseCommit(raw []byte) (*Object, error) {
 	for _, h := range headers {
 		switch {
 		case h.key != signatureHeader && strings.HasPrefix(h.key, signatureHeader):
-			return nil, refuse(Malformed, "", "it has a header %q, which no signature covers", h.key)
+			return nil, refuse(Malformed, "", "it has a header %q, which no signature covers", shown(h.key))
 		case h.key != signatureHeader:
 			out.Payload = append(out.Payload, h.raw...)
 		case out.Signature != nil:
@@ -86,7 +86,7 @@ func ParseTag(raw []byte) (*Object, error) {
 	}
 	for _, h := range rest {
 		if strings.HasPrefix(h.key, signatureHeader) {
-			return nil, refuse(Malformed, "", "it has a header %q, which no signature covers", h.key)
+			return nil, refuse(Malformed, "", "it has a header %q, which no signature covers", shown(h.key))
 		}
 	}
 	target, err := hash(headers[0])
