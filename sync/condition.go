@@ -29,6 +29,9 @@ func (o *outcome) condition() apply.Condition {
 		out := apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: o.failure.Reason, Message: message}
 		if out.Reason == string(git.UnverifiedCommit) {
 			out.Extra = "Stalled"
+			if o.declared != "" {
+				out.Message += "; meanwhile " + o.reached().Message
+			}
 		}
 		return out
 	case o.gs.Spec.Suspend:
