@@ -100,7 +100,7 @@ func checkAllowedKey(key ssh.PublicKey) error {
 	if _, ok := key.(*ssh.Certificate); ok {
 		return errors.New("it has a certificate for a key: name the key of its authority, with the option cert-authority")
 	}
-	if key.Type() == ssh.InsecureKeyAlgoDSA {
+	if key.Type() == sshDSA {
 		return errors.New("it has a DSA key, which is not safe any more: use an ed25519 key")
 	}
 	if key.Type() == ssh.KeyAlgoRSA && rsaBits(key) < leastRSA {

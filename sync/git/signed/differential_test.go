@@ -84,19 +84,19 @@ func (w *world) ours(row object) (signed.Signer, error) {
 
 // openpgpKeys makes the keys that the rows sign with.
 func (w *world) openpgpKeys() {
-	w.key("ann", "ed25519", "sign", "never", "20240101T000000")
-	w.key("rsa", "rsa3072", "cert", "never", "20240101T000000")
-	w.gpg(nil, "--faked-system-time", "20240101T000000", "--quick-add-key", w.fingerprints["rsa"], "rsa3072", "sign", "never")
-	w.key("stranger", "ed25519", "sign", "never", "20240101T000000")
-	w.key("expired", "ed25519", "sign", "1y", "20240101T000000")
-	w.key("subexpired", "ed25519", "cert", "never", "20240101T000000")
-	w.gpg(nil, "--faked-system-time", "20240101T000000", "--quick-add-key", w.fingerprints["subexpired"], "ed25519", "sign", "1y")
-	w.key("revoked", "ed25519", "sign", "never", "20240101T000000")
-	w.key("subrevoked", "ed25519", "cert", "never", "20240101T000000")
-	w.gpg(nil, "--faked-system-time", "20240101T000000", "--quick-add-key", w.fingerprints["subrevoked"], "ed25519", "sign", "never")
-	w.key("weak", "rsa1024", "sign", "never", "20240101T000000")
-	w.key("dsa", "dsa2048", "sign", "never", "20240101T000000")
-	w.key("nist", "nistp256", "sign", "never", "20240101T000000")
+	w.key("ann", "ed25519", "sign", "never")
+	w.key("rsa", "rsa3072", "cert", "never")
+	w.gpg(nil, "--faked-system-time", made, "--quick-add-key", w.fingerprints["rsa"], "rsa3072", "sign", "never")
+	w.key("stranger", "ed25519", "sign", "never")
+	w.key("expired", "ed25519", "sign", "1y")
+	w.key("subexpired", "ed25519", "cert", "never")
+	w.gpg(nil, "--faked-system-time", made, "--quick-add-key", w.fingerprints["subexpired"], "ed25519", "sign", "1y")
+	w.key("revoked", "ed25519", "sign", "never")
+	w.key("subrevoked", "ed25519", "cert", "never")
+	w.gpg(nil, "--faked-system-time", made, "--quick-add-key", w.fingerprints["subrevoked"], "ed25519", "sign", "never")
+	w.key("weak", "rsa1024", "sign", "never")
+	w.key("dsa", "dsa2048", "sign", "never")
+	w.key("nist", "nistp256", "sign", "never")
 }
 
 func (w *world) openpgp() map[string]object {
@@ -196,12 +196,12 @@ func (w *world) forged() map[string]object {
 		"forged: a signature as the end of a message":  {kind: "commit", raw: append(bytes.Clone(payload), signature...), reason: signed.Unsigned},
 		"forged: an empty signature":                   {kind: "commit", raw: with(payload, "gpgsig", nil), reason: signed.Malformed},
 		"forged: no committer, signed so":              {kind: "commit", raw: signedAs(noCommitter), reason: signed.Malformed},
-		"forged: the signature of a tag on a commit":   {kind: "commit", raw: with(payload, "gpgsig", w.sign(w.tagPayload(w.object("commit", payload), "commit", "v1", "2024-06-01"), "ann")), reason: signed.BadSignature},
+		"forged: the signature of a tag on a commit":   {kind: "commit", raw: with(payload, "gpgsig", w.sign(w.tagPayload(w.object("commit", payload), "commit", "v1"), "ann")), reason: signed.BadSignature},
 		"forged: the signature of another commit":      {kind: "commit", raw: with(payload, "gpgsig", w.sign(w.payload("2024-06-02"), "ann")), reason: signed.BadSignature},
 		"forged: the signature of a signed commit":     {kind: "commit", raw: with(payload, "gpgsig", w.sign(good, "ann")), reason: signed.BadSignature},
 		"forged: an X.509 signature":                   {kind: "commit", raw: with(payload, "gpgsig", []byte("-----BEGIN SIGNED MESSAGE-----\nMIIB\n-----END SIGNED MESSAGE-----")), reason: signed.Unsupported},
 		"forged: good, with other headers":             {kind: "commit", raw: signedAs(with(with(payload, "encoding", []byte("ISO-8859-1")), "x-note", []byte("a\nb")))},
-		"forged: good, a merge of a signed tag":        {kind: "commit", raw: signedAs(with(payload, "mergetag", append(w.tagPayload(w.object("commit", payload), "commit", "v1", "2024-06-01"), signature...)))},
+		"forged: good, a merge of a signed tag":        {kind: "commit", raw: signedAs(with(payload, "mergetag", append(w.tagPayload(w.object("commit", payload), "commit", "v1"), signature...)))},
 		"forged: good, a message without line break":   {kind: "commit", raw: signedAs(bytes.TrimRight(payload, "\n"))},
 		"forged: good, a message with a zero byte":     {kind: "commit", raw: signedAs(append(bytes.Clone(payload), 0, 'x', '\n'))},
 		"forged: good, with two parents":               {kind: "commit", raw: signedAs(bytes.Replace(payload, []byte("\nauthor"), []byte(strings.Repeat("\nparent "+strings.Repeat("a", 40), 2)+"\nauthor"), 1))},
@@ -211,11 +211,11 @@ func (w *world) forged() map[string]object {
 
 func (w *world) tags() map[string]object {
 	commit := w.object("commit", w.payload("2024-06-01"))
-	payload := w.tagPayload(commit, "commit", "v1", "2024-06-01")
+	payload := w.tagPayload(commit, "commit", "v1")
 	signature := w.sign(payload, "ann")
 	tag := func(p, s []byte) []byte { return slices.Concat(p, s) }
 	again := tag(payload, signature)
-	outer := w.tagPayload(w.object("tag", again), "tag", "v2", "2024-06-01")
+	outer := w.tagPayload(w.object("tag", again), "tag", "v2")
 	return map[string]object{
 		"tag: good":                              {kind: "tag", raw: tag(payload, signature), name: "ann"},
 		"tag: good, SSH":                         {kind: "tag", raw: tag(payload, w.sshSign(payload, "ssh-ann", "git")), name: "ann@example.com"},

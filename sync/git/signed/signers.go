@@ -82,7 +82,7 @@ func (s *Signers) Verify(o *Object, now time.Time) (Signer, error) {
 		return s.verifySSH(o, now)
 	case kindX509:
 		return Signer{}, refuse(Unsupported, "", "its signature is an X.509 one: GPG and SSH signatures are verified")
-	default:
-		return Signer{}, refuse(Malformed, "", "its signature is of no kind that git knows")
+	case kindNone:
 	}
+	return Signer{}, refuse(Malformed, "", "its signature is of no kind that git knows")
 }

@@ -17,6 +17,8 @@ const (
 	sshMagic = "SSHSIG"
 	// sshNamespace is what git signs for.
 	sshNamespace = "git"
+	// sshDSA is the type of keys that are not safe any more.
+	sshDSA = "ssh-dss"
 )
 
 // sshSignature is a signature as PROTOCOL.sshsig of OpenSSH describes it.
@@ -126,7 +128,7 @@ func (s *sshSignature) acceptable(id string) error {
 			return refuse(Unsupported, id, "its signature is by %s, an RSA key of %d bits: %d are the least", id, bits, leastRSA)
 		}
 	}
-	if key.Type() == ssh.InsecureKeyAlgoDSA || !slices.Contains(formats, s.signature.Format) {
+	if key.Type() == sshDSA || !slices.Contains(formats, s.signature.Format) {
 		return refuse(Unsupported, id, "its signature by %s uses %q, which is not safe any more", id, shown(s.signature.Format))
 	}
 	return nil

@@ -28,7 +28,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	// The socket of gpg's agent has to have a short name.
-	dir, err := os.MkdirTemp("", "w")
+	dir, err := os.MkdirTemp("", "w") //nolint:usetesting // as the line above says
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,11 +82,14 @@ func (w *world) gpg(stdin []byte, args ...string) string {
 	return w.run(stdin, "gpg", append([]string{"--homedir", w.secret, "--batch", "--yes", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""}, args...)...)
 }
 
-// key makes an OpenPGP key at a time.
-func (w *world) key(owner, algorithm, usage, expires, at string) {
+// made is when every OpenPGP key was made.
+const made = "20240101T000000"
+
+// key makes an OpenPGP key.
+func (w *world) key(owner, algorithm, usage, expires string) {
 	w.t.Helper()
 	id := owner + " <" + owner + "@example.com>"
-	w.gpg(nil, "--faked-system-time", at, "--quick-gen-key", id, algorithm, usage, expires)
+	w.gpg(nil, "--faked-system-time", made, "--quick-gen-key", id, algorithm, usage, expires)
 	for line := range strings.SplitSeq(w.gpg(nil, "--with-colons", "--list-keys", "="+id), "\n") {
 		if rest, ok := strings.CutPrefix(line, "fpr:::::::::"); ok {
 			w.fingerprints[owner] = strings.TrimSuffix(rest, ":")
@@ -207,8 +210,8 @@ func with(payload []byte, key string, value []byte) []byte {
 }
 
 // tagPayload is a tag of an object without a signature.
-func (w *world) tagPayload(target, kind, name, day string) []byte {
-	return fmt.Appendf(nil, "object %s\ntype %s\ntag %s\ntagger Ann <ann@example.com> %d +0100\n\nmessage\n", target, kind, name, at(day))
+func (w *world) tagPayload(target, kind, name string) []byte {
+	return fmt.Appendf(nil, "object %s\ntype %s\ntag %s\ntagger Ann <ann@example.com> %d +0100\n\nmessage\n", target, kind, name, at("2024-06-01"))
 }
 
 func (w *world) remove(name string) {
