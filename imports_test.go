@@ -38,6 +38,8 @@ const (
 	cron         = "github.com/robfig/cron"
 	prometheus   = "github.com/prometheus/client_golang/prometheus"
 	errgroup     = "golang.org/x/sync/errgroup"
+	openPGP      = "github.com/ProtonMail/go-crypto/openpgp"
+	xSSH         = "golang.org/x/crypto/ssh"
 )
 
 // rule says what the files of one package may import, tests left aside.
@@ -64,7 +66,7 @@ func rules() map[string]rule {
 		},
 		"sync": {
 			why:    "the pass calls every stage, and knows none of their clients",
-			own:    []string{"apply", "apply/account", "apply/kinds", "diff", "health/watch", "sync/git", "sync/reader", "sync/render", "sync/v1alpha1"},
+			own:    []string{"apply", "apply/account", "apply/kinds", "diff", "health/watch", "sync/git", "sync/git/signed", "sync/reader", "sync/render", "sync/v1alpha1"},
 			others: []string{apiTypes, apimachinery, clientGo, k8sUtils, cron, prometheus, errgroup},
 		},
 		"sync/v1alpha1": {
@@ -73,6 +75,7 @@ func rules() map[string]rule {
 		},
 		"sync/git": {
 			why:    "it reads what strangers wrote: nothing of the cluster is within its reach",
+			own:    []string{"sync/git/signed"},
 			others: []string{goGit, cryptoSSH, proxies},
 		},
 		"sync/reader": {
@@ -80,9 +83,14 @@ func rules() map[string]rule {
 			own:    []string{"sync/git", "sync/render"},
 			others: []string{apimachinery, "sigs.k8s.io/json"},
 		},
+		"sync/git/signed": {
+			why:    "whether a signature counts depends on an object, the keys and the time, and on nothing else",
+			others: []string{openPGP, xSSH},
+			pure:   true,
+		},
 		"sync/render": {
 			why:    "it runs what strangers wrote: no network and no files are within its reach",
-			others: []string{kustomize, apiTypes, apimachinery, "go.yaml.in/yaml", "sigs.k8s.io/yaml", "sigs.k8s.io/json"},
+			others: []string{kustomize, apiTypes, apimachinery, "go.yaml.in/yaml", "sigs.k8s.io/yaml", "sigs.k8s.io/json", goGit + "/go-git/v5/plumbing/format/gitignore"},
 			pure:   true,
 		},
 		"diff": {

@@ -104,11 +104,11 @@ func (c *Controller) reread(ctx context.Context, gs *v1alpha1.GitSync, commit st
 	var answer reader.Answer
 	if err := c.desk.away(func() (err error) {
 		answer, err = c.Reader.Read(ctx, reader.Request{
-			For: name(gs).String(), Source: source, Commit: commit, Exact: true, Options: render.Options{Path: from.path, Namespace: from.namespace},
+			For: name(gs).String(), Source: source, Commit: commit, Exact: true, Options: optionsOf(gs),
 		})
 		return err
 	}); err != nil {
 		return version{}, err
 	}
-	return version{from: from.at(answer.Commit.Hash), declared: answer.Declared, commit: *commitOf(*answer.Commit)}, nil
+	return version{from: from.at(answer.Commit.Hash), declared: answer.Declared, commit: commitOf(*answer.Commit)}, nil
 }

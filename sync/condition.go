@@ -7,12 +7,13 @@ import (
 
 	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/sync/git"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
 // condition says in one place what the pass means. First match wins:
 //
-//	failed ............................ Ready=False, Reconciling: it is tried again by itself
+//	failed ............................ Ready=False, Reconciling: it is tried again by itself; Stalled if it is not signed
 //	suspended ......................... Ready as before; Stalled if it was not
 //	observed, and something differs ... Ready=False, Stalled
 //	observed, and nothing does ........ Ready=True
@@ -25,7 +26,14 @@ func (o *outcome) condition() apply.Condition {
 		if o.hold != nil {
 			message += "; " + o.heldBy()
 		}
-		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: o.failure.Reason, Message: message}
+		out := apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: o.failure.Reason, Message: message}
+		if out.Reason == string(git.UnverifiedCommit) {
+			out.Extra = "Stalled"
+			if o.declared != "" {
+				out.Message += "; meanwhile " + o.reached().Message
+			}
+		}
+		return out
 	case o.gs.Spec.Suspend:
 		out := apply.Condition{Ready: o.readyBefore(), Reason: ReasonSuspended, Message: "suspended: nothing is polled or applied; rollouts under way go on"}
 		if out.Ready == metav1.ConditionFalse {

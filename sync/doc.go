@@ -9,6 +9,7 @@
 //	account ................. as whom
 //	source, read, refused ... Git: which repository, polled and rendered
 //	secret .................. credentials that do not do, until somebody corrects them
+//	verify .................. whose signature a commit has to have
 //	admit, depend ........... whether the commit may be applied: its approval, and GitSyncs that come before
 //	foresee ................. what would change, where nothing is written
 //	objects, order, drift ... observed, applied in order, pruned; what had changed since

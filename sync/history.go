@@ -45,7 +45,7 @@ func (o *outcome) begun(at metav1.Time) []v1alpha1.HistoryEntry {
 	if len(out) > 0 && superseded(out[0]) {
 		out[0].Outcome = outcomeSuperseded
 	}
-	out = slices.Insert(out, 0, v1alpha1.HistoryEntry{Commit: f.Commit, Subject: f.Subject, Fetched: at})
+	out = slices.Insert(out, 0, v1alpha1.HistoryEntry{Commit: f.Commit, Subject: f.Subject, SignedBy: f.SignedBy, Fetched: at})
 	return out[:min(len(out), v1alpha1.MaxHistory)]
 }
 
@@ -60,7 +60,7 @@ func superseded(e v1alpha1.HistoryEntry) bool {
 	}
 }
 
-// unread is whether the pass failed to ask Git, which says nothing of a commit.
+// unread is whether the pass failed to ask Git, which says nothing of a commit. That one is not signed does.
 func (o *outcome) unread() bool {
 	var fromGit *git.Error
 	var fromReader *reader.Error
@@ -69,8 +69,10 @@ func (o *outcome) unread() bool {
 		return false
 	case errors.As(o.failure, &fromReader):
 		return fromReader.Doing == reader.Fetching
+	case errors.As(o.failure, &fromGit):
+		return fromGit.Commit == nil
 	default:
-		return errors.As(o.failure, &fromGit) || o.failure.Reason == ReasonSecretNotFound || o.failure.Reason == ReasonSecretInvalid
+		return o.failure.Reason == ReasonSecretNotFound || o.failure.Reason == ReasonSecretInvalid
 	}
 }
 

@@ -53,6 +53,10 @@ func TestHistory(t *testing.T) {
 			o.fetched.Commit, o.applied, o.proven = oldCommit, "", ""
 			o.fail(&git.Error{Reason: git.Unreachable})
 		}, []string{"01234567 Rolling 0 -"}},
+		"it is not signed": {[]v1alpha1.HistoryEntry{proven}, func(o *outcome) {
+			o.declared, o.applied, o.proven = oldCommit, oldCommit, oldCommit
+			o.fail(&git.Error{Reason: git.UnverifiedCommit, Commit: &git.Commit{Hash: newCommit}})
+		}, []string{"89abcdef UnverifiedCommit - -", "01234567 Proven 0 0"}},
 		"what was proven stays proven":           {[]v1alpha1.HistoryEntry{proven}, func(o *outcome) { o.fetched.Commit, o.applied, o.proven = oldCommit, "", ""; o.fail(errors.New("x")) }, []string{"01234567 Proven 0 0"}},
 		"a newer one takes its place on the way": {[]v1alpha1.HistoryEntry{on("Rolling")}, func(*outcome) {}, []string{"89abcdef Proven 1 1", "01234567 Superseded 0 -"}},
 		"one that was rejected remains so":       {[]v1alpha1.HistoryEntry{on("Rejected")}, func(*outcome) {}, []string{"89abcdef Proven 1 1", "01234567 Rejected 0 -"}},

@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -62,6 +63,8 @@ type memory struct {
 	basis *reader.Basis
 	// refused is the commit that could not be read last.
 	refused refused
+	// verifiedFor is what the signature of from was verified for.
+	verifiedFor string
 	// fetched is the newest commit that was read; commit, unless that one cannot
 	// be rendered.
 	fetched *v1alpha1.Commit
@@ -90,7 +93,7 @@ func questionOf(gs *v1alpha1.GitSync) question {
 
 // rendered names what a Declared was made of.
 type rendered struct {
-	url, ref, path, namespace, commit string
+	url, ref, path, namespace, commit, selection string
 }
 
 // at is the same place at another commit.
@@ -102,7 +105,7 @@ func (r rendered) at(commit string) rendered {
 // placeOf is what a GitSync declares from, at no commit.
 func placeOf(gs *v1alpha1.GitSync) rendered {
 	s := gs.Spec.Source
-	return rendered{url: s.URL, ref: s.Ref.FullName(), path: path(gs), namespace: gs.Namespace}
+	return rendered{url: s.URL, ref: s.Ref.FullName(), path: path(gs), namespace: gs.Namespace, selection: selectionOf(s)}
 }
 
 // answers is whether the last poll still answers the question, so that Git need
@@ -135,6 +138,9 @@ func (m *memory) polled(q question, err error, interval time.Duration, now time.
 	if err != nil {
 		m.failed(now)
 		m.pollAt = earlier(m.pollAt, m.retryAt)
+		if errors.Is(err, git.UnverifiedCommit) { // the signers may be others soon, and nothing tells
+			m.pollAt = earlier(m.pollAt, now.Add(jittered(unverifiedRetry)))
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/rollcall-dev/rollcall/sync/git"
 	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -39,6 +40,22 @@ func TestGitIsAskedOnceAnInterval(t *testing.T) {
 	}
 	if m.answers(q, now.Add(67*time.Second)) {
 		t.Error("it does not poll when the interval is over")
+	}
+}
+
+func TestSignersAreReadAgainSoon(t *testing.T) {
+	t.Parallel()
+	m, at := &memory{}, now
+	for range 20 { // failures, each after the delay of the one before
+		m.polled(question{}, &git.Error{Reason: git.UnverifiedCommit}, 24*time.Hour, at)
+		if wait := m.pollAt.Sub(at); wait > unverifiedRetry+unverifiedRetry/10 {
+			t.Fatalf("after %d failures the commit is looked at again in %s", m.failures, wait)
+		}
+		at = m.retryAt
+	}
+	m.polled(question{}, errGit, 24*time.Hour, at)
+	if wait := m.pollAt.Sub(at); wait < lastRetry/2 {
+		t.Errorf("what nothing but Git can end is looked at again in %s", wait)
 	}
 }
 

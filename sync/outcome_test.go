@@ -11,6 +11,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/sync/git"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -102,6 +103,13 @@ func TestCondition(t *testing.T) {
 				o.fail(&apply.Error{Reason: apply.ReasonForbidden, Object: "Service a/b (b.yaml)", Message: "may not"})
 			},
 			apply.Condition{Ready: "False", Extra: "Reconciling", Reason: "Forbidden", Message: "Service a/b (b.yaml): Forbidden: may not"},
+		},
+		"a commit that is not signed waits for a person, and the one before is said": {
+			func(o *outcome) {
+				o.declared, o.applied = oldCommit, oldCommit
+				o.fail(&git.Error{Reason: git.UnverifiedCommit, Message: "commit 89abcdef89ab is not verified: it has no signature", Commit: &git.Commit{Hash: newCommit}})
+			},
+			apply.Condition{Ready: "False", Extra: "Stalled", Reason: "UnverifiedCommit", Message: "commit 89abcdef89ab is not verified: it has no signature; meanwhile commit 01234567 is applied and is proven on every eligible node of 2 DaemonSets"},
 		},
 		"suspended keeps what was": {
 			func(o *outcome) { o.gs.Spec.Suspend, o.rollouts = true, rollouts(v1alpha1.PhaseHeld, "Paused") },

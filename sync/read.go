@@ -5,8 +5,6 @@ import (
 	"context"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/rollcall-dev/rollcall/sync/git"
 	"github.com/rollcall-dev/rollcall/sync/reader"
 	"github.com/rollcall-dev/rollcall/sync/render"
@@ -36,6 +34,9 @@ func (c *Controller) poll(ctx context.Context, gs *v1alpha1.GitSync, m *memory) 
 	if err != nil {
 		return err
 	}
+	if source.Verify, err = c.verification(ctx, gs); err != nil {
+		return err
+	}
 	c.follow(m, source)
 	from := placeOf(gs)
 	if err := c.desk.away(func() error {
@@ -47,18 +48,18 @@ func (c *Controller) poll(ctx context.Context, gs *v1alpha1.GitSync, m *memory) 
 	}); err != nil {
 		return err
 	}
-	if m.declared != nil && from == m.from {
+	if m.declared != nil && from == m.from && m.verifiedFor == verificationPrint(source.Verify) {
 		m.fetched = &m.commit
 		return nil
 	}
-	return c.fetchAndRender(ctx, gs, source, from, m)
+	return c.recall(ctx, gs, m, c.fetchAndRender(ctx, gs, source, from, m))
 }
 
 // fetchAndRender fills the memory whole, or leaves what is known to be good. It is done in a process of its own.
 func (c *Controller) fetchAndRender(ctx context.Context, gs *v1alpha1.GitSync, source git.Source, from rendered, m *memory) error {
 	request := reader.Request{
 		For: name(gs).String(), Source: source, Commit: from.commit, Keep: m.admitted.commit.Commit,
-		Options: render.Options{Path: from.path, Namespace: from.namespace},
+		Options: optionsOf(gs),
 	}
 	if m.lastGood(from.at("")) != nil {
 		request.Known = m.basis
@@ -78,21 +79,19 @@ func (c *Controller) fetchAndRender(ctx context.Context, gs *v1alpha1.GitSync, s
 	}
 	if answer.Commit != nil {
 		from.commit = answer.Commit.Hash
-		m.fetched = commitOf(*answer.Commit)
+		commit := commitOf(*answer.Commit)
+		m.fetched = &commit
 	}
 	if err != nil {
+		m.unverified(err)
 		return err
 	}
-	m.from, m.commit, m.basis = from, *m.fetched, answer.Basis
+	m.from, m.commit, m.basis, m.verifiedFor = from, *m.fetched, answer.Basis, verificationPrint(source.Verify)
 	if !answer.Unchanged {
 		m.declared = answer.Declared
 	}
 	c.passSoon(c.others.note(name(gs), from, m.declared)...)
 	return nil
-}
-
-func commitOf(c git.Commit) *v1alpha1.Commit {
-	return &v1alpha1.Commit{Commit: c.Hash, Author: c.Author, Subject: c.Subject, Time: metav1.NewTime(c.Time)}
 }
 
 func path(gs *v1alpha1.GitSync) string {

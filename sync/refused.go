@@ -66,6 +66,7 @@ func lasting(err error) bool {
 	passing := []error{
 		git.Unreachable, git.CertificateInvalid, git.InvalidAnswer, git.AuthenticationFailed, git.RepositoryNotFound,
 		git.EmptyRepository, git.RefNotFound, git.CorruptRepository, git.CacheFailed, git.InvalidSource,
+		git.UnverifiedCommit, // the signers may be others soon
 	}
 	if err == nil || slices.ContainsFunc(passing, func(reason error) bool { return errors.Is(err, reason) }) {
 		return false

@@ -28,5 +28,5 @@ func (p *planner) others(ctx context.Context) ([]v1alpha1.GitSync, error) {
 
 // declaredBy is what a GitSync of the same repository declares at its path of this tree.
 func (p *planner) declaredBy(gs *v1alpha1.GitSync) (*render.Declared, error) {
-	return p.tree.at(gs.Spec.Source.Path).build(gs.Namespace)
+	return p.tree.of(gs.Spec.Source).build(gs.Namespace)
 }

@@ -244,13 +244,19 @@ func (f *planFlags) planner() (*planner, error) {
 // render reads what the directory declares, and finds the GitSync that it is
 // planned for if none was named.
 func (p *planner) render(ctx context.Context) (*render.Declared, error) {
+	if p.gitsync != nil {
+		p.tree = p.tree.with(p.gitsync.Spec.Source)
+	}
 	declared, err := p.tree.build(p.namespace)
 	if err != nil || p.gitsync != nil {
 		return declared, err
 	}
 	before := p.namespace
-	if err := p.inferGitSync(ctx, declared); err != nil || p.namespace == before {
+	if err := p.inferGitSync(ctx, declared); err != nil || p.gitsync == nil {
 		return declared, err
+	}
+	if p.tree = p.tree.with(p.gitsync.Spec.Source); p.namespace == before && len(p.tree.include)+len(p.tree.ignore) == 0 {
+		return declared, nil
 	}
 	return p.tree.build(p.namespace)
 }

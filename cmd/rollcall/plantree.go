@@ -14,6 +14,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/sync/git"
 	"github.com/rollcall-dev/rollcall/sync/render"
+	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
 // tree is where manifests are read from: a directory of a working tree, or of a commit.
@@ -23,22 +24,30 @@ type tree struct {
 	files fs.FS
 	// path is the directory in it that is planned.
 	path string
+	// include and ignore are the patterns of the GitSync that it is planned for.
+	include, ignore []string
 	// commit is empty for a working tree.
 	commit git.Commit
 }
 
 // build renders the directory with all of the tree within reach, since overlays refer to bases beside them.
 func (t tree) build(namespace string) (*render.Declared, error) {
-	declared, err := render.Build(t.files, render.Options{Path: filepath.ToSlash(filepath.Clean(t.path)), Namespace: namespace})
+	declared, err := render.Build(t.files, render.Options{Path: filepath.ToSlash(filepath.Clean(t.path)), Namespace: namespace, Include: t.include, Ignore: t.ignore})
 	if err != nil {
 		return nil, fmt.Errorf("render %s: %w", t.name, err)
 	}
 	return declared, nil
 }
 
-// at is another directory of the tree.
-func (t tree) at(path string) tree {
-	t.path = path
+// of is what a GitSync reads of the tree.
+func (t tree) of(source v1alpha1.GitSource) tree {
+	t.path = source.Path
+	return t.with(source)
+}
+
+// with is the same directory, of which only those files are read that a GitSync reads.
+func (t tree) with(source v1alpha1.GitSource) tree {
+	t.include, t.ignore = source.Include, source.Ignore
 	return t
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -46,8 +47,21 @@ func (c *Client) Resolve(ctx context.Context, s Source) (commit string, err erro
 // Fetch returns the commit that the ref names now, which Snapshot.Commit tells: the ref may have moved since
 // Resolve. A commit that was fetched before is not fetched again, but the server is asked first, so that the
 // credentials are proven each time. When the server cannot be reached, the commit that the caller names is
-// taken from an earlier fetch, if there was one; an empty commit names none. The error is an *Error.
+// taken from an earlier fetch, if there was one; an empty commit names none. A source that is to be verified gives
+// no commit that is not: the error is UnverifiedCommit then, and says of which. The error is an *Error.
 func (c *Client) Fetch(ctx context.Context, s Source, commit string) (*Snapshot, error) {
+	snapshot, err := c.fetch(ctx, s, commit)
+	if err != nil {
+		return nil, err
+	}
+	if err := snapshot.verify(s.Verify, time.Now()); err != nil {
+		return nil, err
+	}
+	return snapshot, nil
+}
+
+// fetch is Fetch of a commit that may have been signed by anybody.
+func (c *Client) fetch(ctx context.Context, s Source, commit string) (*Snapshot, error) {
 	limits := c.Limits.orDefaults()
 	ctx, cancel := context.WithTimeout(ctx, limits.FetchTimeout)
 	defer cancel()
@@ -65,7 +79,7 @@ func (c *Client) Fetch(ctx context.Context, s Source, commit string) (*Snapshot,
 	if err != nil {
 		return nil, err
 	}
-	if kept, err := c.kept(s, peeled); err == nil {
+	if kept, err := c.kept(s, peeled); err == nil && kept.serves(s, tip) {
 		return kept, nil
 	}
 	return c.clone(ctx, session, tip)
@@ -79,7 +93,8 @@ func (c *Client) Keep(s Source, commit string) {
 }
 
 // Commit returns a commit that the ref has named once: from an earlier fetch, without asking the server, or else from the
-// server by its name. Not every server gives what no ref names any more. The error is an *Error.
+// server by its name. Not every server gives what no ref names any more. No signature is asked for: that was the matter
+// of Fetch, and the keys may be others now. The error is an *Error.
 func (c *Client) Commit(ctx context.Context, s Source, commit string) (*Snapshot, error) {
 	if !plumbing.IsHash(commit) {
 		return nil, s.errorf(InvalidAnswer, "%q is not the name of a commit", commit)

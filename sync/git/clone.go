@@ -42,7 +42,10 @@ func (c *Client) clone(ctx context.Context, conversation *session, tip plumbing.
 	if err != nil {
 		return nil, err
 	}
-	return c.place(s, dir, plumbing.NewHash(snapshot.Commit.Hash))
+	if err := noteTip(dir, tip); err != nil {
+		return nil, s.cacheFailed("note what the ref names", err)
+	}
+	return c.place(s, dir, tip, plumbing.NewHash(snapshot.Commit.Hash))
 }
 
 // download writes the pack to a file, judges it there, and only then lets go-git index it.

@@ -19,6 +19,8 @@ type Commit struct {
 	Subject string
 	// Time is when it was committed, in UTC, by the clock of whoever did.
 	Time time.Time
+	// SignedBy is whose signature was verified, as a key with a name; empty when none was asked for.
+	SignedBy string
 }
 
 func newCommit(c *object.Commit) Commit {

@@ -19,6 +19,8 @@ type Error struct {
 	Message string
 	// Exceeded is the limit that was reached; its zero value when none was.
 	Exceeded Exceeded
+	// Commit is the commit that is not verified; nil for any other error.
+	Commit *Commit
 	// Err is fs.ErrNotExist, context.Canceled or context.DeadlineExceeded where one of them is the cause, else
 	// nil. Errors of go-git and net/http are not kept: they may hold what must not be shown.
 	Err error

@@ -36,6 +36,8 @@ const (
 	SymlinkUnsupported Reason = "SymlinkUnsupported"
 	// SubmoduleUnsupported is a submodule among what was read.
 	SubmoduleUnsupported Reason = "SubmoduleUnsupported"
+	// UnverifiedCommit is a commit, or its tag, without a signature that counts.
+	UnverifiedCommit Reason = "UnverifiedCommit"
 	// LFSUnsupported is a file among what was read whose content Git LFS keeps elsewhere.
 	LFSUnsupported Reason = "LFSUnsupported"
 )

@@ -30,6 +30,9 @@ func open(ctx context.Context, s Source, l Limits, everything bool) (*session, e
 	if err != nil {
 		return nil, err
 	}
+	if err := s.checkVerify(); err != nil {
+		return nil, err
+	}
 	w, err := s.newWire(u, l)
 	if err != nil {
 		return nil, err

@@ -24,6 +24,10 @@ type Snapshot struct {
 	limits Limits
 	dir    string
 
+	// tip is what the ref named: a tag, or the commit itself. chain are the objects from there to the commit.
+	tip   plumbing.Hash
+	chain []verified
+
 	mu      sync.Mutex
 	storage *filesystem.Storage
 	root    plumbing.Hash
@@ -43,7 +47,7 @@ func openSnapshot(dir string, s Source, l Limits, tip plumbing.Hash) (*Snapshot,
 
 // readSnapshot reads the commit and the root of its tree.
 func readSnapshot(s *Snapshot, tip plumbing.Hash) (*Snapshot, error) {
-	s.trees = map[plumbing.Hash][]treeEntry{}
+	s.trees, s.tip = map[plumbing.Hash][]treeEntry{}, tip
 	commit, err := s.peel(tip)
 	if err != nil {
 		return nil, err
@@ -63,6 +67,7 @@ func (s *Snapshot) peel(hash plumbing.Hash) (*object.Commit, error) {
 		if err != nil {
 			return nil, err
 		}
+		s.chain = append(s.chain, raw)
 		switch raw.Type() {
 		case plumbing.CommitObject:
 			commit := &object.Commit{}

@@ -22,6 +22,8 @@ type Source struct {
 	// InsecureHTTP allows http, and with it that the credentials and what is applied to the cluster travel
 	// in plain text.
 	InsecureHTTP bool
+	// Verify is whose signature Fetch wants; nil for nobody's.
+	Verify *Verification
 	// CA are PEM certificates to trust beside those of the system; it may be empty.
 	CA []byte
 	// KnownHosts is a known_hosts file; an ssh URL needs one.

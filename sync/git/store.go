@@ -25,9 +25,12 @@ func (c *Client) Home(s Source) string { return c.home(s) }
 // kept opens a clone of an earlier fetch and marks it as used now, so that it is not the one to be removed next.
 func (c *Client) kept(s Source, commit plumbing.Hash) (*Snapshot, error) {
 	dir := filepath.Join(c.home(s), commit.String())
-	snapshot, err := openSnapshot(dir, s, c.Limits.orDefaults(), commit)
+	snapshot, err := openSnapshot(dir, s, c.Limits.orDefaults(), notedTip(dir, commit))
 	if err != nil {
 		return nil, err
+	}
+	if snapshot.Commit.Hash != commit.String() {
+		return nil, snapshot.corrupt("the clone is of the commit %s and not of %s", snapshot.Commit.Hash, commit)
 	}
 	now := time.Now()
 	if err := os.Chtimes(dir, now, now); err != nil {
@@ -38,10 +41,10 @@ func (c *Client) kept(s Source, commit plumbing.Hash) (*Snapshot, error) {
 
 // place renames a finished clone to its final name, opens it there, and removes all others but the one used last. A
 // good clone that another fetch has put there meanwhile stays: it may be in use.
-func (c *Client) place(s Source, dir string, commit plumbing.Hash) (*Snapshot, error) {
+func (c *Client) place(s Source, dir string, tip, commit plumbing.Hash) (*Snapshot, error) {
 	c.swap.Lock()
 	defer c.swap.Unlock()
-	if kept, err := c.kept(s, commit); err == nil {
+	if kept, err := c.kept(s, commit); err == nil && kept.serves(s, tip) {
 		return kept, nil
 	}
 	final := filepath.Join(c.home(s), commit.String())

@@ -144,9 +144,9 @@ func (s *Snapshot) lookup(op, name string) (treeEntry, error) {
 func (s *Snapshot) unsupported(e treeEntry, name string) error {
 	switch {
 	case e.mode&fs.ModeSymlink != 0:
-		return s.source.errorf(SymlinkUnsupported, "symbolic links are not followed: commit a copy, or move it out of the path").at(name)
+		return s.source.errorf(SymlinkUnsupported, "symbolic links are not followed: commit a copy, or move it out of the path, or leave it out with spec.source.ignore").at(name)
 	case e.mode&fs.ModeIrregular != 0:
-		return s.source.errorf(SubmoduleUnsupported, "submodules are not fetched: commit the files, or move it out of the path").at(name)
+		return s.source.errorf(SubmoduleUnsupported, "submodules are not fetched: commit the files, or move it out of the path, or leave it out with spec.source.ignore").at(name)
 	default:
 		return nil
 	}

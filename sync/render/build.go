@@ -19,6 +19,9 @@ func Build(files fs.FS, o Options) (*Declared, error) {
 		return nil, err
 	}
 	t := newTree(files, o.Limits.orDefaults())
+	if t.selection, err = newSelection(o); err != nil {
+		return nil, err
+	}
 	if err := t.directory(dir); err != nil {
 		return nil, err
 	}

@@ -15,6 +15,9 @@ func (t *tree) plain(dir string) ([]declaration, error) {
 	if len(w.errs) > 0 {
 		return nil, w.errs
 	}
+	if len(w.found) == 0 {
+		return nil, t.selection.emptied(dir)
+	}
 	return w.found, nil
 }
 
@@ -36,7 +39,7 @@ func (w *walk) directory(dir string, depth int) error {
 	for _, entry := range entries {
 		name := path.Join(dir, entry.Name())
 		switch {
-		case hidden(entry.Name()):
+		case hidden(entry.Name()), w.tree.selection.skips(name, entry.IsDir()):
 		case entry.IsDir():
 			err = w.directory(name, depth+1)
 		case !entry.Type().IsRegular():

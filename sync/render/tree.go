@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -15,6 +16,8 @@ import (
 type tree struct {
 	files  fs.FS
 	limits Limits
+	// selection is nil for every file.
+	selection *selection
 
 	seen  int
 	bytes int64
@@ -42,6 +45,9 @@ func (t *tree) list(dir string) ([]fs.DirEntry, error) {
 func (t *tree) content(name string) ([]byte, error) {
 	if b, ok := t.read[name]; ok {
 		return b, nil
+	}
+	if t.selection.omits(name, false) {
+		return nil, t.selection.refusal(name, false)
 	}
 	f, err := t.files.Open(name)
 	if err != nil {
@@ -71,6 +77,10 @@ func (t *tree) fileType(name string) (mode fs.FileMode, ok bool, err error) {
 		return 0, false, nil
 	case err != nil:
 		return 0, false, unreadable(name, err)
+	case t.selection.omits(name, info.IsDir()) && slices.Contains(kustomizationNames(), path.Base(name)):
+		return 0, false, nil // it is looked for, and nothing names it
+	case t.selection.omits(name, info.IsDir()):
+		return 0, false, t.selection.refusal(name, info.IsDir())
 	default:
 		return info.Mode().Type(), true, nil
 	}

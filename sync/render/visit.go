@@ -146,6 +146,9 @@ func (v *visit) existing(field, entry string) (name string, isDir bool, err erro
 	if !ok {
 		return "", false, v.failed(field, fmt.Sprintf("%s does not exist in this commit: correct the name, or add the file", name))
 	}
+	if mode != 0 && !mode.IsDir() {
+		return "", false, v.tree.irregular(name, mode)
+	}
 	return name, mode.IsDir(), nil
 }
 

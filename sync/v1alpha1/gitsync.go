@@ -213,6 +213,7 @@ type IgnoreRule struct {
 
 // GitSource is a path of a ref of a Git repository.
 //
+// +kubebuilder:validation:XValidation:rule="!has(self.verify) || self.verify.mode == 'head' || !(has(self.ref.branch) || (has(self.ref.name) && !self.ref.name.startsWith('refs/tags/')))",message="verify.mode tag and tagAndHead want the signature of a tag: follow a tag, or set verify.mode to head"
 // +kubebuilder:validation:XValidation:rule="!self.url.startsWith('http://') || (has(self.insecureHTTP) && self.insecureHTTP)",message="url is plain http: use https, or set insecureHTTP: true"
 // +kubebuilder:validation:XValidation:rule="!self.url.startsWith('ssh://') || has(self.secretRef)",message="url is ssh: name a Secret with identity and known_hosts in secretRef"
 type GitSource struct {
@@ -266,7 +267,59 @@ type GitSource struct {
 	// +kubebuilder:validation:XValidation:rule="has(self.name) && self.name != ''",message="proxySecretRef must name a Secret: set name, or leave proxySecretRef out"
 	// +optional
 	ProxySecretRef *corev1.LocalObjectReference `json:"proxySecretRef,omitempty"`
+
+	// Verify wants a signature of somebody who may sign. A commit without one is
+	// held (UnverifiedCommit): nothing of it is rendered, and what was applied
+	// before keeps running.
+	// +optional
+	Verify *GitVerify `json:"verify,omitempty"`
+
+	// Include are patterns of the files that are read, as .gitignore writes
+	// patterns, below the repository's root; without any, all are. A file that a
+	// kustomization names and that is not among them is an error.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=256
+	// +listType=atomic
+	// +optional
+	Include []string `json:"include,omitempty"`
+
+	// Ignore are patterns of files and directories that are not read, as
+	// .gitignore writes patterns, below the repository's root; it beats include.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=256
+	// +listType=atomic
+	// +optional
+	Ignore []string `json:"ignore,omitempty"`
 }
+
+// GitVerify is whose signature is wanted, and on what.
+type GitVerify struct {
+	// Mode is what has to be signed: head, the commit; tag, the annotated tag that
+	// is followed, by its own name; tagAndHead, both.
+	// +kubebuilder:default=head
+	// +optional
+	Mode VerifyMode `json:"mode,omitempty"`
+
+	// SecretRef names a Secret in this namespace with the public keys of those who
+	// may sign: files of armored OpenPGP keys under any name, and a file
+	// allowed_signers with SSH keys, in the format of ssh-keygen(1).
+	// +kubebuilder:validation:XValidation:rule="has(self.name) && self.name != ''",message="verify.secretRef must name a Secret with the public keys of those who may sign"
+	SecretRef corev1.LocalObjectReference `json:"secretRef"`
+}
+
+// VerifyMode is what has to be signed.
+//
+// +kubebuilder:validation:Enum=head;tag;tagAndHead
+type VerifyMode string
+
+// The modes of verification. The set is closed.
+const (
+	VerifyHead       VerifyMode = "head"
+	VerifyTag        VerifyMode = "tag"
+	VerifyTagAndHead VerifyMode = "tagAndHead"
+)
 
 // GitRef is exactly one of its fields.
 //
@@ -371,6 +424,10 @@ type Commit struct {
 	// Time the commit was made, by its committer's clock.
 	// +optional
 	Time metav1.Time `json:"time,omitempty"`
+	// SignedBy is the key, and its owner, whose signature was verified; empty where
+	// none was asked for, and while the commit is held for want of one.
+	// +optional
+	SignedBy string `json:"signedBy,omitempty"`
 }
 
 // RolloutSummary is one DaemonSet's row in a GitSync's status.
@@ -393,6 +450,9 @@ type HistoryEntry struct {
 	// Subject is the first line of the message, at most 200 characters.
 	// +optional
 	Subject string `json:"subject,omitempty"`
+	// SignedBy is the key, and its owner, whose signature was verified.
+	// +optional
+	SignedBy string `json:"signedBy,omitempty"`
 	// Fetched is when this cluster read the commit.
 	// +optional
 	Fetched metav1.Time `json:"fetched,omitempty"`
