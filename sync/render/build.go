@@ -19,12 +19,20 @@ func Build(files fs.FS, o Options) (*Declared, error) {
 		return nil, err
 	}
 	t := newTree(files, o.Limits.orDefaults())
+	if t.keys, err = parseKeys(o.AgeKeys); err != nil {
+		return nil, err
+	}
 	if err := t.directory(dir); err != nil {
 		return nil, err
 	}
 	all, err := t.declarations(dir)
 	if err != nil {
 		return nil, err
+	}
+	if o.Substitute {
+		if err := substitute(all, o, t.limits.TotalBytes); err != nil {
+			return nil, err
+		}
 	}
 	inNamespace(all, o.Namespace)
 	if err := check(all); err != nil {

@@ -109,6 +109,9 @@ func identify(doc document, value any) Errors {
 	if ns := metadata["namespace"]; ns != nil && !isText(ns) {
 		report("metadata.namespace", misread(ns))
 	}
+	if child(object, "sops")["mac"] != nil {
+		report("sops", "sops has encrypted this and it was not decrypted: only whole files are, of Secrets and of secretGenerators")
+	}
 	for _, field := range []string{"managedFields", "resourceVersion", "uid"} {
 		if metadata[field] != nil {
 			report("metadata."+field, "only the API server writes this field; the object was probably exported from a cluster: remove it")

@@ -140,7 +140,7 @@ func (s *scan) parsed(name string) ([]document, error) {
 	if err != nil {
 		return nil, err
 	}
-	docs, err := parse(name, data, s.tree.limits)
+	docs, err := s.tree.manifests(name, data)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"github.com/rollcall-dev/rollcall/sync/render/sops"
 )
 
 // tree reads the files of one build under its limits. What it has read is kept, so a file that a build
@@ -15,6 +17,7 @@ import (
 type tree struct {
 	files  fs.FS
 	limits Limits
+	keys   sops.Keys
 
 	seen  int
 	bytes int64

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/kustomize/api/types"
+
+	"github.com/rollcall-dev/rollcall/sync/render/sops"
 )
 
 // rawSuffix names the verbatim copy of a file in the file set, beside the canonical form of the same file.
@@ -214,6 +216,7 @@ func (v *visit) yaml(field, entry string) (string, error) {
 }
 
 // raw looks at an entry that is a file to be taken as it is.
+// Only what goes into a Secret is decrypted.
 func (v *visit) raw(field, entry string) (string, []byte, error) {
 	name, err := v.fileName(field, entry)
 	if err != nil {
@@ -222,6 +225,14 @@ func (v *visit) raw(field, entry string) (string, []byte, error) {
 	data, err := v.tree.content(name)
 	if err != nil {
 		return entry, nil, err
+	}
+	if sops.Encrypted(name, data) {
+		if !strings.HasPrefix(field, "secretGenerator") {
+			return entry, nil, v.failed(field, fmt.Sprintf("%s is encrypted with sops, and a ConfigMap hides nothing: use a secretGenerator", name))
+		}
+		if data, err = v.tree.decrypted(name, data); err != nil {
+			return entry, nil, err
+		}
 	}
 	v.files[path.Join("/", name)+rawSuffix] = data
 	return entry + rawSuffix, data, nil
