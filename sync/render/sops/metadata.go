@@ -43,18 +43,18 @@ func (r rule) encrypted(path []string) bool {
 
 // fields is the metadata as it is written.
 type fields struct {
-	Threshold               int               `yaml:"shamir_threshold"`
-	Groups                  []group           `yaml:"key_groups"`
-	LastModified            string            `yaml:"lastmodified"`
-	MAC                     string            `yaml:"mac"`
-	UnencryptedSuffix       string            `yaml:"unencrypted_suffix"`
-	EncryptedSuffix         string            `yaml:"encrypted_suffix"`
-	UnencryptedRegex        string            `yaml:"unencrypted_regex"`
-	EncryptedRegex          string            `yaml:"encrypted_regex"`
-	UnencryptedCommentRegex string            `yaml:"unencrypted_comment_regex"`
-	EncryptedCommentRegex   string            `yaml:"encrypted_comment_regex"`
-	MACOnlyEncrypted        bool              `yaml:"mac_only_encrypted"`
-	Group                   group             `yaml:",inline"`
+	Threshold               int     `yaml:"shamir_threshold"`
+	Groups                  []group `yaml:"key_groups"`
+	LastModified            string  `yaml:"lastmodified"`
+	MAC                     string  `yaml:"mac"`
+	UnencryptedSuffix       string  `yaml:"unencrypted_suffix"`
+	EncryptedSuffix         string  `yaml:"encrypted_suffix"`
+	UnencryptedRegex        string  `yaml:"unencrypted_regex"`
+	EncryptedRegex          string  `yaml:"encrypted_regex"`
+	UnencryptedCommentRegex string  `yaml:"unencrypted_comment_regex"`
+	EncryptedCommentRegex   string  `yaml:"encrypted_comment_regex"`
+	MACOnlyEncrypted        bool    `yaml:"mac_only_encrypted"`
+	Group                   group   `yaml:",inline"`
 }
 
 type group struct {
