@@ -118,6 +118,9 @@ func identify(doc document, value any) Errors {
 		}
 	}
 	for _, field := range []string{"labels", "annotations"} {
+		if _, isMap := metadata[field].(map[string]any); metadata[field] != nil && !isMap {
+			report("metadata."+field, "this is "+typeName(metadata[field])+" and should be a mapping of names to texts")
+		}
 		for _, name := range notText(metadata[field]) {
 			report("metadata."+field+"."+name, "this value must be text: quote it")
 		}

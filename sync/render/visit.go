@@ -234,6 +234,9 @@ func (v *visit) raw(field, entry string) (string, []byte, error) {
 			return entry, nil, err
 		}
 	}
+	if strings.HasPrefix(field, "secretGenerator") {
+		v.hidden.lines(data)
+	}
 	v.files[path.Join("/", name)+rawSuffix] = data
 	return entry + rawSuffix, data, nil
 }
