@@ -34,7 +34,12 @@ func (c *Controller) poll(ctx context.Context, gs *v1alpha1.GitSync, m *memory) 
 		return err
 	}
 	c.follow(m, source)
+	options, inputs, err := c.inputs(ctx, gs)
+	if err != nil {
+		return err
+	}
 	from := placeOf(gs)
+	from.inputs = inputs
 	if err := c.Metrics.time(stageResolve, func() (err error) {
 		from.commit, err = c.Git.Resolve(ctx, source)
 		c.Metrics.requested("ls-remote", err)
@@ -47,11 +52,11 @@ func (c *Controller) poll(ctx context.Context, gs *v1alpha1.GitSync, m *memory) 
 		return nil
 	}
 	c.Git.Keep(source, m.admitted.commit.Commit)
-	return c.fetchAndRender(ctx, name(gs), source, from, m)
+	return c.fetchAndRender(ctx, name(gs), source, from, options, m)
 }
 
 // fetchAndRender fills the memory whole, or leaves what is known to be good.
-func (c *Controller) fetchAndRender(ctx context.Context, key types.NamespacedName, source git.Source, from rendered, m *memory) error {
+func (c *Controller) fetchAndRender(ctx context.Context, key types.NamespacedName, source git.Source, from rendered, options render.Options, m *memory) error {
 	var snapshot *git.Snapshot
 	if err := c.Metrics.time(stageFetch, func() (err error) {
 		snapshot, err = c.Git.Fetch(ctx, source, from.commit)
@@ -64,7 +69,7 @@ func (c *Controller) fetchAndRender(ctx context.Context, key types.NamespacedNam
 	commit := v1alpha1.Commit{Commit: from.commit, Author: snapshot.Commit.Author, Subject: snapshot.Commit.Subject, Time: metav1.NewTime(snapshot.Commit.Time)}
 	m.fetched = &commit
 	return c.Metrics.time(stageRender, func() error {
-		declared, err := render.Build(snapshot, render.Options{Path: from.path, Namespace: from.namespace})
+		declared, err := render.Build(snapshot, options)
 		if err != nil {
 			return err
 		}

@@ -38,7 +38,11 @@ func Build(files fs.FS, o Options) (*Declared, error) {
 	if err := check(all); err != nil {
 		return nil, err
 	}
-	return assemble(all)
+	declared, err := assemble(all)
+	if err == nil {
+		declared.Findings = lint(all, t.selectors)
+	}
+	return declared, err
 }
 
 // cleanPath accepts what can only name a directory inside the tree.

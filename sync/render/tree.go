@@ -18,6 +18,8 @@ type tree struct {
 	files  fs.FS
 	limits Limits
 	keys   sops.Keys
+	// selectors are what the kustomizations of the build write into selectors.
+	selectors []selectorLabels
 
 	seen  int
 	bytes int64

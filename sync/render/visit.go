@@ -27,6 +27,7 @@ type visit struct {
 // kustomization returns an error only when a limit is reached; all else is collected.
 func (v *visit) kustomization(k *types.Kustomization) error {
 	v.helm(k)
+	v.selectors(k)
 	steps := []func() error{
 		func() error { return v.each("resources", k.Resources, v.resource) },
 		func() error { return v.each("bases", k.Bases, v.base) }, //nolint:staticcheck // deprecated, and in people's kustomizations
@@ -73,6 +74,18 @@ func (v *visit) each(field string, entries []string, look func(field, entry stri
 		entries[i] = looked
 	}
 	return nil
+}
+
+// selectors notes what is written into selectors.
+func (v *visit) selectors(k *types.Kustomization) {
+	if labels := k.CommonLabels; len(labels) > 0 { //nolint:staticcheck // deprecated, and in people's kustomizations
+		v.tree.selectors = append(v.tree.selectors, selectorLabels{v.file, "commonLabels", labels})
+	}
+	for i, l := range k.Labels {
+		if l.IncludeSelectors {
+			v.tree.selectors = append(v.tree.selectors, selectorLabels{v.file, fmt.Sprintf("labels[%d]", i), l.Pairs})
+		}
+	}
 }
 
 func (v *visit) helm(k *types.Kustomization) {
