@@ -90,7 +90,13 @@ func rules() map[string]rule {
 		},
 		"sync/render": {
 			why:    "it runs what strangers wrote: no network and no files are within its reach",
-			others: []string{kustomize, apiTypes, apimachinery, "go.yaml.in/yaml", "sigs.k8s.io/yaml", "sigs.k8s.io/json", goGit + "/go-git/v5/plumbing/format/gitignore"},
+			own:    []string{"sync/render/sops"},
+			others: []string{kustomize, apiTypes, apimachinery, "go.yaml.in/yaml", "sigs.k8s.io/yaml", "sigs.k8s.io/json", goGit + "/go-git/v5/plumbing/format/gitignore", "github.com/fluxcd/pkg/envsubst"},
+			pure:   true,
+		},
+		"sync/render/sops": {
+			why:    "it opens secrets with the keys that it is given, and knows no way to others",
+			others: []string{"filippo.io/age", "go.yaml.in/yaml"},
 			pure:   true,
 		},
 		"diff": {

@@ -52,7 +52,7 @@ func (c *Controller) admit(ctx context.Context, gs *v1alpha1.GitSync, o *outcome
 		m.admitted = newest
 		return newest
 	}
-	if gs.Status.Applied != "" && m.admitted.from.at("") != placeOf(gs) {
+	if gs.Status.Applied != "" && m.admitted.from.place() != placeOf(gs) {
 		var err error
 		if m.admitted, err = c.reread(ctx, gs, gs.Status.Applied); err != nil {
 			o.hold.message += fmt.Sprintf("; commit %s, which is applied, cannot be read any more (%v): until then drift of it is not corrected", short(gs.Status.Applied), err)
@@ -100,11 +100,16 @@ func (c *Controller) reread(ctx context.Context, gs *v1alpha1.GitSync, commit st
 	if err != nil {
 		return version{}, err
 	}
+	options, inputs, err := c.inputs(ctx, gs)
+	if err != nil {
+		return version{}, err
+	}
 	from := placeOf(gs).at(commit)
+	from.inputs = inputs
 	var answer reader.Answer
 	if err := c.desk.away(func() (err error) {
 		answer, err = c.Reader.Read(ctx, reader.Request{
-			For: name(gs).String(), Source: source, Commit: commit, Exact: true, Options: optionsOf(gs),
+			For: name(gs).String(), Source: source, Commit: commit, Exact: true, Options: options,
 		})
 		return err
 	}); err != nil {

@@ -7,7 +7,8 @@
 //	rest, resting ........... whether there is nothing to do, and which DaemonSets need not be asked about
 //	pass .................... one call a stage
 //	account ................. as whom
-//	source, read, refused ... Git: which repository, polled and rendered
+//	source, inputs, read,
+//	refused ................. Git: which repository, polled, and rendered with which variables and keys
 //	secret .................. credentials that do not do, until somebody corrects them
 //	verify .................. whose signature a commit has to have
 //	admit, depend ........... whether the commit may be applied: its approval, and GitSyncs that come before

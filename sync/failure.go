@@ -28,6 +28,8 @@ const (
 	ReasonSuspended      = "Suspended"
 	ReasonSecretNotFound = "SecretNotFound"
 	ReasonSecretInvalid  = "SecretInvalid"
+	// ReasonSubstituteInvalid is a source of variables that cannot be read.
+	ReasonSubstituteInvalid = "SubstituteInvalid"
 	ReasonPruneBlocked   = "PruneBlocked"
 	ReasonFailed         = "Failed"
 

@@ -94,12 +94,20 @@ func questionOf(gs *v1alpha1.GitSync) question {
 // rendered names what a Declared was made of.
 type rendered struct {
 	url, ref, path, namespace, commit, selection string
+	// inputs names the variables and keys that it was rendered with, which are of no place.
+	inputs string
 }
 
 // at is the same place at another commit.
 func (r rendered) at(commit string) rendered {
 	r.commit = commit
 	return r
+}
+
+// place is where it comes from, at no commit.
+func (r rendered) place() rendered {
+	r.inputs = ""
+	return r.at("")
 }
 
 // placeOf is what a GitSync declares from, at no commit.
@@ -117,7 +125,7 @@ func (m *memory) answers(q question, now time.Time) bool {
 // lastGood is what the last commit that could be rendered declares, if it is of
 // the same place; otherwise nil.
 func (m *memory) lastGood(place rendered) *render.Declared {
-	if m.declared == nil || m.from.at("") != place {
+	if m.declared == nil || m.from.place() != place {
 		return nil
 	}
 	return m.declared

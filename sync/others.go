@@ -184,12 +184,12 @@ func (d *declares) behind(gs *v1alpha1.GitSync, place rendered, commit string) b
 	if gs.DeletionTimestamp != nil {
 		return d.has(place) == ""
 	}
-	return d.from != place.at(commit)
+	return d.from.place() != place || d.from.commit != commit
 }
 
 // has is the commit that the GitSync has read last of a place; empty for none.
 func (d *declares) has(place rendered) string {
-	if d.from.at("") != place {
+	if d.from.place() != place {
 		return ""
 	}
 	return d.from.commit

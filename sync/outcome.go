@@ -14,6 +14,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -55,6 +56,9 @@ type outcome struct {
 	objects int
 	// hold is why the newest commit is not the one that is declared; nil when it is.
 	hold *hold
+	// findings are what is doubtful in the newest commit; looked is whether this pass knows them.
+	findings []render.Finding
+	looked   bool
 	// pending is what the newest commit would change; nil when that was not asked.
 	pending *v1alpha1.Pending
 }
@@ -227,6 +231,9 @@ func (o *outcome) status(now time.Time) v1alpha1.GitSyncStatus {
 	out.LastHandledReconcileAt = o.gs.Annotations[v1alpha1.AnnotationReconcileAt]
 	out.Rollouts, out.Inventory = o.rollouts, o.inventory
 	out.Pending, out.History = o.pendingNow(), o.history(now)
+	if o.looked {
+		out.Warnings, out.WarningCount = warnings(o.findings), int32(len(o.findings)) //nolint:gosec // bounded by the limits of a build
+	}
 	if o.fetched != nil {
 		out.Fetched = o.fetched
 	}

@@ -38,7 +38,12 @@ func (c *Controller) poll(ctx context.Context, gs *v1alpha1.GitSync, m *memory) 
 		return err
 	}
 	c.follow(m, source)
+	options, inputs, err := c.inputs(ctx, gs)
+	if err != nil {
+		return err
+	}
 	from := placeOf(gs)
+	from.inputs = inputs
 	if err := c.desk.away(func() error {
 		return c.Metrics.time(stageResolve, func() (err error) {
 			from.commit, err = c.Git.Resolve(ctx, source)
@@ -52,14 +57,14 @@ func (c *Controller) poll(ctx context.Context, gs *v1alpha1.GitSync, m *memory) 
 		m.fetched = &m.commit
 		return nil
 	}
-	return c.recall(ctx, gs, m, c.fetchAndRender(ctx, gs, source, from, m))
+	return c.recall(ctx, gs, m, c.fetchAndRender(ctx, gs, source, from, options, m))
 }
 
 // fetchAndRender fills the memory whole, or leaves what is known to be good. It is done in a process of its own.
-func (c *Controller) fetchAndRender(ctx context.Context, gs *v1alpha1.GitSync, source git.Source, from rendered, m *memory) error {
+func (c *Controller) fetchAndRender(ctx context.Context, gs *v1alpha1.GitSync, source git.Source, from rendered, options render.Options, m *memory) error {
 	request := reader.Request{
 		For: name(gs).String(), Source: source, Commit: from.commit, Keep: m.admitted.commit.Commit,
-		Options: optionsOf(gs),
+		Options: options,
 	}
 	if m.lastGood(from.at("")) != nil {
 		request.Known = m.basis

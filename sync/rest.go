@@ -69,7 +69,8 @@ func (c *Controller) rests(ctx context.Context, key types.NamespacedName) (time.
 	if !m.settles(gs) || gs.DeletionTimestamp != nil || !c.unchanged(ctx, gs, m) {
 		return 0, false
 	}
-	if declared, err := c.read(ctx, gs, newOutcome(gs)); declared == nil || err != nil || m.commit.Commit != m.left.commit {
+	before := m.from.inputs
+	if declared, err := c.read(ctx, gs, newOutcome(gs)); declared == nil || err != nil || m.commit.Commit != m.left.commit || m.from.inputs != before {
 		return 0, false
 	}
 	c.Metrics.rested(gs)

@@ -22,6 +22,9 @@ func Build(files fs.FS, o Options) (*Declared, error) {
 	if t.selection, err = newSelection(o); err != nil {
 		return nil, err
 	}
+	if t.keys, err = parseKeys(o.AgeKeys); err != nil {
+		return nil, err
+	}
 	if err := t.directory(dir); err != nil {
 		return nil, err
 	}
@@ -29,11 +32,20 @@ func Build(files fs.FS, o Options) (*Declared, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Substitute {
+		if err := substitute(all, o, t.limits.TotalBytes); err != nil {
+			return nil, err
+		}
+	}
 	inNamespace(all, o.Namespace)
 	if err := check(all); err != nil {
 		return nil, err
 	}
-	return assemble(all)
+	declared, err := assemble(all)
+	if err == nil {
+		declared.Findings = lint(all, t.selectors)
+	}
+	return declared, err
 }
 
 // cleanPath accepts what can only name a directory inside the tree.

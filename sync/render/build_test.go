@@ -201,6 +201,11 @@ func TestBuildRefuses(t *testing.T) {
 			reason: render.InvalidObject,
 			says:   []string{"metadata.labels.version: this value must be text: quote it"},
 		},
+		"labels that are a list, on which kustomize panics": {
+			tree:   "-- kustomization.yaml --\nresources: [a.yaml]\ncommonLabels: {a: b}\n-- a.yaml --\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: [x], annotations: text}\n",
+			reason: render.InvalidObject,
+			says:   []string{"ConfigMap a: metadata.labels: this is a list and should be a mapping", "metadata.annotations: this is text and should be"},
+		},
 		"generateName": {
 			tree:   "-- a.yaml --\napiVersion: v1\nkind: ConfigMap\nmetadata: {generateName: a-}\n",
 			reason: render.InvalidObject,

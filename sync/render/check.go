@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -117,10 +118,30 @@ func checkSelector(d declaration, spec appsv1.DaemonSetSpec) error {
 
 func checkConfig(d declaration) error {
 	if d.object.GetKind() == "Secret" {
-		_, errs := strictly[corev1.Secret](d)
+		secret, errs := strictly[corev1.Secret](d)
+		if len(errs) == 0 {
+			errs.add(checkCiphertext(d, secret))
+		}
 		return errs.orNil()
 	}
 	_, errs := strictly[corev1.ConfigMap](d)
+	return errs.orNil()
+}
+
+// checkCiphertext refuses values that sops encrypted in a file that says no more how.
+func checkCiphertext(d declaration, secret *corev1.Secret) error {
+	var errs Errors
+	const sealed = "ENC[AES256_GCM,data:"
+	for _, name := range slices.Sorted(maps.Keys(secret.Data)) {
+		if bytes.HasPrefix(secret.Data[name], []byte(sealed)) {
+			errs.add(d.invalid("data."+name, "this is ciphertext of sops, without its field sops: encrypt the file again"))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(secret.StringData)) {
+		if strings.HasPrefix(secret.StringData[name], sealed) {
+			errs.add(d.invalid("stringData."+name, "this is ciphertext of sops, without its field sops: encrypt the file again"))
+		}
+	}
 	return errs.orNil()
 }
 

@@ -109,12 +109,18 @@ func identify(doc document, value any) Errors {
 	if ns := metadata["namespace"]; ns != nil && !isText(ns) {
 		report("metadata.namespace", misread(ns))
 	}
+	if child(object, "sops")["mac"] != nil {
+		report("sops", "sops has encrypted this and it was not decrypted: only whole files are, of Secrets and of secretGenerators")
+	}
 	for _, field := range []string{"managedFields", "resourceVersion", "uid"} {
 		if metadata[field] != nil {
 			report("metadata."+field, "only the API server writes this field; the object was probably exported from a cluster: remove it")
 		}
 	}
 	for _, field := range []string{"labels", "annotations"} {
+		if _, isMap := metadata[field].(map[string]any); metadata[field] != nil && !isMap {
+			report("metadata."+field, "this is "+typeName(metadata[field])+" and should be a mapping of names to texts")
+		}
 		for _, name := range notText(metadata[field]) {
 			report("metadata."+field+"."+name, "this value must be text: quote it")
 		}

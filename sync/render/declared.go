@@ -8,6 +8,8 @@ type Declared struct {
 	Objects []Object
 	// DaemonSets are sorted by namespace, then name.
 	DaemonSets []DaemonSet
+	// Findings are what is doubtful in it and stops nothing, sorted by object.
+	Findings []Finding
 }
 
 // Empty reports whether the path declares nothing at all. That is no error here: whether a cluster may be

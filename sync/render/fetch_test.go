@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -97,6 +98,15 @@ path: ` + url + `
 				tree["kustomization.yaml"].Data = append(tree["kustomization.yaml"].Data, "resources: [a.yaml]\n"...)
 			}
 			wantError(t, tree, render.Options{}, render.RemoteResource, "kustomization.yaml: ")
+			_, err := render.Build(tree, render.Options{})
+			name, _, _ := strings.Cut(field, ",")
+			want := map[string]string{"plugin": `^(generators|transformers)\[0\]`, "a base two levels down": `^crds\[0\]`}[name]
+			if want == "" {
+				want = `^` + strings.Replace(regexp.QuoteMeta(name), `\.`, `(\[0\])?\.`, 1) + `(\[0\])?$`
+			}
+			if e := render.List(err)[0]; !regexp.MustCompile(want).MatchString(e.Field) {
+				t.Errorf("the field is %q, want %s", e.Field, want)
+			}
 		})
 	}
 	if n := hits.Load(); n != 0 {

@@ -36,6 +36,9 @@ func (v *visit) generator(field string, args *types.GeneratorArgs) error {
 		return exceeded(v.file, "Objects", v.tree.limits.Objects, v.objects)
 	}
 	for i, literal := range args.LiteralSources {
+		if strings.HasPrefix(field, "secretGenerator") {
+			v.hidden.lines([]byte(literal))
+		}
 		if k, _, ok := strings.Cut(literal, "="); !ok || k == "" {
 			v.errs.add(v.failed(fmt.Sprintf("%s.literals[%d]", field, i), "a literal is written key=value"))
 		}

@@ -125,5 +125,8 @@ func (s *scan) explain(err error) *Error {
 	if strings.Contains(message, "already registered id") {
 		reason = DuplicateObject
 	}
+	if s.hidden.betrayed(message) {
+		message = "it fails, and what it says quotes a Secret, so it is not shown here: run kustomize build"
+	}
 	return &Error{Reason: reason, File: s.file, Message: "kustomize: " + message}
 }

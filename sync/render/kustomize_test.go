@@ -231,3 +231,25 @@ func TestKustomizationRefuses(t *testing.T) {
 // kustomize from making requests, and a git on the path would be run.
 // fakeGit puts a git first on the path that leaves a file when it runs, and returns that file's name.
 // TestSchemasDoNotLeak builds with a schema that makes a list merge by key, then without it.
+
+// TestANumberThatWasTextIsRefused: a replacement that creates its field forgets that the source was quoted, and kustomize
+// itself then writes 1.1.
+func TestANumberThatWasTextIsRefused(t *testing.T) {
+	tree := files(`
+-- kustomization.yaml --
+resources: [a.yaml]
+replacements:
+- source: {kind: ConfigMap, name: a, fieldPath: data.v}
+  targets: [{select: {kind: ConfigMap, name: b}, fieldPaths: [data.v], options: {create: true}}]
+-- a.yaml --
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: a}
+data: {v: "1.10"}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: b}
+`)
+	wantError(t, tree, render.Options{}, render.InvalidObject, "a.yaml: ConfigMap b: data.v: this value is of type number and should be string")
+}

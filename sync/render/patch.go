@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"sigs.k8s.io/kustomize/api/types"
@@ -42,6 +43,7 @@ func (v *visit) patch(field string, p *types.Patch) error {
 		if _, err := v.yaml(field+".path", p.Path); err != nil {
 			return err
 		}
+		v.hidden.patch(p.Target, v.docs[path.Join(v.dir, p.Path)])
 	}
 	if p.Patch == "" {
 		return nil
@@ -50,6 +52,7 @@ func (v *visit) patch(field string, p *types.Patch) error {
 	if err != nil {
 		return err
 	}
+	v.hidden.patch(p.Target, docs)
 	text, err := canonical(docs)
 	p.Patch = string(text)
 	return err
@@ -64,6 +67,7 @@ func (v *visit) patchOrFile(field, entry string) (string, error) {
 	if !isText {
 		return v.yaml(field, entry)
 	}
+	v.hidden.secrets(docs)
 	text, err := canonical(docs)
 	return string(text), err
 }

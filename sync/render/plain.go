@@ -63,7 +63,7 @@ func (w *walk) file(name string) error {
 	if err != nil {
 		return err
 	}
-	docs, err := parse(name, data, w.tree.limits)
+	docs, err := w.tree.manifests(name, data)
 	if err != nil {
 		w.errs.add(err)
 		return nil

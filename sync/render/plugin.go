@@ -34,6 +34,9 @@ func (v *visit) plugin(field, entry string) (string, error) {
 // pluginConfig allows the built-in plugins that read no files. Keys are compared without case, as kustomize
 // reads them.
 func (v *visit) pluginConfig(field string, docs []document) error {
+	for _, d := range docs {
+		v.hidden.values(d.Value)
+	}
 	var errs Errors
 	for _, d := range docs {
 		for _, value := range items(d.Value) {

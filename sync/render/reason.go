@@ -17,6 +17,10 @@ const (
 	RemoteResource Reason = "RemoteResource"
 	// LimitExceeded is a build that would cost more than Limits allow.
 	LimitExceeded Reason = "LimitExceeded"
+	// DecryptionFailed is a file that sops has encrypted and that cannot be read.
+	DecryptionFailed Reason = "DecryptionFailed"
+	// SubstitutionFailed is an object with a variable that has no value, or with an expression that is none.
+	SubstitutionFailed Reason = "SubstitutionFailed"
 	// PathNotFound is a path that the tree does not have.
 	PathNotFound Reason = "PathNotFound"
 )

@@ -22,6 +22,8 @@ type scan struct {
 	files fileSet
 	// docs are the YAML files that were parsed.
 	docs map[string][]document
+	// hidden are what no message may quote.
+	hidden secretTexts
 	// stack are the directories being visited, outermost first.
 	stack []string
 
@@ -33,7 +35,7 @@ type scan struct {
 }
 
 func newScan(t *tree, root string) *scan {
-	return &scan{tree: t, root: root, files: fileSet{}, docs: map[string][]document{}}
+	return &scan{tree: t, root: root, files: fileSet{}, docs: map[string][]document{}, hidden: secretTexts{}}
 }
 
 func (s *scan) run() error {
@@ -140,7 +142,7 @@ func (s *scan) parsed(name string) ([]document, error) {
 	if err != nil {
 		return nil, err
 	}
-	docs, err := parse(name, data, s.tree.limits)
+	docs, err := s.tree.manifests(name, data)
 	if err != nil {
 		return nil, err
 	}
@@ -149,6 +151,7 @@ func (s *scan) parsed(name string) ([]document, error) {
 		return nil, &Error{Reason: BuildFailed, File: name, Message: err.Error(), Err: err}
 	}
 	s.docs[name] = docs
+	s.hidden.secrets(docs)
 	s.files[path.Join("/", name)] = text
 	return docs, nil
 }

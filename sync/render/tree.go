@@ -9,6 +9,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/rollcall-dev/rollcall/sync/render/sops"
 )
 
 // tree reads the files of one build under its limits. What it has read is kept, so a file that a build
@@ -18,6 +20,9 @@ type tree struct {
 	limits Limits
 	// selection is nil for every file.
 	selection *selection
+	keys   sops.Keys
+	// selectors are what the kustomizations of the build write into selectors.
+	selectors []selectorLabels
 
 	seen  int
 	bytes int64

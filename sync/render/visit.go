@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/kustomize/api/types"
+
+	"github.com/rollcall-dev/rollcall/sync/render/sops"
 )
 
 // rawSuffix names the verbatim copy of a file in the file set, beside the canonical form of the same file.
@@ -25,6 +27,7 @@ type visit struct {
 // kustomization returns an error only when a limit is reached; all else is collected.
 func (v *visit) kustomization(k *types.Kustomization) error {
 	v.helm(k)
+	v.selectors(k)
 	steps := []func() error{
 		func() error { return v.each("resources", k.Resources, v.resource) },
 		func() error { return v.each("bases", k.Bases, v.base) }, //nolint:staticcheck // deprecated, and in people's kustomizations
@@ -71,6 +74,18 @@ func (v *visit) each(field string, entries []string, look func(field, entry stri
 		entries[i] = looked
 	}
 	return nil
+}
+
+// selectors notes what is written into selectors.
+func (v *visit) selectors(k *types.Kustomization) {
+	if labels := k.CommonLabels; len(labels) > 0 { //nolint:staticcheck // deprecated, and in people's kustomizations
+		v.tree.selectors = append(v.tree.selectors, selectorLabels{v.file, "commonLabels", labels})
+	}
+	for i, l := range k.Labels {
+		if l.IncludeSelectors {
+			v.tree.selectors = append(v.tree.selectors, selectorLabels{v.file, fmt.Sprintf("labels[%d]", i), l.Pairs})
+		}
+	}
 }
 
 func (v *visit) helm(k *types.Kustomization) {
@@ -217,6 +232,7 @@ func (v *visit) yaml(field, entry string) (string, error) {
 }
 
 // raw looks at an entry that is a file to be taken as it is.
+// Only what goes into a Secret is decrypted.
 func (v *visit) raw(field, entry string) (string, []byte, error) {
 	name, err := v.fileName(field, entry)
 	if err != nil {
@@ -225,6 +241,17 @@ func (v *visit) raw(field, entry string) (string, []byte, error) {
 	data, err := v.tree.content(name)
 	if err != nil {
 		return entry, nil, err
+	}
+	if sops.Encrypted(name, data) {
+		if !strings.HasPrefix(field, "secretGenerator") {
+			return entry, nil, v.failed(field, fmt.Sprintf("%s is encrypted with sops, and a ConfigMap hides nothing: use a secretGenerator", name))
+		}
+		if data, err = v.tree.decrypted(name, data); err != nil {
+			return entry, nil, err
+		}
+	}
+	if strings.HasPrefix(field, "secretGenerator") {
+		v.hidden.lines(data)
 	}
 	v.files[path.Join("/", name)+rawSuffix] = data
 	return entry + rawSuffix, data, nil

@@ -140,6 +140,16 @@ type GitSyncSpec struct {
 	// +optional
 	Ignore []IgnoreRule `json:"ignore,omitempty"`
 
+	// Substitute puts values in the place of ${name} in what Git declares, once it
+	// is built. Without it ${name} is text like any other.
+	// +optional
+	Substitute *Substitute `json:"substitute,omitempty"`
+
+	// Decryption says how Secrets in Git that sops has encrypted are read. Without
+	// it they are an error, and nothing of the commit is applied.
+	// +optional
+	Decryption *Decryption `json:"decryption,omitempty"`
+
 	// Suspend stops polling and applying, in every mode. Rollouts already under
 	// way go on: pause those on their NodeRollout. A GitSync that waits for this
 	// one by dependsOn goes on waiting if it waited. When a suspended GitSync is
@@ -393,6 +403,17 @@ type GitSyncStatus struct {
 	// waits to be approved.
 	// +optional
 	Pending *Pending `json:"pending,omitempty"`
+
+	// Warnings are what is doubtful in what Git declares and stops nothing, at most
+	// 20 of them; WarningCount counts all.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	// +optional
+	Warnings []Warning `json:"warnings,omitempty"`
+
+	// WarningCount counts the warnings.
+	// +optional
+	WarningCount int32 `json:"warningCount,omitempty"`
 
 	// History has the last 10 commits that were newest in Git, the latest first,
 	// and what became of each.

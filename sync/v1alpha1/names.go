@@ -30,6 +30,14 @@ const (
 	// AnnotationPinConfig with the value "false" opts a DaemonSet, a ConfigMap
 	// or a Secret out of config pinning.
 	AnnotationPinConfig = "rollcall.dev/pin-config"
+	// AnnotationSubstitute on an object with the value SubstituteDisabled keeps
+	// spec.substitute of its GitSync from it.
+	AnnotationSubstitute = "rollcall.dev/substitute"
+	// SubstituteDisabled is the value of AnnotationSubstitute that opts out.
+	SubstituteDisabled = "disabled"
+	// AnnotationLintIgnore on an object names the reasons of warnings that are not
+	// to be given about it, separated by commas.
+	AnnotationLintIgnore = "rollcall.dev/lint-ignore"
 	// AnnotationPrune on a live object says what becomes of it when Git declares
 	// it no more, or when its GitSync is deleted with deletionPolicy prune. What
 	// Git declared last is on it, unless somebody has changed it since.
