@@ -34,6 +34,7 @@ const (
 	goGit        = "github.com/go-git"
 	kustomize    = "sigs.k8s.io/kustomize"
 	cron         = "github.com/robfig/cron"
+	semver       = "github.com/Masterminds/semver"
 	prometheus   = "github.com/prometheus/client_golang/prometheus"
 	errgroup     = "golang.org/x/sync/errgroup"
 )
@@ -71,7 +72,7 @@ func rules() map[string]rule {
 		},
 		"sync/git": {
 			why:    "it reads what strangers wrote: nothing of the cluster is within its reach",
-			others: []string{goGit},
+			others: []string{goGit, semver},
 		},
 		"sync/render": {
 			why:    "it runs what strangers wrote: no network and no files are within its reach",

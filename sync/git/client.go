@@ -23,22 +23,10 @@ type Client struct {
 	swap sync.Mutex
 }
 
-// Resolve asks the server for the commit that the ref names; of an annotated tag it is the commit that the tag
-// names. It transfers the list of refs and nothing else. The error is an *Error.
+// Resolve is the commit that Ask finds. The error is an *Error.
 func (c *Client) Resolve(ctx context.Context, s Source) (commit string, err error) {
-	limits := c.Limits.orDefaults()
-	ctx, cancel := context.WithTimeout(ctx, limits.ResolveTimeout)
-	defer cancel()
-	session, err := open(ctx, s, limits)
-	if err != nil {
-		return "", err
-	}
-	defer session.close()
-	_, peeled, err := session.find()
-	if err != nil {
-		return "", err
-	}
-	return peeled.String(), nil
+	tip, err := c.Ask(ctx, s)
+	return tip.Commit, err
 }
 
 // Fetch returns the commit that the ref names now, which Snapshot.Commit tells: the ref may have moved since
@@ -59,14 +47,14 @@ func (c *Client) Fetch(ctx context.Context, s Source, commit string) (*Snapshot,
 		return nil, err
 	}
 	defer session.close()
-	tip, peeled, err := session.find()
+	tip, err := session.find()
 	if err != nil {
 		return nil, err
 	}
-	if kept, err := c.kept(s, peeled); err == nil {
+	if kept, err := c.kept(s, plumbing.NewHash(tip.Commit)); err == nil {
 		return kept, nil
 	}
-	return c.clone(ctx, session, tip)
+	return c.clone(ctx, session, tip.hash())
 }
 
 // Keep has the clone of a commit stay, if there is one, when the next commit of the ref is fetched.

@@ -19,11 +19,18 @@ type Commit struct {
 	Subject string
 	// Time is when it was committed, in UTC, by the clock of whoever did.
 	Time time.Time
+	// Parents are the full hex names of the commits before it.
+	Parents []string
 }
 
 func newCommit(c *object.Commit) Commit {
 	subject, _, _ := strings.Cut(strings.TrimLeft(c.Message, "\n"), "\n")
+	var parents []string
+	for _, parent := range c.ParentHashes {
+		parents = append(parents, parent.String())
+	}
 	return Commit{
+		Parents: parents,
 		Hash:    c.Hash.String(),
 		Author:  line(fmt.Sprintf("%s <%s>", c.Author.Name, c.Author.Email)),
 		Subject: line(subject),

@@ -1,7 +1,6 @@
 package git
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 )
@@ -58,7 +57,7 @@ func (e *Error) Unwrap() []error {
 
 // errorf makes an error about the source.
 func (s Source) errorf(reason Reason, format string, args ...any) *Error {
-	return &Error{Reason: reason, URL: redact(s.URL), Ref: cmp.Or(s.Ref, s.Commit), Message: fmt.Sprintf(format, args...)}
+	return &Error{Reason: reason, URL: redact(s.URL), Ref: s.asked(), Message: fmt.Sprintf(format, args...)}
 }
 
 // exceeded makes an error about a limit. The unit ends the sentence "is limited to N ...".
