@@ -18,7 +18,11 @@ type Client struct {
 	Dir string
 	// Limits bound what a repository may cost. The zero value means the defaults.
 	Limits Limits
+	// Sent, if it is set, is called for each question (ls-remote) and each fetch that went out, with how it ended.
+	Sent func(op string, err error)
 
+	polls   polls
+	flights flights
 	// swap is held while a clone is put in place and old ones are removed.
 	swap sync.Mutex
 }
@@ -34,6 +38,20 @@ func (c *Client) Resolve(ctx context.Context, s Source) (commit string, err erro
 // credentials are proven each time. When the server cannot be reached, the commit that the caller names is
 // taken from an earlier fetch, if there was one; an empty commit names none. The error is an *Error.
 func (c *Client) Fetch(ctx context.Context, s Source, commit string) (*Snapshot, error) {
+	snapshot, err := c.fetch(ctx, s, commit)
+	c.sent(s, "fetch", err)
+	return snapshot, err
+}
+
+// sent tells what went out, and heeds what the server wants.
+func (c *Client) sent(s Source, op string, err error) {
+	c.polls.heed(s, err)
+	if c.Sent != nil && !errors.Is(err, InvalidSource) {
+		c.Sent(op, err)
+	}
+}
+
+func (c *Client) fetch(ctx context.Context, s Source, commit string) (*Snapshot, error) {
 	limits := c.Limits.orDefaults()
 	ctx, cancel := context.WithTimeout(ctx, limits.FetchTimeout)
 	defer cancel()
@@ -74,6 +92,12 @@ func (c *Client) Commit(ctx context.Context, s Source, commit string) (*Snapshot
 	if kept, err := c.kept(s, hash); err == nil {
 		return kept, nil
 	}
+	snapshot, err := c.fetchNamed(ctx, s, hash)
+	c.sent(s, "fetch", err)
+	return snapshot, err
+}
+
+func (c *Client) fetchNamed(ctx context.Context, s Source, hash plumbing.Hash) (*Snapshot, error) {
 	limits := c.Limits.orDefaults()
 	ctx, cancel := context.WithTimeout(ctx, limits.FetchTimeout)
 	defer cancel()

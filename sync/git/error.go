@@ -3,6 +3,7 @@ package git
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Error is what is wrong with a repository. It holds no credential and no query of a URL.
@@ -18,6 +19,8 @@ type Error struct {
 	Message string
 	// Exceeded is the limit that was reached; its zero value when none was.
 	Exceeded Exceeded
+	// RetryAt is when the server wants to be asked again; zero when it does not say.
+	RetryAt time.Time
 	// Err is fs.ErrNotExist, context.Canceled or context.DeadlineExceeded where one of them is the cause, else
 	// nil. Errors of go-git and net/http are not kept: they may hold what must not be shown.
 	Err error

@@ -84,6 +84,7 @@ func (c *Client) removeOlder(home, current string) error {
 // Prune removes the clones of every source but these, so that repositories that nobody follows any more leave
 // the disk.
 func (c *Client) Prune(followed []Source) error {
+	c.polls.forget(followed)
 	c.swap.Lock()
 	defer c.swap.Unlock()
 	var keep []string

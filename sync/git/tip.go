@@ -26,6 +26,12 @@ type Tip struct {
 // range, or to its commit. An annotated tag leads to the commit that it names. It transfers the list of refs and
 // nothing else. The error is an *Error.
 func (c *Client) Ask(ctx context.Context, s Source) (Tip, error) {
+	tip, err := c.ask(ctx, s)
+	c.sent(s, "ls-remote", err)
+	return tip, err
+}
+
+func (c *Client) ask(ctx context.Context, s Source) (Tip, error) {
 	limits := c.Limits.orDefaults()
 	ctx, cancel := context.WithTimeout(ctx, limits.ResolveTimeout)
 	defer cancel()

@@ -24,6 +24,7 @@ type wire struct {
 	allowed  int64
 	received int64
 	stopped  *Error
+	retry    time.Time
 }
 
 // newWire prepares the HTTP side. Each session has its own: the certificates that one repository trusts are
@@ -84,6 +85,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.saidLater(response)
 	response.Body = &counted{ReadCloser: response.Body, wire: w}
 	return response, nil
 }
