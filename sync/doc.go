@@ -7,7 +7,8 @@
 //	rest, resting ........... whether there is nothing to do, and which DaemonSets need not be asked about
 //	pass .................... one call a stage
 //	account ................. as whom
-//	source, read ............ Git: which repository, polled and rendered
+//	source, rhythm .......... Git: which repository, and when it is asked
+//	ask, read ............... what answers of it are good for, polled and rendered
 //	admit, depend ........... whether the commit may be applied: its approval, and GitSyncs that come before
 //	foresee ................. what would change, where nothing is written
 //	objects, order, drift ... observed, applied in order, pruned; what had changed since

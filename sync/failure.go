@@ -28,7 +28,9 @@ const (
 	ReasonSecretNotFound = "SecretNotFound"
 	ReasonSecretInvalid  = "SecretInvalid"
 	ReasonPruneBlocked   = "PruneBlocked"
-	ReasonFailed         = "Failed"
+	// ReasonScheduleInvalid is a schedule that the API server has let pass.
+	ReasonScheduleInvalid = "ScheduleInvalid"
+	ReasonFailed          = "Failed"
 
 	ReasonServiceAccountNotFound = "ServiceAccountNotFound"
 	// ReasonObserved and ReasonDiffers are those of mode observe: nothing would

@@ -62,7 +62,7 @@ func superseded(e v1alpha1.HistoryEntry) bool {
 // unread is whether the pass failed to ask Git, which says nothing of a commit.
 func (o *outcome) unread() bool {
 	var fromGit *git.Error
-	return o.failure != nil && (errors.As(o.failure, &fromGit) || o.failure.Reason == ReasonSecretNotFound || o.failure.Reason == ReasonSecretInvalid)
+	return o.failure != nil && (errors.As(o.failure, &fromGit) || o.failure.Reason == ReasonSecretNotFound || o.failure.Reason == ReasonSecretInvalid || o.failure.Reason == ReasonScheduleInvalid)
 }
 
 // verdict is how far the newest commit has come.

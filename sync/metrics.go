@@ -67,7 +67,8 @@ func (m *Metrics) time(s stage, f func() error) error {
 	return err
 }
 
-func (m *Metrics) requested(op string, err error) {
+// Requested counts a request that went out to a Git server.
+func (m *Metrics) Requested(op string, err error) {
 	result := "ok"
 	if err != nil {
 		result = newFailure(err).Reason
@@ -80,7 +81,7 @@ func (m *Metrics) passed(gs *v1alpha1.GitSync, o *outcome) {
 	ns, name := gs.Namespace, gs.Name
 	s := gs.Spec.Source
 	m.info.DeletePartialMatch(prometheus.Labels{"namespace": ns, "name": name})
-	m.info.WithLabelValues(ns, name, s.URL, s.Ref.FullName(), s.Path).Set(1)
+	m.info.WithLabelValues(ns, name, s.URL, labelled(s.Ref), s.Path).Set(1)
 	ready := 0.0
 	if o.condition().Ready == "True" {
 		ready = 1
@@ -101,6 +102,14 @@ func (m *Metrics) passed(gs *v1alpha1.GitSync, o *outcome) {
 	for _, c := range o.withheld {
 		m.pruneBlocked.WithLabelValues(ns, name, c.Reason).Inc()
 	}
+}
+
+// labelled is what is followed, but for the name of a commit, which is no label.
+func labelled(r v1alpha1.GitRef) string {
+	if r.Commit != "" {
+		return "commit"
+	}
+	return r.String()
 }
 
 // rested counts a pass that found nothing to do.

@@ -1,12 +1,8 @@
 package sync
 
 import (
-	"cmp"
 	"context"
 	"time"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/rollcall-dev/rollcall/sync/git"
 	"github.com/rollcall-dev/rollcall/sync/render"
@@ -18,9 +14,17 @@ import (
 // or nil when this process knows none: that keeps running.
 func (c *Controller) read(ctx context.Context, gs *v1alpha1.GitSync, o *outcome) (*render.Declared, error) {
 	m, q := c.remember(gs), questionOf(gs)
+	if at := m.asking.pending(); !at.IsZero() {
+		m.pollAt = earlier(m.pollAt, at)
+	}
 	if asked := c.others.asked(name(gs)); asked || !m.answers(q, time.Now()) {
-		err := c.poll(ctx, gs, m)
-		m.polled(q, err, interval(gs), time.Now())
+		r, err := rhythmOf(gs, time.Now())
+		if err == nil {
+			err = c.poll(ctx, gs, m, r)
+		} else {
+			m.asking.answered = time.Now()
+		}
+		m.polled(q, err, r, time.Now())
 	}
 	o.fetched, o.declared = m.fetched, m.commit.Commit
 	return m.lastGood(placeOf(gs)), m.failure
@@ -28,41 +32,53 @@ func (c *Controller) read(ctx context.Context, gs *v1alpha1.GitSync, o *outcome)
 
 // poll brings the memory up to date with Git. It fetches and renders when the
 // commit or the place is another one.
-func (c *Controller) poll(ctx context.Context, gs *v1alpha1.GitSync, m *memory) error {
+func (c *Controller) poll(ctx context.Context, gs *v1alpha1.GitSync, m *memory, r rhythm) error {
+	after := m.asking.after(r, time.Now())
+	m.asking.answered = time.Now() // unless there is an answer
 	source, err := c.source(ctx, gs)
 	if err != nil {
 		return err
 	}
 	c.follow(m, source)
-	from := placeOf(gs)
+	var tip git.Tip
 	if err := c.Metrics.time(stageResolve, func() (err error) {
-		from.commit, err = c.Git.Resolve(ctx, source)
-		c.Metrics.requested("ls-remote", err)
+		tip, err = c.Git.Poll(ctx, source, after)
+		m.asking.answered = tip.Asked
 		return err
 	}); err != nil {
 		return err
 	}
+	from := placeOf(gs).at(tip.Commit)
 	if m.declared != nil && from == m.from {
+		m.commit = led(m.commit, tip)
 		m.fetched = &m.commit
 		return nil
 	}
 	c.Git.Keep(source, m.admitted.commit.Commit)
-	return c.fetchAndRender(ctx, name(gs), source, from, m)
+	return c.fetchAndRender(ctx, gs, source, tip, m)
+}
+
+// led is a commit with the ref that leads to it now.
+func led(commit v1alpha1.Commit, tip git.Tip) v1alpha1.Commit {
+	if tip.Ref != commit.Ref {
+		commit.MovedFrom = ""
+	}
+	commit.Ref, commit.Note = tip.Ref, tip.Note
+	return commit
 }
 
 // fetchAndRender fills the memory whole, or leaves what is known to be good.
-func (c *Controller) fetchAndRender(ctx context.Context, key types.NamespacedName, source git.Source, from rendered, m *memory) error {
+func (c *Controller) fetchAndRender(ctx context.Context, gs *v1alpha1.GitSync, source git.Source, tip git.Tip, m *memory) error {
 	var snapshot *git.Snapshot
 	if err := c.Metrics.time(stageFetch, func() (err error) {
-		snapshot, err = c.Git.Fetch(ctx, source, from.commit)
-		c.Metrics.requested("fetch", err)
+		snapshot, err = c.Git.FetchTip(ctx, source, tip)
 		return err
 	}); err != nil {
 		return err
 	}
-	from.commit = snapshot.Commit.Hash
-	commit := v1alpha1.Commit{Commit: from.commit, Author: snapshot.Commit.Author, Subject: snapshot.Commit.Subject, Time: metav1.NewTime(snapshot.Commit.Time)}
-	m.fetched = &commit
+	key, from := name(gs), placeOf(gs).at(snapshot.Commit.Hash)
+	commit := c.arrived(gs, m, snapshot.Commit, tip)
+	m.fetched, m.parents = &commit, snapshot.Commit.Parents
 	return c.Metrics.time(stageRender, func() error {
 		declared, err := render.Build(snapshot, render.Options{Path: from.path, Namespace: from.namespace})
 		if err != nil {
@@ -79,9 +95,4 @@ func path(gs *v1alpha1.GitSync) string {
 		return "."
 	}
 	return gs.Spec.Source.Path
-}
-
-// interval is the time between two polls.
-func interval(gs *v1alpha1.GitSync) time.Duration {
-	return cmp.Or(gs.Spec.Source.Interval.Duration, time.Minute)
 }

@@ -23,7 +23,7 @@ const (
 // counts from the next poll on.
 func (c *Controller) source(ctx context.Context, gs *v1alpha1.GitSync) (git.Source, error) {
 	spec := gs.Spec.Source
-	out := git.Source{URL: spec.URL, Ref: spec.Ref.FullName(), InsecureHTTP: spec.InsecureHTTP}
+	out := git.Source{URL: spec.URL, Ref: spec.Ref.FullName(), Commit: spec.Ref.Commit, Semver: spec.Ref.Semver, InsecureHTTP: spec.InsecureHTTP}
 	if spec.SecretRef == nil {
 		return out, nil
 	}

@@ -86,9 +86,10 @@ func (p *process) build() error {
 		OwnNode: p.flags.nodeName,
 	}
 	rollouts.Init()
+	counted := sync.NewMetrics(p.registry)
 	p.syncs = &sync.Controller{
-		Kube: kube, Kinds: own, Git: &git.Client{Dir: filepath.Join(p.cacheDir, "git")}, Objects: objects, Rollouts: rollouts,
-		Events: recorder, Metrics: sync.NewMetrics(p.registry), Logger: p.logger,
+		Kube: kube, Kinds: own, Git: &git.Client{Dir: filepath.Join(p.cacheDir, "git"), Sent: counted.Requested}, Objects: objects, Rollouts: rollouts,
+		Events: recorder, Metrics: counted, Logger: p.logger,
 		DefaultServiceAccount: p.flags.serviceAccount,
 	}
 	rollouts.AccountOf = p.syncs.AccountOf

@@ -134,3 +134,11 @@ func (s Source) checkAuth() error {
 	}
 	return nil
 }
+
+// SameRepository is whether two sources ask the same repository in the same way, the credentials among it, for whatever
+// of it.
+func (s Source) SameRepository(other Source) bool {
+	s.Ref, s.Commit, s.Semver = "", "", ""
+	other.Ref, other.Commit, other.Semver = "", "", ""
+	return same(s, other)
+}
