@@ -63,7 +63,7 @@ func rules() map[string]rule {
 		},
 		"sync": {
 			why:    "the pass calls every stage, and knows none of their clients",
-			own:    []string{"apply", "apply/account", "apply/kinds", "diff", "health/watch", "sync/git", "sync/render", "sync/v1alpha1"},
+			own:    []string{"apply", "apply/account", "apply/kinds", "diff", "health/watch", "sync/git", "sync/hook", "sync/render", "sync/v1alpha1"},
 			others: []string{apiTypes, apimachinery, clientGo, k8sUtils, cron, prometheus, errgroup},
 		},
 		"sync/v1alpha1": {
@@ -73,6 +73,10 @@ func rules() map[string]rule {
 		"sync/git": {
 			why:    "it reads what strangers wrote: nothing of the cluster is within its reach",
 			others: []string{goGit, semver},
+		},
+		"sync/hook": {
+			why:    "anybody may call it: it knows names, tokens and limits, and of the cluster nothing",
+			others: []string{apimachinery, prometheus, "golang.org/x/time/rate"},
 		},
 		"sync/render": {
 			why:    "it runs what strangers wrote: no network and no files are within its reach",

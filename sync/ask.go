@@ -59,37 +59,6 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// Hint has Git asked soon for a GitSync, since somebody says that there is something
-// new, and for all that follow the same repository with the same credentials: one
-// webhook for a repository is enough. It is safe for concurrent use, and does nothing
-// for one that is not followed here.
-func (c *Controller) Hint(key types.NamespacedName) {
-	now := time.Now()
-	for _, each := range c.following(key) {
-		c.wants(each, now)
-		c.lookSoon(each)
-	}
-}
-
-// following is a GitSync, and those that ask the same repository with the same
-// credentials.
-func (c *Controller) following(key types.NamespacedName) []types.NamespacedName {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	hinted := c.memory[key]
-	if hinted == nil || c.loop == nil {
-		return nil
-	}
-	out := []types.NamespacedName{key}
-	for other, m := range c.memory {
-		if other != key && m.source.URL != "" && m.source.SameRepository(hinted.source) {
-			out = append(out, other)
-		}
-	}
-	slices.SortFunc(out, compareNames)
-	return out
-}
-
 // wants notes that somebody wants an answer of Git for a GitSync that is not older.
 func (c *Controller) wants(key types.NamespacedName, now time.Time) {
 	c.mu.Lock()

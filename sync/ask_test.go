@@ -185,9 +185,9 @@ func TestTheLastGoodCommitStays(t *testing.T) {
 	t.Parallel()
 	r := newRepository(t)
 	gs := r.follow("fleet", v1alpha1.GitRef{Branch: "main"})
-	r.want(gs, "", "", git.EmptyRepository)
+	_ = r.want(gs, "", "", git.EmptyRepository)
 	first := r.push("first")
-	r.want(gs, "first", first, nil)
+	_ = r.want(gs, "first", first, nil)
 
 	r.git(r.work, "branch", "-q", "other")
 	r.upload()
@@ -198,16 +198,16 @@ func TestTheLastGoodCommitStays(t *testing.T) {
 		t.Errorf("a branch that is gone: %v", err)
 	}
 	r.git(r.bare, "update-ref", "-d", "refs/heads/other")
-	r.want(gs, "first", first, git.EmptyRepository)
+	_ = r.want(gs, "first", first, git.EmptyRepository)
 	if err := os.Rename(r.bare, r.bare+".gone"); err != nil {
 		t.Fatal(err)
 	}
-	r.want(gs, "first", first, git.RepositoryNotFound)
+	_ = r.want(gs, "first", first, git.RepositoryNotFound)
 	if err := os.Rename(r.bare+".gone", r.bare); err != nil {
 		t.Fatal(err)
 	}
 	second := r.push("second")
-	r.want(gs, "second", second, nil)
+	_ = r.want(gs, "second", second, nil)
 	if said := r.said(); said != "" {
 		t.Errorf("events: %s", said)
 	}
@@ -218,25 +218,25 @@ func TestARewrittenHistoryIsFollowedAndSaid(t *testing.T) {
 	r := newRepository(t)
 	gs := r.follow("fleet", v1alpha1.GitRef{Branch: "main"})
 	first := r.push("first")
-	r.want(gs, "first", first, nil)
+	_ = r.want(gs, "first", first, nil)
 	second := r.push("second")
-	r.want(gs, "second", second, nil)
+	_ = r.want(gs, "second", second, nil)
 	if said := r.said(); said != "" {
 		t.Errorf("a branch that goes forward: %s", said)
 	}
 	r.git(r.work, "reset", "-q", "--hard", first)
 	amended := r.push("amended")
-	r.want(gs, "amended", amended, nil)
+	_ = r.want(gs, "amended", amended, nil)
 	if said := r.said(); !strings.Contains(said, "Warning HistoryRewritten the history of branch main was rewritten: commit "+short(second)) || !strings.Contains(said, short(amended)) {
 		t.Errorf("a branch that was amended: %q", said)
 	}
 	r.git(r.work, "reset", "-q", "--hard", first)
 	r.upload()
-	r.want(gs, "first", first, nil)
+	_ = r.want(gs, "first", first, nil)
 	if said := r.said(); !strings.Contains(said, "HistoryRewritten") {
 		t.Errorf("a branch that was taken back: %q", said)
 	}
-	r.want(gs, "first", first, nil)
+	_ = r.want(gs, "first", first, nil)
 	if said := r.said(); said != "" {
 		t.Errorf("it is said again: %q", said)
 	}
@@ -250,12 +250,12 @@ func TestAMovedTagIsFollowedAndSaid(t *testing.T) {
 			r := newRepository(t)
 			gs := r.follow("fleet", ref)
 			first := r.push("first", "tag", "v1.2.3")
-			r.want(gs, "first", first, nil)
+			_ = r.want(gs, "first", first, nil)
 			if f := gs.Status.Fetched; f.Ref != "refs/tags/v1.2.3" || f.MovedFrom != "" {
 				t.Errorf("fetched is %+v, want the tag", f)
 			}
 			second := r.push("second", "tag", "-f", "-a", "-m", "again", "v1.2.3")
-			r.want(gs, "second", second, nil)
+			_ = r.want(gs, "second", second, nil)
 			if f := gs.Status.Fetched; f.MovedFrom != first {
 				t.Errorf("fetched is %+v, want that it was moved from %s", f, first)
 			}
@@ -264,7 +264,7 @@ func TestAMovedTagIsFollowedAndSaid(t *testing.T) {
 			}
 			r.controller.memory = nil // a new process
 			gs.Status.ObservedGeneration = gs.Generation
-			r.want(gs, "second", second, nil)
+			_ = r.want(gs, "second", second, nil)
 			if f := gs.Status.Fetched; f.MovedFrom != first {
 				t.Errorf("after a restart fetched is %+v, want that it was moved from %s", f, first)
 			}
@@ -273,7 +273,7 @@ func TestAMovedTagIsFollowedAndSaid(t *testing.T) {
 			}
 			third := r.push("third", "tag", "-f", "v1.2.3")
 			r.controller.memory = nil
-			r.want(gs, "third", third, nil)
+			_ = r.want(gs, "third", third, nil)
 			if said := r.said(); !strings.Contains(said, "TagMoved") {
 				t.Errorf("moved while no process looked: %q", said)
 			}
@@ -286,10 +286,10 @@ func TestARangeGoesUp(t *testing.T) {
 	r := newRepository(t)
 	gs := r.follow("fleet", v1alpha1.GitRef{Semver: "1.x"})
 	first := r.push("first", "tag", "v1.0.0")
-	r.want(gs, "first", first, nil)
+	_ = r.want(gs, "first", first, nil)
 	second := r.push("second", "tag", "v1.1.0")
 	r.push("third", "tag", "v2.0.0")
-	r.want(gs, "second", second, nil)
+	_ = r.want(gs, "second", second, nil)
 	if got := gs.Status.Fetched.Ref; got != "refs/tags/v1.1.0" {
 		t.Errorf("the tag is %s", got)
 	}

@@ -8,7 +8,7 @@
 //	pass .................... one call a stage
 //	account ................. as whom
 //	source, rhythm .......... Git: which repository, and when it is asked
-//	ask, read ............... what answers of it are good for, polled and rendered
+//	ask, webhook, read ...... what answers of it will do, who wants a new one, polled and rendered
 //	admit, depend ........... whether the commit may be applied: its approval, and GitSyncs that come before
 //	foresee ................. what would change, where nothing is written
 //	objects, order, drift ... observed, applied in order, pruned; what had changed since

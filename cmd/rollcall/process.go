@@ -50,6 +50,9 @@ type process struct {
 	syncs  *sync.Controller
 	leader prometheus.Gauge
 	ready  atomic.Bool
+	// leads is whether this replica acts, and holder is the name in the lease.
+	leads  atomic.Bool
+	holder atomic.Pointer[string]
 }
 
 // build makes the clients and the controllers; nothing runs yet.
@@ -162,7 +165,7 @@ func (p *process) lead(ctx context.Context) error {
 	if !p.flags.leaderElect {
 		return p.act(ctx, context.WithoutCancel(ctx))
 	}
-	identity, err := newIdentity()
+	identity, err := newIdentity(p.flags.reachedAt())
 	if err != nil {
 		return err
 	}
@@ -187,7 +190,8 @@ func (p *process) lead(ctx context.Context) error {
 				result <- p.act(ctx, leading)
 				release()
 			},
-			OnStoppedLeading: func() { p.leader.Set(0) },
+			OnStoppedLeading: func() { p.leader.Set(0); p.leads.Store(false) },
+			OnNewLeader:      func(holder string) { p.holder.Store(&holder) },
 		},
 	})
 	if err != nil {
@@ -212,13 +216,18 @@ func (p *process) lead(ctx context.Context) error {
 // newIdentity names this process among all replicas, ever. Host and process
 // number alone do not: with the host's network a pod that replaces another one on
 // the same node has both in common with it, and would take its lease for its own
-// while the old process may still act.
-func newIdentity() (string, error) {
+// while the old process may still act. Where the others reach it, if that is known,
+// comes after an @.
+func newIdentity(at string) (string, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		return "", fmt.Errorf("name this replica: %w", err)
 	}
-	return host + "_" + string(uuid.NewUUID()), nil
+	name := host + "_" + string(uuid.NewUUID())
+	if at != "" {
+		name += "@" + at
+	}
+	return name, nil
 }
 
 // act runs the controllers until ctx is done, and leaves the cluster tidy if
@@ -226,6 +235,7 @@ func newIdentity() (string, error) {
 func (p *process) act(ctx, leading context.Context) error {
 	p.logger.Info("leading")
 	p.leader.Set(1)
+	p.leads.Store(true)
 	p.ready.Store(true)
 	p.events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: p.kube.CoreV1().Events("")})
 	defer p.events.Shutdown()
