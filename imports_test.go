@@ -36,10 +36,10 @@ const (
 	proxies      = "golang.org/x/net"
 	kustomize    = "sigs.k8s.io/kustomize"
 	cron         = "github.com/robfig/cron"
+	semver       = "github.com/Masterminds/semver"
 	prometheus   = "github.com/prometheus/client_golang/prometheus"
 	errgroup     = "golang.org/x/sync/errgroup"
 	openPGP      = "github.com/ProtonMail/go-crypto/openpgp"
-	xSSH         = "golang.org/x/crypto/ssh"
 )
 
 // rule says what the files of one package may import, tests left aside.
@@ -66,7 +66,7 @@ func rules() map[string]rule {
 		},
 		"sync": {
 			why:    "the pass calls every stage, and knows none of their clients",
-			own:    []string{"apply", "apply/account", "apply/kinds", "diff", "health/watch", "sync/git", "sync/git/signed", "sync/reader", "sync/render", "sync/v1alpha1"},
+			own:    []string{"apply", "apply/account", "apply/kinds", "diff", "health/watch", "sync/git", "sync/git/signed", "sync/hook", "sync/reader", "sync/render", "sync/v1alpha1"},
 			others: []string{apiTypes, apimachinery, clientGo, k8sUtils, cron, prometheus, errgroup},
 		},
 		"sync/v1alpha1": {
@@ -76,7 +76,7 @@ func rules() map[string]rule {
 		"sync/git": {
 			why:    "it reads what strangers wrote: nothing of the cluster is within its reach",
 			own:    []string{"sync/git/signed"},
-			others: []string{goGit, cryptoSSH, proxies},
+			others: []string{goGit, cryptoSSH, proxies, semver},
 		},
 		"sync/reader": {
 			why:    "it runs the two that meet what strangers wrote, in a process that has nothing of the cluster",
@@ -85,8 +85,12 @@ func rules() map[string]rule {
 		},
 		"sync/git/signed": {
 			why:    "whether a signature counts depends on an object, the keys and the time, and on nothing else",
-			others: []string{openPGP, xSSH},
+			others: []string{openPGP, cryptoSSH},
 			pure:   true,
+		},
+		"sync/hook": {
+			why:    "anybody may call it: it knows names, tokens and limits, and of the cluster nothing",
+			others: []string{apimachinery, prometheus, "golang.org/x/time/rate"},
 		},
 		"sync/render": {
 			why:    "it runs what strangers wrote: no network and no files are within its reach",

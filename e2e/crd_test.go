@@ -34,6 +34,7 @@ func TestCRDs(t *testing.T) {
 	t.Run("GitSync", func(t *testing.T) {
 		judge(t, "GitSync", c.Dynamic.Resource(resource("gitsyncs")).Namespace(metav1.NamespaceDefault), gitSyncs())
 		judge(t, "GitSync", c.Dynamic.Resource(resource("gitsyncs")).Namespace(metav1.NamespaceDefault), gitSyncLives())
+		judge(t, "GitSync", c.Dynamic.Resource(resource("gitsyncs")).Namespace(metav1.NamespaceDefault), gitSyncPolls())
 	})
 	t.Run("RolloutPolicy", func(t *testing.T) {
 		judge(t, "RolloutPolicy", c.Dynamic.Resource(resource("rolloutpolicies")), rolloutPolicies())
@@ -118,7 +119,7 @@ func gitSyncs() map[string]refusal {
 	const (
 		pointer  = "pointer must be a JSON pointer to a field, such as /spec/replicas"
 		identity = "what says which object it is, and whose, cannot be ignored"
-		oneRef   = "set exactly one of branch, tag and name"
+		oneRef   = "set exactly one of branch, tag, semver, commit and name"
 		interval = "interval must be a duration between 5s and 24h"
 		path     = "path must be relative and must not contain '..'"
 		account  = "serviceAccountName must be the name of a ServiceAccount in the GitSync's namespace"
@@ -182,6 +183,42 @@ func gitSyncs() map[string]refusal {
 		"a manager that is named twice":  {spec("adoptFrom: [helm, helm]"), []string{"Duplicate value"}},
 		"a controller's fields":          {spec("adoptFrom: [kube-controller-manager]"), []string{"adoptFrom must not name kube-controller-manager", "take the field out of Git"}},
 		"a policy whose name is no name": {fmt.Sprintf("{source: {url: https://git.example.com/a.git, ref: {branch: main}}, policy: %s}", strings.Repeat("a", 254)), []string{"spec.policy"}},
+	}
+}
+
+// gitSyncPolls are about which commit is followed, and when Git is asked.
+func gitSyncPolls() map[string]refusal {
+	source := func(fields string) string {
+		return fmt.Sprintf("{source: {url: https://git.example.com/agents.git, ref: {branch: main}, %s}}", fields)
+	}
+	ref := func(fields string) string {
+		return fmt.Sprintf("{source: {url: https://git.example.com/agents.git, ref: {%s}}}", fields)
+	}
+	const (
+		oneRef   = "set exactly one of branch, tag, semver, commit and name"
+		commit   = "commit must be the full name of a commit: 40 hexadecimal digits"
+		schedule = "schedule must have the five fields of cron"
+	)
+	return map[string]refusal{
+		"a range of versions":               {spec: ref("semver: '>=1.2.0 <2.0.0'")},
+		"a range of versions below a path":  {spec: ref("semver: agents/1.x")},
+		"an empty range":                    {ref("semver: ''"), []string{"spec.source.ref.semver"}},
+		"a commit":                          {spec: ref("commit: '" + strings.Repeat("0123456789", 4) + "'")},
+		"half a commit":                     {ref("commit: '01234567'"), []string{commit}},
+		"a commit in capitals":              {ref("commit: " + strings.Repeat("ABCDEFABCD", 4)), []string{commit}},
+		"an empty commit":                   {ref("commit: ''"), []string{commit}},
+		"a branch and a commit":             {ref("branch: main, commit: '" + strings.Repeat("0123456789", 4) + "'"), []string{oneRef}},
+		"a tag and a range":                 {ref("tag: v1.2.3, semver: 1.x"), []string{oneRef}},
+		"a schedule":                        {spec: source("schedule: '0 * * * *'")},
+		"a schedule of a time zone":         {spec: source("schedule: 'CRON_TZ=America/Argentina/Buenos_Aires 0 7 * * MON-FRI'")},
+		"a schedule by name":                {spec: source("schedule: '@hourly'")},
+		"a schedule and an interval":        {source("schedule: '0 * * * *', interval: 1m"), []string{"set interval or schedule, not both: remove one of them"}},
+		"a schedule of four fields":         {source("schedule: '0 * * *'"), []string{schedule, "such as '0 * * * *'"}},
+		"a schedule that is an interval":    {source("schedule: '@every 1m'"), []string{schedule}},
+		"a schedule of another zone's name": {source("schedule: 'TZ=UTC 0 * * * *'"), []string{schedule}},
+		"an empty schedule":                 {source("schedule: ''"), []string{"spec.source.schedule"}},
+		"a webhook":                         {spec: source("webhookSecretRef: {name: hook}")},
+		"a webhook without a Secret":        {source("webhookSecretRef: {name: ''}"), []string{"webhookSecretRef must name a Secret"}},
 	}
 }
 
@@ -370,7 +407,7 @@ func testDefaults(t *testing.T, c *cluster.Cluster) {
 	}{
 		{sync, "spec.prune", false},
 		{sync, "spec.source.path", "."},
-		{sync, "spec.source.interval", "1m"},
+		{sync, "spec.source.interval", nil}, // a minute, unless there is a schedule
 		{policy, "spec.maxUnavailable", int64(1)},
 		{policy, "spec.onFailure", "return"},
 		{policy, "spec.newPods", "proven"},

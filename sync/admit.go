@@ -6,6 +6,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/rollcall-dev/rollcall/sync/git"
 	"github.com/rollcall-dev/rollcall/sync/reader"
 	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
@@ -106,13 +107,8 @@ func (c *Controller) reread(ctx context.Context, gs *v1alpha1.GitSync, commit st
 	}
 	from := placeOf(gs).at(commit)
 	from.inputs = inputs
-	var answer reader.Answer
-	if err := c.desk.away(func() (err error) {
-		answer, err = c.Reader.Read(ctx, reader.Request{
-			For: name(gs).String(), Source: source, Commit: commit, Exact: true, Options: options,
-		})
-		return err
-	}); err != nil {
+	answer, err := c.answer(ctx, reader.Request{For: name(gs).String(), Source: source, Tip: git.Tip{Commit: commit}, Exact: true, Options: options})
+	if err != nil {
 		return version{}, err
 	}
 	return version{from: from.at(answer.Commit.Hash), declared: answer.Declared, commit: commitOf(*answer.Commit)}, nil

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"fmt"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -20,6 +21,37 @@ import (
 //	the newest commit is held ......... Ready=False; Stalled if a person has to act, else Reconciling
 //	otherwise ......................... see reached
 func (o *outcome) condition() apply.Condition {
+	out := o.judged()
+	if o.failure == nil && !o.gs.Spec.Suspend {
+		out.Message += o.remarks()
+	}
+	return out
+}
+
+// remarks are what else there is to say of the ref that led to the newest commit.
+func (o *outcome) remarks() string {
+	f, out := o.fetched, ""
+	if f == nil {
+		return ""
+	}
+	if f.MovedFrom != "" {
+		out += fmt.Sprintf("; %s was moved there from commit %s", gitRef(f.Ref), short(f.MovedFrom))
+	}
+	if f.Note != "" {
+		out += "; " + f.Note
+	}
+	return out
+}
+
+// called is a commit in words, with the tag that led to it.
+func (o *outcome) called(commit string) string {
+	if f := o.fetched; f != nil && f.Commit == commit && strings.HasPrefix(f.Ref, "refs/tags/") {
+		return fmt.Sprintf("%s (%s)", short(commit), gitRef(f.Ref))
+	}
+	return short(commit)
+}
+
+func (o *outcome) judged() apply.Condition {
 	switch {
 	case o.failure != nil:
 		message := o.failure.Message + o.waits()
@@ -70,7 +102,7 @@ func (o *outcome) watched() apply.Condition {
 		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: ReasonObserved, Message: "mode observe: no commit has been read yet"}
 	}
 	out := apply.Condition{Ready: metav1.ConditionTrue, Reason: ReasonObserved,
-		Message: fmt.Sprintf("mode observe writes nothing; commit %s: %s%s", short(o.pending.Commit), foretold(o.pending), o.kept())}
+		Message: fmt.Sprintf("mode observe writes nothing; commit %s: %s%s", o.called(o.pending.Commit), foretold(o.pending), o.kept())}
 	if len(o.pending.Objects) > 0 {
 		out.Ready, out.Extra, out.Reason = metav1.ConditionFalse, "Stalled", ReasonDiffers
 		out.Message += "; to have it applied set spec.mode to auto or approve"
@@ -98,18 +130,18 @@ func (o *outcome) reached() apply.Condition {
 	}
 	if r, moving := o.first(func(p v1alpha1.Phase) bool { return p != v1alpha1.PhaseProven }); moving {
 		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: ReasonRolling,
-			Message: fmt.Sprintf("commit %s is applied; DaemonSet %s/%s is %s%s", short(o.commit()), r.Namespace, r.Name, phased(r), o.kept())}
+			Message: fmt.Sprintf("commit %s is applied; DaemonSet %s/%s is %s%s", o.called(o.commit()), r.Namespace, r.Name, phased(r), o.kept())}
 	}
 	if o.stragglers != "" {
 		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: ReasonStragglers,
-			Message: fmt.Sprintf("commit %s is applied; %s%s", short(o.commit()), o.stragglers, o.kept())}
+			Message: fmt.Sprintf("commit %s is applied; %s%s", o.called(o.commit()), o.stragglers, o.kept())}
 	}
 	if o.fights != "" {
 		return apply.Condition{Ready: metav1.ConditionFalse, Extra: "Reconciling", Reason: ReasonFought,
-			Message: fmt.Sprintf("commit %s is applied%s", short(o.commit()), o.kept())}
+			Message: fmt.Sprintf("commit %s is applied%s", o.called(o.commit()), o.kept())}
 	}
 	out := apply.Condition{Ready: metav1.ConditionTrue, Reason: ReasonProven,
-		Message: fmt.Sprintf("commit %s is applied and %s%s", short(o.commit()), o.declares(), o.kept())}
+		Message: fmt.Sprintf("commit %s is applied and %s%s", o.called(o.commit()), o.declares(), o.kept())}
 	if o.keeps(diff.ReasonPruneLimitExceeded) {
 		out.Ready, out.Extra, out.Reason = metav1.ConditionFalse, "Stalled", diff.ReasonPruneLimitExceeded
 		out.Message += "; to have them pruned: " + approval(o.gs, o.declared)

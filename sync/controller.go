@@ -103,6 +103,7 @@ func (c *Controller) onGitSync(i cache.SharedIndexInformer, loop *apply.Loop) er
 	_, err := i.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(o any) {
 			gs := o.(*v1alpha1.GitSync)
+			c.wants(name(gs), time.Now())
 			loop.Enqueue(name(gs))
 			c.passSoon(c.dependents(gs)...)
 		},
@@ -119,6 +120,7 @@ func (c *Controller) onGitSync(i cache.SharedIndexInformer, loop *apply.Loop) er
 		UpdateFunc: func(old, new any) {
 			before, after := old.(*v1alpha1.GitSync), new.(*v1alpha1.GitSync)
 			if before.Generation != after.Generation || before.Annotations[v1alpha1.AnnotationReconcileAt] != after.Annotations[v1alpha1.AnnotationReconcileAt] {
+				c.wants(name(after), time.Now())
 				loop.Enqueue(name(after))
 			}
 			if letsOf(before) != letsOf(after) {
@@ -306,7 +308,11 @@ func (c *Controller) follow(m *memory, source git.Source) {
 func (c *Controller) remember(gs *v1alpha1.GitSync) *memory {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key := types.NamespacedName{Namespace: gs.Namespace, Name: gs.Name}
+	return c.memoryOf(name(gs))
+}
+
+// memoryOf needs the lock.
+func (c *Controller) memoryOf(key types.NamespacedName) *memory {
 	if c.memory == nil {
 		c.memory = map[types.NamespacedName]*memory{}
 	}

@@ -7,8 +7,9 @@
 //	rest, resting ........... whether there is nothing to do, and which DaemonSets need not be asked about
 //	pass .................... one call a stage
 //	account ................. as whom
-//	source, inputs, read,
-//	refused ................. Git: which repository, polled, and rendered with which variables and keys
+//	source, rhythm .......... Git: which repository, and when it is asked
+//	ask, webhook ............ what answers of it will do, and who wants a new one
+//	inputs, read, refused ... polled, and rendered with which variables and keys
 //	secret .................. credentials that do not do, until somebody corrects them
 //	verify .................. whose signature a commit has to have
 //	admit, depend ........... whether the commit may be applied: its approval, and GitSyncs that come before

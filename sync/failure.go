@@ -30,8 +30,10 @@ const (
 	ReasonSecretInvalid  = "SecretInvalid"
 	// ReasonSubstituteInvalid is a source of variables that cannot be read.
 	ReasonSubstituteInvalid = "SubstituteInvalid"
-	ReasonPruneBlocked   = "PruneBlocked"
-	ReasonFailed         = "Failed"
+	ReasonPruneBlocked      = "PruneBlocked"
+	// ReasonScheduleInvalid is a schedule that the API server has let pass.
+	ReasonScheduleInvalid = "ScheduleInvalid"
+	ReasonFailed          = "Failed"
 
 	ReasonServiceAccountNotFound = "ServiceAccountNotFound"
 	// ReasonObserved and ReasonDiffers are those of mode observe: nothing would

@@ -72,7 +72,7 @@ func (o *outcome) unread() bool {
 	case errors.As(o.failure, &fromGit):
 		return fromGit.Commit == nil
 	default:
-		return o.failure.Reason == ReasonSecretNotFound || o.failure.Reason == ReasonSecretInvalid
+		return o.failure.Reason == ReasonSecretNotFound || o.failure.Reason == ReasonSecretInvalid || o.failure.Reason == ReasonScheduleInvalid
 	}
 }
 

@@ -26,6 +26,7 @@ type memory struct {
 	question question
 	// pollAt is when to ask Git again, unless the question changes.
 	pollAt time.Time
+	asking asking
 	// failure is why the last poll gave nothing; nil when it did.
 	failure error
 	// awaited are the versions of the Secrets that it read, curable is whether others can mend its failure, and cured
@@ -66,8 +67,9 @@ type memory struct {
 	// verifiedFor is what the signature of from was verified for.
 	verifiedFor string
 	// fetched is the newest commit that was read; commit, unless that one cannot
-	// be rendered.
+	// be rendered. parents are the commits before it.
 	fetched *v1alpha1.Commit
+	parents []string
 	// admitted is the last version that nothing held.
 	admitted version
 	// previewed is what the newest commit would change, as it was asked for one
@@ -113,7 +115,7 @@ func (r rendered) place() rendered {
 // placeOf is what a GitSync declares from, at no commit.
 func placeOf(gs *v1alpha1.GitSync) rendered {
 	s := gs.Spec.Source
-	return rendered{url: s.URL, ref: s.Ref.FullName(), path: path(gs), namespace: gs.Namespace, selection: selectionOf(s)}
+	return rendered{url: s.URL, ref: s.Ref.String(), path: path(gs), namespace: gs.Namespace, selection: selectionOf(s)}
 }
 
 // answers is whether the last poll still answers the question, so that Git need
@@ -138,17 +140,21 @@ const (
 	lastRetry  = 10 * time.Minute
 )
 
-// polled notes how a poll ended and when the next one is due: after the
-// interval, or sooner after a failure.
-func (m *memory) polled(q question, err error, interval time.Duration, now time.Time) {
+// polled notes how a poll ended and when the next one is due: by the rhythm from when
+// the question went out, or sooner after a failure, but no sooner than the server
+// wants.
+func (m *memory) polled(q question, err error, r rhythm, now time.Time) {
 	m.question, m.failure = q, err
-	m.pollAt = now.Add(jittered(interval))
+	m.asking.due, m.pollAt = r.next(m.asking.answered)
 	if err != nil {
 		m.failed(now)
 		m.pollAt = earlier(m.pollAt, m.retryAt)
 		if errors.Is(err, git.UnverifiedCommit) { // the signers may be others soon, and nothing tells
 			m.pollAt = earlier(m.pollAt, now.Add(jittered(unverifiedRetry)))
 		}
+	}
+	if e, ok := errors.AsType[*git.Error](err); ok && e.RetryAt.After(m.pollAt) {
+		m.pollAt = e.RetryAt.Add(rand.N(time.Second)) //nolint:gosec // it guards nothing
 	}
 }
 

@@ -22,13 +22,19 @@ func wantWithin(t *testing.T, what string, got, least time.Duration) {
 	}
 }
 
+// polled is a poll whose question went out and was answered at one time.
+func polled(m *memory, q question, err error, r rhythm, now time.Time) {
+	m.asking.answered = now
+	m.polled(q, err, r, now)
+}
+
 func TestGitIsAskedOnceAnInterval(t *testing.T) {
 	t.Parallel()
 	m, q := &memory{}, question{generation: 1}
 	if m.answers(q, now) {
 		t.Error("a process that knows nothing does not poll")
 	}
-	m.polled(q, nil, time.Minute, now)
+	polled(m, q, nil, rhythm{every: time.Minute}, now)
 	wantWithin(t, "the next pass is", m.ended(false, now), time.Minute)
 
 	later := now.Add(59 * time.Second)
@@ -47,13 +53,13 @@ func TestSignersAreReadAgainSoon(t *testing.T) {
 	t.Parallel()
 	m, at := &memory{}, now
 	for range 20 { // failures, each after the delay of the one before
-		m.polled(question{}, &git.Error{Reason: git.UnverifiedCommit}, 24*time.Hour, at)
+		polled(m, question{}, &git.Error{Reason: git.UnverifiedCommit}, rhythm{every: 24 * time.Hour}, at)
 		if wait := m.pollAt.Sub(at); wait > unverifiedRetry+unverifiedRetry/10 {
 			t.Fatalf("after %d failures the commit is looked at again in %s", m.failures, wait)
 		}
 		at = m.retryAt
 	}
-	m.polled(question{}, errGit, 24*time.Hour, at)
+	polled(m, question{}, errGit, rhythm{every: 24 * time.Hour}, at)
 	if wait := m.pollAt.Sub(at); wait < lastRetry/2 {
 		t.Errorf("what nothing but Git can end is looked at again in %s", wait)
 	}
@@ -67,11 +73,11 @@ func TestAPersonIsAnsweredAtOnce(t *testing.T) {
 	} {
 		for _, err := range []error{nil, errGit} {
 			m := &memory{}
-			m.polled(question{generation: 1, reconcileAt: "1"}, err, time.Hour, now)
+			polled(m, question{generation: 1, reconcileAt: "1"}, err, rhythm{every: time.Hour}, now)
 			if m.answers(asked, now.Add(time.Second)) {
 				t.Errorf("asked %s after a poll that ended with %v, it does not poll", name, err)
 			}
-			m.polled(asked, err, time.Hour, now.Add(time.Second))
+			polled(m, asked, err, rhythm{every: time.Hour}, now.Add(time.Second))
 			if !m.answers(asked, now.Add(2*time.Second)) {
 				t.Errorf("asked %s once, it polls twice", name)
 			}
@@ -84,7 +90,7 @@ func TestAFailedPollIsTriedAgainSooner(t *testing.T) {
 	m, at := &memory{}, now
 	for _, seconds := range []int{5, 10, 20, 40, 80, 160, 320, 600, 600, 600} {
 		delay := time.Duration(seconds) * time.Second
-		m.polled(question{}, errGit, 24*time.Hour, at)
+		polled(m, question{}, errGit, rhythm{every: 24 * time.Hour}, at)
 		next := m.ended(true, at)
 		wantWithin(t, "the next try is", next, delay)
 		if m.answers(question{}, at.Add(next)) {
@@ -92,9 +98,9 @@ func TestAFailedPollIsTriedAgainSooner(t *testing.T) {
 		}
 		at = at.Add(next)
 	}
-	m.polled(question{}, nil, 24*time.Hour, at)
+	polled(m, question{}, nil, rhythm{every: 24 * time.Hour}, at)
 	wantWithin(t, "after a success the next pass is", m.ended(false, at), 24*time.Hour)
-	m.polled(question{}, errGit, 24*time.Hour, at)
+	polled(m, question{}, errGit, rhythm{every: 24 * time.Hour}, at)
 	wantWithin(t, "after a success the first try is", m.ended(true, at), 5*time.Second)
 }
 
@@ -102,7 +108,7 @@ func TestAFailedPollIsTriedAgainNoLaterThanTheInterval(t *testing.T) {
 	t.Parallel()
 	m, at := &memory{}, now
 	for range 20 {
-		m.polled(question{}, errGit, 30*time.Second, at)
+		polled(m, question{}, errGit, rhythm{every: 30 * time.Second}, at)
 		next := m.ended(true, at)
 		if next > 33*time.Second {
 			t.Fatalf("the next try is in %s, the interval is 30s", next)
@@ -116,7 +122,7 @@ func TestAFailedPollIsTriedAgainNoLaterThanTheInterval(t *testing.T) {
 func TestEventsDoNotPollAFailingServer(t *testing.T) {
 	t.Parallel()
 	m := &memory{}
-	m.polled(question{}, errGit, time.Hour, now)
+	polled(m, question{}, errGit, rhythm{every: time.Hour}, now)
 	first := m.ended(true, now)
 	for i := range 40 {
 		at := now.Add(time.Duration(i) * 100 * time.Millisecond)
@@ -137,7 +143,7 @@ func TestEventsDoNotPollAFailingServer(t *testing.T) {
 func TestAFailedApplyIsTriedAgainWithoutGit(t *testing.T) {
 	t.Parallel()
 	m := &memory{}
-	m.polled(question{}, nil, time.Minute, now)
+	polled(m, question{}, nil, rhythm{every: time.Minute}, now)
 	at, polls := now, 0
 	for range 6 {
 		next := m.ended(true, at)
@@ -145,7 +151,7 @@ func TestAFailedApplyIsTriedAgainWithoutGit(t *testing.T) {
 			t.Fatalf("the next try is in %s", next)
 		}
 		if at = at.Add(next); !m.answers(question{}, at) {
-			m.polled(question{}, nil, time.Minute, at)
+			polled(m, question{}, nil, rhythm{every: time.Minute}, at)
 			polls++
 		}
 	}
@@ -196,8 +202,8 @@ func TestSetPathsMeanTheRoot(t *testing.T) {
 	if got := path(&v1alpha1.GitSync{}); got != "." {
 		t.Errorf("no path is %q, want the root", got)
 	}
-	if got := interval(&v1alpha1.GitSync{}); got != time.Minute {
-		t.Errorf("no interval is %s, want a minute", got)
+	if got, err := rhythmOf(&v1alpha1.GitSync{}, now); err != nil || got.every != time.Minute {
+		t.Errorf("no interval is %s, %v, want a minute", got.every, err)
 	}
 }
 

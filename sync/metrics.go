@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -68,7 +69,8 @@ func (m *Metrics) time(s stage, f func() error) error {
 	return err
 }
 
-func (m *Metrics) requested(op string, err error) {
+// Requested counts a request that went out to a Git server.
+func (m *Metrics) Requested(op string, err error) {
 	result := "ok"
 	if err != nil {
 		result = newFailure(err).Reason
@@ -78,10 +80,13 @@ func (m *Metrics) requested(op string, err error) {
 
 // read measures what one read of a commit took, as whoever made it says.
 func (m *Metrics) read(a reader.Answer, err error) {
+	own, _ := errors.AsType[*reader.Error](err)
 	if a.Commit != nil {
 		err = nil // it was fetched
 	}
-	m.requested("fetch", err)
+	if a.Spent.Asked || own != nil && own.Doing == reader.Fetching {
+		m.Requested("fetch", err)
+	}
 	for stage, took := range map[stage]time.Duration{stageFetch: a.Spent.Fetch, stageRender: a.Spent.Render} {
 		if took > 0 {
 			m.duration.WithLabelValues(string(stage)).Observe(took.Seconds())
@@ -94,7 +99,7 @@ func (m *Metrics) passed(gs *v1alpha1.GitSync, o *outcome) {
 	ns, name := gs.Namespace, gs.Name
 	s := gs.Spec.Source
 	m.info.DeletePartialMatch(prometheus.Labels{"namespace": ns, "name": name})
-	m.info.WithLabelValues(ns, name, s.URL, s.Ref.FullName(), s.Path).Set(1)
+	m.info.WithLabelValues(ns, name, s.URL, labelled(s.Ref), s.Path).Set(1)
 	ready := 0.0
 	if o.condition().Ready == "True" {
 		ready = 1
@@ -115,6 +120,14 @@ func (m *Metrics) passed(gs *v1alpha1.GitSync, o *outcome) {
 	for _, c := range o.withheld {
 		m.pruneBlocked.WithLabelValues(ns, name, c.Reason).Inc()
 	}
+}
+
+// labelled is what is followed, but for the name of a commit, which is no label.
+func labelled(r v1alpha1.GitRef) string {
+	if r.Commit != "" {
+		return "commit"
+	}
+	return r.String()
 }
 
 // rested counts a pass that found nothing to do.

@@ -72,6 +72,20 @@ func TestCondition(t *testing.T) {
 			func(*outcome) {},
 			apply.Condition{Ready: "True", Reason: "Proven", Message: "commit 89abcdef is applied and is proven on every eligible node of 2 DaemonSets"},
 		},
+		"the tag that led to the commit is said": {
+			func(o *outcome) { o.fetched.Ref, o.rollouts = "refs/tags/v1.2.3", nil },
+			apply.Condition{Ready: "True", Reason: "Proven", Message: "commit 89abcdef (tag v1.2.3) is applied and declares no DaemonSet"},
+		},
+		"a tag that was moved is said, and what else there is to say": {
+			func(o *outcome) {
+				o.fetched.Ref, o.fetched.MovedFrom, o.fetched.Note, o.rollouts = "refs/tags/v1.2.3", oldCommit, "delete one of them", nil
+			},
+			apply.Condition{Ready: "True", Reason: "Proven", Message: "commit 89abcdef (tag v1.2.3) is applied and declares no DaemonSet; tag v1.2.3 was moved there from commit 01234567; delete one of them"},
+		},
+		"a branch goes without saying": {
+			func(o *outcome) { o.fetched.Ref, o.rollouts = "refs/heads/main", nil },
+			apply.Condition{Ready: "True", Reason: "Proven", Message: "commit 89abcdef is applied and declares no DaemonSet"},
+		},
 		"no DaemonSet at all is said": {
 			func(o *outcome) { o.rollouts = nil },
 			apply.Condition{Ready: "True", Reason: "Proven", Message: "commit 89abcdef is applied and declares no DaemonSet"},

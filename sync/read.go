@@ -1,7 +1,6 @@
 package sync
 
 import (
-	"cmp"
 	"context"
 	"time"
 
@@ -16,10 +15,18 @@ import (
 // or nil when this process knows none: that keeps running.
 func (c *Controller) read(ctx context.Context, gs *v1alpha1.GitSync, o *outcome) (*render.Declared, error) {
 	m, q := c.remember(gs), questionOf(gs)
+	if at := m.asking.pending(); !at.IsZero() {
+		m.pollAt = earlier(m.pollAt, at)
+	}
 	if asked, cured := c.others.asked(name(gs)), m.cured.Swap(false); asked || cured || !m.answers(q, time.Now()) {
-		err := c.poll(ctx, gs, m)
+		r, err := rhythmOf(gs, time.Now())
+		if err == nil {
+			err = c.poll(ctx, gs, m, r)
+		} else {
+			m.asking.answered = time.Now()
+		}
 		m.curable.Store(curable(gs, err))
-		m.polled(q, err, interval(gs), time.Now())
+		m.polled(q, err, r, time.Now())
 	}
 	o.fetched, o.declared = m.fetched, m.commit.Commit
 	return m.lastGood(placeOf(gs)), m.failure
@@ -27,7 +34,9 @@ func (c *Controller) read(ctx context.Context, gs *v1alpha1.GitSync, o *outcome)
 
 // poll brings the memory up to date with Git. It fetches and renders when the
 // commit or the place is another one.
-func (c *Controller) poll(ctx context.Context, gs *v1alpha1.GitSync, m *memory) error {
+func (c *Controller) poll(ctx context.Context, gs *v1alpha1.GitSync, m *memory, r rhythm) error {
+	after := m.asking.after(r, time.Now())
+	m.asking.answered = time.Now() // unless there is an answer
 	secrets := c.secrets(ctx, gs)
 	m.awaited.Store(&secrets.versions)
 	source, err := sourceOf(gs, secrets)
@@ -42,29 +51,39 @@ func (c *Controller) poll(ctx context.Context, gs *v1alpha1.GitSync, m *memory) 
 	if err != nil {
 		return err
 	}
-	from := placeOf(gs)
-	from.inputs = inputs
+	var tip git.Tip
 	if err := c.desk.away(func() error {
 		return c.Metrics.time(stageResolve, func() (err error) {
-			from.commit, err = c.Git.Resolve(ctx, source)
-			c.Metrics.requested("ls-remote", err)
+			tip, err = c.Git.Poll(ctx, source, after)
+			m.asking.answered = tip.Asked
 			return err
 		})
 	}); err != nil {
 		return err
 	}
+	from := placeOf(gs).at(tip.Commit)
+	from.inputs = inputs
 	if m.declared != nil && from == m.from && m.verifiedFor == verificationPrint(source.Verify) {
+		m.commit = led(m.commit, tip)
 		m.fetched = &m.commit
 		return nil
 	}
-	return c.recall(ctx, gs, m, c.fetchAndRender(ctx, gs, source, from, options, m))
+	return c.recall(ctx, gs, m, c.fetchAndRender(ctx, gs, source, tip, from, options, m))
+}
+
+// led is a commit with the ref that leads to it now.
+func led(commit v1alpha1.Commit, tip git.Tip) v1alpha1.Commit {
+	if tip.Ref != commit.Ref {
+		commit.MovedFrom = ""
+	}
+	commit.Ref, commit.Note = tip.Ref, tip.Note
+	return commit
 }
 
 // fetchAndRender fills the memory whole, or leaves what is known to be good. It is done in a process of its own.
-func (c *Controller) fetchAndRender(ctx context.Context, gs *v1alpha1.GitSync, source git.Source, from rendered, options render.Options, m *memory) error {
+func (c *Controller) fetchAndRender(ctx context.Context, gs *v1alpha1.GitSync, source git.Source, tip git.Tip, from rendered, options render.Options, m *memory) error {
 	request := reader.Request{
-		For: name(gs).String(), Source: source, Commit: from.commit, Keep: m.admitted.commit.Commit,
-		Options: options,
+		For: name(gs).String(), Source: source, Tip: tip, Keep: m.admitted.commit.Commit, Options: options,
 	}
 	if m.lastGood(from.at("")) != nil {
 		request.Known = m.basis
@@ -73,19 +92,14 @@ func (c *Controller) fetchAndRender(ctx context.Context, gs *v1alpha1.GitSync, s
 	if err := m.refused.again(from, request.Options, began); err != nil && m.question == questionOf(gs) {
 		return err
 	}
-	var answer reader.Answer
-	err := c.desk.away(func() (err error) {
-		answer, err = c.Reader.Read(ctx, request)
-		return err
-	})
-	c.Metrics.read(answer, err)
+	answer, err := c.answer(ctx, request)
 	if ctx.Err() == nil {
 		m.refused.note(from, request.Options, err, time.Since(began), time.Now())
 	}
 	if answer.Commit != nil {
 		from.commit = answer.Commit.Hash
-		commit := commitOf(*answer.Commit)
-		m.fetched = &commit
+		commit := c.arrived(gs, m, *answer.Commit, tip)
+		m.fetched, m.parents = &commit, answer.Commit.Parents
 	}
 	if err != nil {
 		m.unverified(err)
@@ -99,14 +113,23 @@ func (c *Controller) fetchAndRender(ctx context.Context, gs *v1alpha1.GitSync, s
 	return nil
 }
 
+// answer has one commit read, while the desk is another's.
+func (c *Controller) answer(ctx context.Context, q reader.Request) (answer reader.Answer, err error) {
+	err = c.desk.away(func() error {
+		if q.Source, err = c.Git.Authorize(ctx, q.Source); err != nil {
+			return err
+		}
+		answer, err = c.Reader.Read(ctx, q)
+		return err
+	})
+	c.Git.Heed(q.Source, err)
+	c.Metrics.read(answer, err)
+	return answer, err
+}
+
 func path(gs *v1alpha1.GitSync) string {
 	if gs.Spec.Source.Path == "" {
 		return "."
 	}
 	return gs.Spec.Source.Path
-}
-
-// interval is the time between two polls.
-func interval(gs *v1alpha1.GitSync) time.Duration {
-	return cmp.Or(gs.Spec.Source.Interval.Duration, time.Minute)
 }

@@ -46,7 +46,7 @@ func (c *Controller) source(ctx context.Context, gs *v1alpha1.GitSync) (git.Sour
 // them, or contradicts itself, sync/git says.
 func sourceOf(gs *v1alpha1.GitSync, read secretsRead) (git.Source, error) {
 	spec := gs.Spec.Source
-	out := git.Source{URL: spec.URL, Ref: spec.Ref.FullName(), InsecureHTTP: spec.InsecureHTTP}
+	out := git.Source{URL: spec.URL, Ref: spec.Ref.FullName(), Commit: spec.Ref.Commit, Semver: spec.Ref.Semver, InsecureHTTP: spec.InsecureHTTP}
 	if read.err != nil {
 		return out, read.err
 	}

@@ -135,7 +135,7 @@ func TestACorrectedSecretDoesNotWait(t *testing.T) {
 				read := (&Controller{Kube: kube}).secrets(t.Context(), gs)
 				m.awaited.Store(&read.versions)
 				m.curable.Store(curable(gs, c.failure))
-				m.polled(questionOf(gs), c.failure, 24*time.Hour, time.Now())
+				m.polled(questionOf(gs), c.failure, rhythm{every: 24 * time.Hour}, time.Now())
 
 				store := cache.NewStore(cache.MetaNamespaceKeyFunc)
 				if err := store.Add(gs); err != nil {

@@ -34,6 +34,8 @@ type controllerFlags struct {
 	leaseNamespace string
 	leaseName      string
 	metricsAddress string
+	pageAddress    string
+	podIP          string
 	cacheDir       string
 	nodeName       string
 	serviceAccount string
@@ -61,6 +63,8 @@ func newController(stderr io.Writer) *cobra.Command {
 	flags.StringVar(&f.leaseNamespace, "lease-namespace", "", "namespace of the Lease; default the pod's own")
 	flags.StringVar(&f.leaseName, "lease-name", "rollcall", "name of the Lease")
 	flags.StringVar(&f.metricsAddress, "metrics-bind-address", ":8080", "address of /metrics, /healthz and /readyz")
+	flags.StringVar(&f.pageAddress, "page-bind-address", ":8081", "address of the webhook receiver /hook/NAMESPACE/NAME; "+noAddress+" serves none")
+	flags.StringVar(&f.podIP, "pod-ip", os.Getenv("POD_IP"), "address at which other replicas reach this one's page, to hand webhooks to the one that leads; default $POD_IP")
 	flags.StringVar(&f.cacheDir, "cache-dir", "", "directory for clones; default a temporary one")
 	flags.StringVar(&f.nodeName, "node-name", os.Getenv("NODE_NAME"), "node that this process runs on, which every rollout takes last; default $NODE_NAME")
 	flags.StringVar(&f.serviceAccount, "default-service-account", "", "name of the ServiceAccount, in a GitSync's namespace, as which its objects are read and written if it names none; default rollcall's own identity")
@@ -120,6 +124,7 @@ func (f *controllerFlags) run(ctx context.Context, stderr io.Writer) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.serve(ctx) })
+	g.Go(func() error { return p.servePage(ctx) })
 	g.Go(func() error { return p.lead(ctx) })
 	err = g.Wait()
 	logger.Info("stopped")

@@ -69,7 +69,7 @@ func (s *standstill) measure(b *testing.B, binary, kubeconfig string) map[string
 		b.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
-	process := exec.CommandContext(b.Context(), binary, "controller", "--kubeconfig", kubeconfig, "--metrics-bind-address", "127.0.0.1:0")
+	process := exec.CommandContext(b.Context(), binary, "controller", "--kubeconfig", kubeconfig, "--metrics-bind-address", "127.0.0.1:0", "--page-bind-address", "127.0.0.1:0")
 	process.Stdout, process.Stderr = log, log
 	if err := process.Start(); err != nil {
 		b.Fatal(err)

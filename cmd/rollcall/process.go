@@ -51,6 +51,9 @@ type process struct {
 	syncs  *sync.Controller
 	leader prometheus.Gauge
 	ready  atomic.Bool
+	// leads is whether this replica acts, and holder is the name in the lease.
+	leads  atomic.Bool
+	holder atomic.Pointer[string]
 }
 
 // build makes the clients and the controllers; nothing runs yet.
@@ -89,10 +92,11 @@ func (p *process) build() error {
 	rollouts.Init()
 	clones := filepath.Join(p.cacheDir, "git")
 	gitLimits, renderLimits, readerLimits := p.flags.caps.limits()
+	counted := sync.NewMetrics(p.registry)
 	p.syncs = &sync.Controller{
-		Kube: kube, Kinds: own, Git: &git.Client{Dir: clones, Limits: gitLimits},
+		Kube: kube, Kinds: own, Git: &git.Client{Dir: clones, Limits: gitLimits, Sent: counted.Requested},
 		Reader: &reader.Reader{Dir: clones, Git: gitLimits, Render: renderLimits, Limits: readerLimits}, Objects: objects, Rollouts: rollouts,
-		Events: recorder, Metrics: sync.NewMetrics(p.registry), Logger: p.logger,
+		Events: recorder, Metrics: counted, Logger: p.logger,
 		DefaultServiceAccount: p.flags.serviceAccount,
 	}
 	rollouts.AccountOf = p.syncs.AccountOf
@@ -165,7 +169,7 @@ func (p *process) lead(ctx context.Context) error {
 	if !p.flags.leaderElect {
 		return p.act(ctx, context.WithoutCancel(ctx))
 	}
-	identity, err := newIdentity()
+	identity, err := newIdentity(p.flags.reachedAt())
 	if err != nil {
 		return err
 	}
@@ -190,7 +194,8 @@ func (p *process) lead(ctx context.Context) error {
 				result <- p.act(ctx, leading)
 				release()
 			},
-			OnStoppedLeading: func() { p.leader.Set(0) },
+			OnStoppedLeading: func() { p.leader.Set(0); p.leads.Store(false) },
+			OnNewLeader:      func(holder string) { p.holder.Store(&holder) },
 		},
 	})
 	if err != nil {
@@ -215,13 +220,18 @@ func (p *process) lead(ctx context.Context) error {
 // newIdentity names this process among all replicas, ever. Host and process
 // number alone do not: with the host's network a pod that replaces another one on
 // the same node has both in common with it, and would take its lease for its own
-// while the old process may still act.
-func newIdentity() (string, error) {
+// while the old process may still act. Where the others reach it, if that is known,
+// comes after an @.
+func newIdentity(at string) (string, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		return "", fmt.Errorf("name this replica: %w", err)
 	}
-	return host + "_" + string(uuid.NewUUID()), nil
+	name := host + "_" + string(uuid.NewUUID())
+	if at != "" {
+		name += "@" + at
+	}
+	return name, nil
 }
 
 // act runs the controllers until ctx is done, and leaves the cluster tidy if
@@ -229,6 +239,7 @@ func newIdentity() (string, error) {
 func (p *process) act(ctx, leading context.Context) error {
 	p.logger.Info("leading")
 	p.leader.Set(1)
+	p.leads.Store(true)
 	p.ready.Store(true)
 	p.events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: p.kube.CoreV1().Events("")})
 	defer p.events.Shutdown()

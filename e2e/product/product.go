@@ -34,6 +34,8 @@ type Options struct {
 type Controller struct {
 	// Address serves /metrics, /healthz and /readyz.
 	Address string
+	// Page serves /hook.
+	Page string
 	// Log is the file of its standard error.
 	Log string
 
@@ -51,17 +53,21 @@ func Start(ctx context.Context, o Options) (*Controller, error) {
 	if err != nil {
 		return nil, err
 	}
+	page, err := freeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if o.Name == "" {
 		o.Name = "rollcall"
 	}
-	c := &Controller{Address: address, Log: filepath.Join(o.Dir, o.Name+".log"), done: make(chan struct{})}
+	c := &Controller{Address: address, Page: page, Log: filepath.Join(o.Dir, o.Name+".log"), done: make(chan struct{})}
 	log, err := os.OpenFile(c.Log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open log of rollcall: %w", err)
 	}
 	defer log.Close()
 	args := append([]string{
-		"controller", "--kubeconfig", o.Kubeconfig, "--metrics-bind-address", address,
+		"controller", "--kubeconfig", o.Kubeconfig, "--metrics-bind-address", address, "--page-bind-address", page,
 		"--cache-dir", filepath.Join(o.Dir, o.Name+"-cache"), "--log-level", "debug", "--lease-namespace", "rollcall-system",
 	}, o.Args...)
 	c.process = exec.CommandContext(ctx, binary, args...)

@@ -18,6 +18,10 @@ import (
 // classify turns an error of a session into ours. What the server or a library said is repeated only where it
 // helps and then without secrets.
 func (s Source) classify(ctx context.Context, w *wire, err error) *Error {
+	return s.recognise(ctx, w, err).until(w.retryAt())
+}
+
+func (s Source) recognise(ctx context.Context, w *wire, err error) *Error {
 	if over := w.overrun(); over != nil {
 		return over
 	}

@@ -19,29 +19,20 @@ type Client struct {
 	Dir string
 	// Limits bound what a repository may cost. The zero value means the defaults.
 	Limits Limits
+	// Sent, if it is set, is called for each question (ls-remote) and each fetch that went out, with how it ended.
+	Sent func(op string, err error)
 
 	// tokens are those of GitHub Apps.
 	tokens tokens
+	polls  polls
 	// swap is held while a clone is put in place and old ones are removed.
 	swap sync.Mutex
 }
 
-// Resolve asks the server for the commit that the ref names; of an annotated tag it is the commit that the tag
-// names. It transfers the list of refs and nothing else. The error is an *Error.
+// Resolve is the commit that Ask finds. The error is an *Error.
 func (c *Client) Resolve(ctx context.Context, s Source) (commit string, err error) {
-	limits := c.Limits.orDefaults()
-	ctx, cancel := context.WithTimeout(ctx, limits.ResolveTimeout)
-	defer cancel()
-	session, err := c.open(ctx, s, limits)
-	if err != nil {
-		return "", err
-	}
-	defer session.close()
-	_, peeled, err := session.find()
-	if err != nil {
-		return "", err
-	}
-	return peeled.String(), nil
+	tip, err := c.Ask(ctx, s)
+	return tip.Commit, err
 }
 
 // Fetch returns the commit that the ref names now, which Snapshot.Commit tells: the ref may have moved since
@@ -51,6 +42,7 @@ func (c *Client) Resolve(ctx context.Context, s Source) (commit string, err erro
 // no commit that is not: the error is UnverifiedCommit then, and says of which. The error is an *Error.
 func (c *Client) Fetch(ctx context.Context, s Source, commit string) (*Snapshot, error) {
 	snapshot, err := c.fetch(ctx, s, commit)
+	c.sent(s, "fetch", err)
 	if err != nil {
 		return nil, err
 	}
@@ -60,12 +52,37 @@ func (c *Client) Fetch(ctx context.Context, s Source, commit string) (*Snapshot,
 	return snapshot, nil
 }
 
+// FetchTip is Fetch after Poll, which has proven the credentials: a commit that was fetched before is taken without
+// asking the server. The error is an *Error.
+func (c *Client) FetchTip(ctx context.Context, s Source, tip Tip) (*Snapshot, error) {
+	kept, err := c.kept(s, plumbing.NewHash(tip.Commit))
+	if err != nil || !kept.serves(s, tip.hash()) {
+		return c.Fetch(ctx, s, tip.Commit)
+	}
+	kept.ref = tip.Ref
+	if err := kept.verify(s.Verify, time.Now()); err != nil {
+		return nil, err
+	}
+	return kept, nil
+}
+
+// sent tells what went out, and heeds what the server wants.
+func (c *Client) sent(s Source, op string, err error) {
+	c.Heed(s, err)
+	if c.Sent != nil && !errors.Is(err, InvalidSource) {
+		c.Sent(op, err)
+	}
+}
+
+// Heed notes that a server wants to be left alone for a while, if the error says so: Poll does not ask it before.
+func (c *Client) Heed(s Source, err error) { c.polls.heed(s, err) }
+
 // fetch is Fetch of a commit that may have been signed by anybody.
 func (c *Client) fetch(ctx context.Context, s Source, commit string) (*Snapshot, error) {
 	limits := c.Limits.orDefaults()
 	ctx, cancel := context.WithTimeout(ctx, limits.FetchTimeout)
 	defer cancel()
-	session, err := c.open(ctx, s, limits)
+	session, err := c.openFor(ctx, s, limits)
 	if errors.Is(err, Unreachable) && plumbing.IsHash(commit) {
 		if kept, openErr := c.kept(s, plumbing.NewHash(commit)); openErr == nil {
 			return kept, nil
@@ -75,14 +92,19 @@ func (c *Client) fetch(ctx context.Context, s Source, commit string) (*Snapshot,
 		return nil, err
 	}
 	defer session.close()
-	tip, peeled, err := session.find()
+	tip, err := session.find()
 	if err != nil {
 		return nil, err
 	}
-	if kept, err := c.kept(s, peeled); err == nil && kept.serves(s, tip) {
+	if kept, err := c.kept(s, plumbing.NewHash(tip.Commit)); err == nil && kept.serves(s, tip.hash()) {
+		kept.ref = tip.Ref
 		return kept, nil
 	}
-	return c.clone(ctx, session, tip)
+	snapshot, err := c.clone(ctx, session, tip.hash())
+	if err == nil {
+		snapshot.ref = tip.Ref
+	}
+	return snapshot, err
 }
 
 // Keep has the clone of a commit stay, if there is one, when the next commit of the ref is fetched.
@@ -103,10 +125,24 @@ func (c *Client) Commit(ctx context.Context, s Source, commit string) (*Snapshot
 	if kept, err := c.kept(s, hash); err == nil {
 		return kept, nil
 	}
+	snapshot, err := c.fetchNamed(ctx, s, hash)
+	c.sent(s, "fetch", err)
+	return snapshot, err
+}
+
+// openFor begins a session for a fetch: to get a commit by its name, it may take all that refs lead to.
+func (c *Client) openFor(ctx context.Context, s Source, l Limits) (*session, error) {
+	if s.Commit != "" {
+		return c.openAll(ctx, s, l)
+	}
+	return c.open(ctx, s, l)
+}
+
+func (c *Client) fetchNamed(ctx context.Context, s Source, hash plumbing.Hash) (*Snapshot, error) {
 	limits := c.Limits.orDefaults()
 	ctx, cancel := context.WithTimeout(ctx, limits.FetchTimeout)
 	defer cancel()
-	session, err := c.open(ctx, s, limits)
+	session, err := c.openAll(ctx, s, limits)
 	if err != nil {
 		return nil, err
 	}

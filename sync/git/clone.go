@@ -35,8 +35,13 @@ func (c *Client) clone(ctx context.Context, conversation *session, tip plumbing.
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // what stays is swept by the next fetch
 
-	if err := c.download(ctx, conversation, tip, dir); err != nil {
-		return nil, err
+	want := conversation.wanted(tip)
+	if err := c.download(ctx, conversation, want, dir); err != nil {
+		return nil, want.explain(err)
+	}
+	// HasEncodedObject does not look into packs when the access is exclusive.
+	if _, err := storage(dir).EncodedObjectSize(tip); want.whole && err != nil {
+		return nil, s.notGiven(tip)
 	}
 	snapshot, err := openSnapshot(dir, s, limits, tip)
 	if err != nil {
@@ -49,9 +54,9 @@ func (c *Client) clone(ctx context.Context, conversation *session, tip plumbing.
 }
 
 // download writes the pack to a file, judges it there, and only then lets go-git index it.
-func (c *Client) download(ctx context.Context, conversation *session, tip plumbing.Hash, dir string) error {
+func (c *Client) download(ctx context.Context, conversation *session, w want, dir string) error {
 	s, limits := conversation.source, c.Limits.orDefaults()
-	stream, err := conversation.pack(ctx, tip, limits)
+	stream, err := conversation.pack(ctx, w, limits)
 	if err != nil {
 		return err
 	}

@@ -21,11 +21,18 @@ type Commit struct {
 	Time time.Time
 	// SignedBy is whose signature was verified, as a key with a name; empty when none was asked for.
 	SignedBy string
+	// Parents are the full hex names of the commits before it.
+	Parents []string
 }
 
 func newCommit(c *object.Commit) Commit {
 	subject, _, _ := strings.Cut(strings.TrimLeft(c.Message, "\n"), "\n")
+	var parents []string
+	for _, parent := range c.ParentHashes {
+		parents = append(parents, parent.String())
+	}
 	return Commit{
+		Parents: parents,
 		Hash:    c.Hash.String(),
 		Author:  line(fmt.Sprintf("%s <%s>", c.Author.Name, c.Author.Email)),
 		Subject: line(subject),

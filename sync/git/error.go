@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Error is what is wrong with a repository. It holds no credential and no query of a URL.
@@ -21,6 +22,8 @@ type Error struct {
 	Exceeded Exceeded
 	// Commit is the commit that is not verified; nil for any other error.
 	Commit *Commit
+	// RetryAt is when the server wants to be asked again; zero when it does not say.
+	RetryAt time.Time
 	// Err is fs.ErrNotExist, context.Canceled or context.DeadlineExceeded where one of them is the cause, else
 	// nil. Errors of go-git and net/http are not kept: they may hold what must not be shown.
 	Err error
@@ -60,7 +63,7 @@ func (e *Error) Unwrap() []error {
 
 // errorf makes an error about the source.
 func (s Source) errorf(reason Reason, format string, args ...any) *Error {
-	return &Error{Reason: reason, URL: redact(s.URL), Ref: cmp.Or(s.Ref, s.Commit), Message: fmt.Sprintf(format, args...)}
+	return &Error{Reason: reason, URL: redact(s.URL), Ref: s.asked(), Message: fmt.Sprintf(format, args...)}
 }
 
 // exceeded makes an error about a limit. The unit ends the sentence "is limited to N ...".

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
@@ -56,22 +55,6 @@ func (c *session) close() {
 	c.wire.close()
 }
 
-// find returns what the ref names and the commit that this leads to; they differ for annotated tags.
-func (c *session) find() (tip, peeled plumbing.Hash, err error) {
-	if c.source.Commit != "" {
-		commit := plumbing.NewHash(c.source.Commit)
-		return commit, commit, nil
-	}
-	tip, ok := c.refs.References[c.source.Ref]
-	if !ok {
-		return tip, peeled, c.missing()
-	}
-	if peeled, ok = c.refs.Peeled[c.source.Ref]; !ok {
-		peeled = tip
-	}
-	return tip, peeled, nil
-}
-
 // missing tells a missing ref from an empty repository and names the refs that there are of its kind.
 func (c *session) missing() *Error {
 	all, below, names, prefix := c.listed()
@@ -85,7 +68,7 @@ func (c *session) missing() *Error {
 	if below > len(names) {
 		have += fmt.Sprintf(" and %d more", below-len(names))
 	}
-	return c.source.errorf(RefNotFound, "the repository has no such ref; below %s it has %s: push it, or correct the ref", prefix, have)
+	return c.source.errorf(RefNotFound, "the repository has no such ref; below %s it has %s%s: push it, or correct the ref", prefix, have, c.defaultBranch())
 }
 
 // listed is what the server's list had: how many refs in all and below a prefix, and the first names there.
@@ -102,14 +85,27 @@ func (c *session) listed() (all, below int, names []string, prefix string) {
 	return counted.all, counted.below, counted.some, counted.beside
 }
 
-// pack asks for one object and what belongs to it, to a depth of one commit, and returns the pack as it comes.
-func (c *session) pack(ctx context.Context, tip plumbing.Hash, l Limits) (io.ReadCloser, error) {
-	request := packp.NewUploadPackRequestFromCapabilities(c.refs.Capabilities)
-	request.Wants = []plumbing.Hash{tip}
-	if err := request.Capabilities.Set(capability.Shallow); err != nil {
-		return nil, c.source.errorf(InvalidAnswer, "ask for one commit: %s", c.source.scrub(err.Error()))
+// defaultBranch says which branch is the default one: one that was renamed is often missed by its old name.
+func (c *session) defaultBranch() string {
+	for _, link := range c.refs.Capabilities.Get(capability.SymRef) {
+		if ref, ok := strings.CutPrefix(link, "HEAD:refs/heads/"); ok {
+			return fmt.Sprintf(", and %s is its default branch", line(ref))
+		}
 	}
-	request.Depth = packp.DepthCommits(1)
+	return ""
+}
+
+// pack asks for objects and what belongs to them, to a depth of one commit unless the whole history is wanted, and
+// returns the pack as it comes.
+func (c *session) pack(ctx context.Context, w want, l Limits) (io.ReadCloser, error) {
+	request := packp.NewUploadPackRequestFromCapabilities(c.refs.Capabilities)
+	request.Wants = w.objects
+	if !w.whole {
+		if err := request.Capabilities.Set(capability.Shallow); err != nil {
+			return nil, c.source.errorf(InvalidAnswer, "ask for one commit: %s", c.source.scrub(err.Error()))
+		}
+		request.Depth = packp.DepthCommits(1)
+	}
 	if err := c.acknowledge(request.Capabilities); err != nil {
 		return nil, c.source.errorf(InvalidAnswer, "ask for one commit: %s", c.source.scrub(err.Error()))
 	}
@@ -122,6 +118,9 @@ func (c *session) pack(ctx context.Context, tip plumbing.Hash, l Limits) (io.Rea
 	response, err := c.upload.UploadPack(ctx, request)
 	if errors.Is(err, transport.ErrEmptyUploadPackRequest) {
 		return nil, c.source.errorf(InvalidAnswer, "the server ended its answer before the pack: it will be asked again")
+	}
+	if err != nil && strings.Contains(err.Error(), "not our ref") { // the error has no type
+		return nil, c.source.notGiven(w.objects[0])
 	}
 	if err != nil {
 		return nil, c.source.classify(ctx, c.wire, err)

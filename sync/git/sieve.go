@@ -42,14 +42,17 @@ const (
 
 func newSieve(body io.ReadCloser, s Source) *sieve {
 	beside := "refs/heads/"
-	if strings.HasPrefix(s.Ref, "refs/tags/") {
+	if s.Semver != "" || strings.HasPrefix(s.Ref, "refs/tags/") {
 		beside = "refs/tags/"
 	}
 	return &sieve{Closer: body, lines: bufio.NewReaderSize(body, longestLine), wants: s.wants, beside: beside}
 }
 
-// wants is whether the list of refs is asked for this one.
+// wants is whether the list of refs is asked for this one. For a commit by its name it is asked for none.
 func (s Source) wants(name []byte) bool {
+	if s.Semver != "" {
+		return bytes.HasPrefix(name, []byte("refs/tags/"))
+	}
 	return string(name) == s.Ref
 }
 

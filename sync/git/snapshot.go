@@ -21,6 +21,8 @@ type Snapshot struct {
 	Commit Commit
 
 	source Source
+	// ref is what led to the commit; empty when it was asked for by its name.
+	ref    string
 	limits Limits
 	dir    string
 

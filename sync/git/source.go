@@ -1,6 +1,8 @@
 package git
 
 import (
+	"cmp"
+	"fmt"
 	"net"
 	"net/url"
 	"strings"
@@ -18,6 +20,9 @@ type Source struct {
 	// Commit is the full hex name of a commit to read in place of what a ref names; empty for the ref. Not every server
 	// gives out a commit that no ref names.
 	Commit string
+	// Semver is a range of versions, of which the tag with the highest one is read in place of a ref; empty for the ref.
+	// Tags below a path are those of a range with that path before it, as in agents/1.x.
+	Semver string
 	Auth   Auth
 	// InsecureHTTP allows http, and with it that the credentials and what is applied to the cluster travel
 	// in plain text.
@@ -135,7 +140,22 @@ func (s Source) checkScheme(scheme string) error {
 	}
 }
 
+// asked is what is asked for, for errors.
+func (s Source) asked() string {
+	if s.Semver != "" {
+		return fmt.Sprintf("semver %q", line(s.Semver))
+	}
+	return cmp.Or(s.Ref, s.Commit)
+}
+
 func (s Source) checkRef() error {
+	if s.Semver != "" {
+		if s.Ref != "" || s.Commit != "" {
+			return s.errorf(InvalidSource, "there is a range of versions and a ref or a commit: keep one of them")
+		}
+		_, err := s.versionRange()
+		return err
+	}
 	if s.Commit != "" {
 		if s.Ref != "" || !plumbing.IsHash(s.Commit) {
 			return s.errorf(InvalidSource, "this is not the full name of a commit: write all of its 40 hex digits, and no ref beside it")
@@ -147,4 +167,12 @@ func (s Source) checkRef() error {
 		return s.errorf(InvalidSource, "this is not the full name of a ref: write refs/heads/BRANCH or refs/tags/TAG")
 	}
 	return nil
+}
+
+// SameRepository is whether two sources ask the same repository in the same way, the credentials among it, for whatever
+// of it.
+func (s Source) SameRepository(other Source) bool {
+	s.Ref, s.Commit, s.Semver, s.Verify = "", "", "", nil
+	other.Ref, other.Commit, other.Semver, other.Verify = "", "", "", nil
+	return sameSource(s, other)
 }

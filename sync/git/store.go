@@ -15,7 +15,7 @@ import (
 
 // home is the directory of one source. The credentials are no part of its name: Fetch proves them each time.
 func (c *Client) home(s Source) string {
-	sum := sha256.Sum256([]byte(s.URL + "\x00" + s.Ref + s.Commit))
+	sum := sha256.Sum256([]byte(s.URL + "\x00" + s.Ref + s.Commit + "\x00" + s.Semver))
 	return filepath.Join(c.Dir, hex.EncodeToString(sum[:])[:32])
 }
 
@@ -90,6 +90,7 @@ func (c *Client) removeOlder(home, current string) error {
 // Prune removes the clones of every source but these, so that repositories that nobody follows any more leave
 // the disk.
 func (c *Client) Prune(followed []Source) error {
+	c.polls.forget(followed)
 	c.swap.Lock()
 	defer c.swap.Unlock()
 	var keep []string

@@ -32,6 +32,7 @@ type wire struct {
 	allowed  int64
 	received int64
 	stopped  *Error
+	retry    time.Time
 	// everything lets the whole list of refs through; otherwise sieve has what it kept back of it.
 	everything bool
 	sieve      *sieve
@@ -135,6 +136,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	w.forget()
+	w.saidLater(response)
 	response.Body = &counted{ReadCloser: response.Body, wire: w}
 	if lists(response) && !w.everything {
 		w.sieve = newSieve(response.Body, w.source)

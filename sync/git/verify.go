@@ -44,7 +44,7 @@ func (s Source) checkVerify() error {
 	case VerifyHead:
 		return nil
 	case VerifyTag, VerifyTagAndHead:
-		if s.Commit == "" && strings.HasPrefix(s.Ref, tagPrefix) {
+		if s.Semver != "" || s.Commit == "" && strings.HasPrefix(s.Ref, tagPrefix) {
 			return nil
 		}
 		return s.errorf(InvalidSource, "the signature of a tag is wanted (verify.mode %s), and this is no tag: follow one, or set verify.mode to %s", s.Verify.Mode, VerifyHead)
@@ -107,7 +107,7 @@ func (s *Snapshot) signedTag(signers *signed.Signers, now time.Time) (signed.Sig
 	if o.Target != next.Hash().String() || o.TargetType != next.Type().String() {
 		return signed.Signer{}, &signed.Refusal{Reason: signed.Malformed, Message: "its headers can be read in two ways"}
 	}
-	if name := strings.TrimPrefix(s.source.Ref, tagPrefix); o.Name != name {
+	if name := strings.TrimPrefix(s.ref, tagPrefix); o.Name != name {
 		return signed.Signer{}, &signed.Refusal{Reason: signed.NotPermitted, Message: fmt.Sprintf("it was made as tag %q and is found as %q", line(o.Name), name)}
 	}
 	return signers.Verify(o, now)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"time"
 
 	"github.com/rollcall-dev/rollcall/sync/git"
 )
@@ -13,7 +12,7 @@ import (
 // fetched is what a child says of a commit as soon as it has it.
 type fetched struct {
 	Commit git.Commit
-	Spent  time.Duration
+	Spent  Spent
 }
 
 func (h heard) commit() *git.Commit {
@@ -28,7 +27,7 @@ func (h heard) broken() Answer {
 	if h.fetched == nil {
 		return Answer{}
 	}
-	return Answer{Commit: &h.fetched.Commit, Spent: Spent{Fetch: h.fetched.Spent}}
+	return Answer{Commit: &h.fetched.Commit, Spent: h.fetched.Spent}
 }
 
 func (h heard) doing() Doing {

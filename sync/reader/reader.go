@@ -33,10 +33,10 @@ type Request struct {
 	For string
 	// Source is where the repository is. Its credentials travel by a pipe alone.
 	Source git.Source
-	// Commit is the one that is expected, as git.Client.Fetch takes it. With Exact it is read itself, though no ref
-	// names it any more.
-	Commit string
-	Exact  bool
+	// Tip is where the source leads, as git.Client.FetchTip takes it. With Exact its commit is read itself, though no
+	// ref names it any more.
+	Tip   git.Tip
+	Exact bool
 	// Keep is a commit whose clone stays beside the newest one; empty for none.
 	Keep    string
 	Options render.Options
@@ -68,6 +68,8 @@ type Answer struct {
 type Spent struct {
 	// Fetch and Render are zero for what was not done.
 	Fetch, Render time.Duration
+	// Asked is whether the server was asked, and not an earlier fetch taken.
+	Asked bool
 	// Memory is the most that the child had resident, in bytes.
 	Memory int64 `json:"-"`
 }
@@ -104,7 +106,7 @@ func (r *Reader) Forget(who string) {
 // order is what the child is told.
 type order struct {
 	Source git.Source
-	Commit string
+	Tip    git.Tip
 	Exact  bool
 	Keep   string
 	// Known are the lookups of the answer before; nil where its options were others.
@@ -121,7 +123,7 @@ type order struct {
 func (r *Reader) order(q Request) order {
 	limits := r.Limits.orDefaults()
 	out := order{
-		Source: q.Source, Commit: q.Commit, Exact: q.Exact, Keep: q.Keep, Options: q.Options,
+		Source: q.Source, Tip: q.Tip, Exact: q.Exact, Keep: q.Keep, Options: q.Options,
 		Dir: r.Dir, Git: r.Git, Limits: limits, Environ: map[string]string{},
 	}
 	// A server that is too slow is to be said of by who asked it, and not of a process that was killed.
@@ -133,7 +135,7 @@ func (r *Reader) order(q Request) order {
 	if q.Known != nil && reflect.DeepEqual(q.Known.options, q.Options) {
 		out.Known = q.Known.reads
 	}
-	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "ALL_PROXY", "all_proxy"} {
 		if value, set := os.LookupEnv(name); set {
 			out.Environ[name] = value
 		}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -182,13 +184,45 @@ func TestCredentialsReachTheServer(t *testing.T) {
 	}
 }
 
+// TestACommitIsFetchedOnceForAll has twenty ask for the same, each in a process of its own.
+func TestACommitIsFetchedOnceForAll(t *testing.T) {
+	s := newServer(t)
+	commit := s.push(agents())
+	var packs atomic.Int32
+	backend := s.Handler
+	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			packs.Add(1)
+		}
+		backend.ServeHTTP(w, r)
+	})
+	r := &Reader{Dir: t.TempDir()}
+	var asked atomic.Int32
+	var wait sync.WaitGroup
+	for i := range 20 {
+		wait.Go(func() {
+			out, err := r.Read(t.Context(), Request{For: fmt.Sprint(i), Source: s.source, Tip: git.Tip{Commit: commit}, Options: render.Options{Path: "prod"}})
+			if err != nil || out.Commit.Hash != commit || out.Declared == nil {
+				t.Errorf("%+v, %v", out, err)
+			}
+			if out.Spent.Asked {
+				asked.Add(1)
+			}
+		})
+	}
+	wait.Wait()
+	if packs.Load() != 1 || asked.Load() != 1 {
+		t.Errorf("the server gave %d packs and %d answers say that it was asked, want one", packs.Load(), asked.Load())
+	}
+}
+
 // TestACommitThatNoRefNamesAnyMore is read by its name from an earlier fetch.
 func TestACommitThatNoRefNamesAnyMore(t *testing.T) {
 	s := newServer(t)
 	old := s.push(agents())
 	r := &Reader{Dir: t.TempDir()}
 	options := render.Options{Path: "prod"}
-	for _, q := range []Request{{}, {Commit: old, Exact: true}} {
+	for _, q := range []Request{{}, {Tip: git.Tip{Commit: old}, Exact: true}} {
 		q.Source, q.Options = s.source, options
 		out, err := r.Read(t.Context(), q)
 		if err != nil || out.Commit.Hash != old {

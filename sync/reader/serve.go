@@ -42,10 +42,10 @@ func Serve(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 // answer fetches and renders. The commit is told as soon as it is known.
 func (o *order) answer(ctx context.Context, stdout io.Writer) (out answer) {
 	began := time.Now()
-	snapshot, err := o.fetch(ctx)
+	snapshot, err := o.fetch(ctx, func(string, error) { out.Spent.Asked = true })
 	out.Spent.Fetch = time.Since(began)
 	if err == nil {
-		err = tell(stdout, fetched{Commit: snapshot.Commit, Spent: out.Spent.Fetch})
+		err = tell(stdout, fetched{Commit: snapshot.Commit, Spent: out.Spent})
 	}
 	if err != nil {
 		out.Error = newFailure(err)
@@ -67,13 +67,13 @@ func (o *order) answer(ctx context.Context, stdout io.Writer) (out answer) {
 	return out
 }
 
-func (o *order) fetch(ctx context.Context) (*git.Snapshot, error) {
-	client := &git.Client{Dir: o.Dir, Limits: o.Git}
+func (o *order) fetch(ctx context.Context, sent func(op string, err error)) (*git.Snapshot, error) {
+	client := &git.Client{Dir: o.Dir, Limits: o.Git, Sent: sent}
 	if o.Exact {
-		return client.Commit(ctx, o.Source, o.Commit)
+		return client.Commit(ctx, o.Source, o.Tip.Commit)
 	}
 	client.Keep(o.Source, o.Keep)
-	return client.Fetch(ctx, o.Source, o.Commit)
+	return client.FetchTip(ctx, o.Source, o.Tip)
 }
 
 func tell(stdout io.Writer, f fetched) error {

@@ -20,7 +20,7 @@ type tree struct {
 	limits Limits
 	// selection is nil for every file.
 	selection *selection
-	keys   sops.Keys
+	keys      sops.Keys
 	// selectors are what the kustomizations of the build write into selectors.
 	selectors []selectorLabels
 

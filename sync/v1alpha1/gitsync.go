@@ -223,9 +223,10 @@ type IgnoreRule struct {
 
 // GitSource is a path of a ref of a Git repository.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.verify) || self.verify.mode == 'head' || !(has(self.ref.branch) || (has(self.ref.name) && !self.ref.name.startsWith('refs/tags/')))",message="verify.mode tag and tagAndHead want the signature of a tag: follow a tag, or set verify.mode to head"
+// +kubebuilder:validation:XValidation:rule="!has(self.verify) || self.verify.mode == 'head' || !(has(self.ref.branch) || has(self.ref.commit) || (has(self.ref.name) && !self.ref.name.startsWith('refs/tags/')))",message="verify.mode tag and tagAndHead want the signature of a tag: follow a tag, or set verify.mode to head"
 // +kubebuilder:validation:XValidation:rule="!self.url.startsWith('http://') || (has(self.insecureHTTP) && self.insecureHTTP)",message="url is plain http: use https, or set insecureHTTP: true"
 // +kubebuilder:validation:XValidation:rule="!self.url.startsWith('ssh://') || has(self.secretRef)",message="url is ssh: name a Secret with identity and known_hosts in secretRef"
+// +kubebuilder:validation:XValidation:rule="!has(self.schedule) || !has(self.interval)",message="set interval or schedule, not both: remove one of them"
 type GitSource struct {
 	// URL of the repository: https, ssh such as ssh://git@host/path, or http
 	// with insecureHTTP. git@host:path is written ssh://git@host/path.
@@ -252,14 +253,33 @@ type GitSource struct {
 	// +optional
 	Path string `json:"path,omitempty"`
 
-	// Interval between two polls; jittered by up to 10%. At least 5s, at most
-	// 24h.
-	// +kubebuilder:default="1m"
+	// Interval between two polls, 1m without one and without a schedule; jittered
+	// by up to 10%. At least 5s, at most 24h.
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,9})?(ms|s|m|h))+$') && duration(self) >= duration('5s') && duration(self) <= duration('24h')",message="interval must be a duration between 5s and 24h, such as 1m30s"
 	// +optional
-	Interval metav1.Duration `json:"interval,omitempty"`
+	Interval metav1.Duration `json:"interval,omitzero"`
+
+	// Schedule says when to poll in place of an interval: five fields of cron, such
+	// as "0 * * * *", in UTC unless it begins with CRON_TZ= and a time zone of the
+	// IANA database, as in "CRON_TZ=Europe/Berlin 0 7 * * MON-FRI"; or @hourly and
+	// the like. A poll is up to a minute late, by chance, so that not all GitSyncs
+	// ask at once. What has drifted is put right at any time, and
+	// rollcall.dev/reconcile-at, a change of the spec and a webhook are answered
+	// at once.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self.matches('^ *(CRON_TZ=[A-Za-z0-9_+/-]+ +)?([^ @=]+( +[^ @=]+){4}|@(hourly|daily|midnight|weekly|monthly|yearly|annually)) *$')",message="schedule must have the five fields of cron: minute, hour, day of month, month, day of week, such as '0 * * * *' or 'CRON_TZ=Europe/Berlin 0 7 * * MON-FRI'"
+	// +optional
+	Schedule string `json:"schedule,omitempty"`
+
+	// WebhookSecretRef names a Secret in this namespace whose key token is what a
+	// webhook of the Git server is signed with: POST to /hook/NAMESPACE/NAME has
+	// this GitSync poll at once. Without it no webhook is heard.
+	// +kubebuilder:validation:XValidation:rule="has(self.name) && self.name != ''",message="webhookSecretRef must name a Secret: set name, or leave webhookSecretRef out"
+	// +optional
+	WebhookSecretRef *corev1.LocalObjectReference `json:"webhookSecretRef,omitempty"`
 
 	// SecretRef names a Secret in this namespace with what the server asks for.
 	// Over https: username and password; or bearerToken; or githubAppID,
@@ -333,7 +353,7 @@ const (
 
 // GitRef is exactly one of its fields.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.branch) ? 1 : 0) + (has(self.tag) ? 1 : 0) + (has(self.name) ? 1 : 0) == 1",message="set exactly one of branch, tag and name"
+// +kubebuilder:validation:XValidation:rule="(has(self.branch) ? 1 : 0) + (has(self.tag) ? 1 : 0) + (has(self.semver) ? 1 : 0) + (has(self.commit) ? 1 : 0) + (has(self.name) ? 1 : 0) == 1",message="set exactly one of branch, tag, semver, commit and name"
 type GitRef struct {
 	// Branch to follow: main stands for refs/heads/main.
 	// +kubebuilder:validation:MinLength=1
@@ -341,11 +361,28 @@ type GitRef struct {
 	// +optional
 	Branch string `json:"branch,omitempty"`
 
-	// Tag to follow; an annotated one is peeled to its commit.
+	// Tag to follow; an annotated one is peeled to its commit. One that is moved
+	// is followed, and that is said.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	// +optional
 	Tag string `json:"tag,omitempty"`
+
+	// Semver is a range of versions, such as 1.x or ">=1.2.0 <2.0.0": the tag with
+	// the highest version in it is followed. Tags are whole versions with or
+	// without a v, as v1.2.3; of those below a path, as agents/v1.2.3, the range has
+	// the path before it: agents/1.x. A prerelease is in a range that names one,
+	// as >=1.2.0-0 does.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	// +optional
+	Semver string `json:"semver,omitempty"`
+
+	// Commit to stay at, by its full name: 40 hexadecimal digits.
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-f]{40}$')",message="commit must be the full name of a commit: 40 hexadecimal digits"
+	// +optional
+	Commit string `json:"commit,omitempty"`
 
 	// Name is a full ref name, such as refs/rollcall/proven/staging.
 	// +kubebuilder:validation:MaxLength=255
@@ -354,7 +391,8 @@ type GitRef struct {
 	Name string `json:"name,omitempty"`
 }
 
-// FullName is the ref's full name, such as refs/heads/main.
+// FullName is the ref's full name, such as refs/heads/main; empty for a range of
+// versions and for a commit.
 func (r GitRef) FullName() string {
 	switch {
 	case r.Branch != "":
@@ -363,6 +401,18 @@ func (r GitRef) FullName() string {
 		return "refs/tags/" + r.Tag
 	default:
 		return r.Name
+	}
+}
+
+// String tells what is followed from everything else that could be.
+func (r GitRef) String() string {
+	switch {
+	case r.Semver != "":
+		return "semver " + r.Semver
+	case r.Commit != "":
+		return "commit " + r.Commit
+	default:
+		return r.FullName()
 	}
 }
 
@@ -449,6 +499,16 @@ type Commit struct {
 	// none was asked for, and while the commit is held for want of one.
 	// +optional
 	SignedBy string `json:"signedBy,omitempty"`
+	// Ref is the full name of the ref that led to the commit: of a range of
+	// versions, the tag that was chosen.
+	// +optional
+	Ref string `json:"ref,omitempty"`
+	// MovedFrom is the commit that the tag named before somebody moved it.
+	// +optional
+	MovedFrom string `json:"movedFrom,omitempty"`
+	// Note is what else there is to say of the ref.
+	// +optional
+	Note string `json:"note,omitempty"`
 }
 
 // RolloutSummary is one DaemonSet's row in a GitSync's status.

@@ -111,6 +111,11 @@ func (in *GitSource) DeepCopyInto(out *GitSource) {
 	*out = *in
 	out.Ref = in.Ref
 	out.Interval = in.Interval
+	if in.WebhookSecretRef != nil {
+		in, out := &in.WebhookSecretRef, &out.WebhookSecretRef
+		*out = new(v1.LocalObjectReference)
+		**out = **in
+	}
 	if in.SecretRef != nil {
 		in, out := &in.SecretRef, &out.SecretRef
 		*out = new(v1.LocalObjectReference)
