@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,13 +65,8 @@ func curable(gs *v1alpha1.GitSync, err error) bool {
 		return failure.Reason == ReasonSecretNotFound || failure.Reason == ReasonSecretInvalid
 	}
 	about, ok := errors.AsType[*git.Error](err)
-	if !ok {
-		return false
-	}
-	switch about.Reason {
-	case git.InvalidSource, git.AuthenticationFailed, git.CertificateInvalid, git.HostKeyInvalid, git.RepositoryNotFound, git.Unreachable:
-		return true // a proxy that is away is Unreachable
-	default:
-		return false
-	}
+	return ok && slices.Contains([]git.Reason{
+		git.InvalidSource, git.AuthenticationFailed, git.CertificateInvalid, git.HostKeyInvalid, git.RepositoryNotFound,
+		git.Unreachable, // such as by a proxy that is away
+	}, about.Reason)
 }

@@ -73,7 +73,7 @@ func authOf(secret *corev1.Secret) git.Auth {
 		Identity:    text(secret, keyIdentity),
 		ClientCert:  text(secret, keyClientCert),
 		ClientKey:   text(secret, keyClientKey),
-		App: git.GitHubApp{
+		App: git.App{
 			ID:                trimmed(secret, keyAppID),
 			InstallationID:    trimmed(secret, keyAppInstallationID),
 			InstallationOwner: trimmed(secret, keyAppInstallationOwner),

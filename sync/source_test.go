@@ -60,7 +60,7 @@ func TestKeysOfSecrets(t *testing.T) {
 			want: git.Source{Auth: git.Auth{Identity: "i", Password: "p"}, KnownHosts: []byte("h")}},
 		"a GitHub App": {
 			auth: secretOf("auth", "githubAppID", "1\n", "githubAppInstallationID", " 2", "githubAppInstallationOwner", "o", "githubAppPrivateKey", "k\n", "githubAppBaseURL", "https://b\n"),
-			want: git.Source{Auth: git.Auth{App: git.GitHubApp{ID: "1", InstallationID: "2", InstallationOwner: "o", PrivateKey: "k\n", BaseURL: "https://b"}}},
+			want: git.Source{Auth: git.Auth{App: git.App{ID: "1", InstallationID: "2", InstallationOwner: "o", PrivateKey: "k\n", BaseURL: "https://b"}}},
 		},
 		"a proxy": {auth: secretOf("auth", "bearerToken", "t"), proxy: secretOf("proxy", "address", "http://p:3128\n", "username", "u", "password", "p"),
 			want: git.Source{Auth: git.Auth{BearerToken: "t"}, Proxy: git.Proxy{Address: "http://p:3128", Username: "u", Password: "p"}}},
@@ -117,12 +117,12 @@ func TestACorrectedSecretDoesNotWait(t *testing.T) {
 		},
 		"one that the server did not take is corrected": {
 			failed(git.AuthenticationFailed), secretOf("auth", "bearerToken", "wrong"),
-			func(k *fake.Clientset) error { return changed(k, "2") }, true,
+			func(k *fake.Clientset) error { return changed(k) }, true,
 		},
-		"known_hosts that did not know the host are":  {failed(git.HostKeyInvalid), secretOf("auth"), func(k *fake.Clientset) error { return changed(k, "2") }, true},
+		"known_hosts that did not know the host are":  {failed(git.HostKeyInvalid), secretOf("auth"), func(k *fake.Clientset) error { return changed(k) }, true},
 		"one stays as it is":                          {failed(git.AuthenticationFailed), secretOf("auth"), func(*fake.Clientset) error { return nil }, false},
-		"one changes that did":                        {nil, secretOf("auth"), func(k *fake.Clientset) error { return changed(k, "2") }, false},
-		"one changes that the failure is not about":   {failed(git.RefNotFound), secretOf("auth"), func(k *fake.Clientset) error { return changed(k, "2") }, false},
+		"one changes that did":                        {nil, secretOf("auth"), func(k *fake.Clientset) error { return changed(k) }, false},
+		"one changes that the failure is not about":   {failed(git.RefNotFound), secretOf("auth"), func(k *fake.Clientset) error { return changed(k) }, false},
 		"the API server does not give it out for now": {failed(git.AuthenticationFailed), secretOf("auth"), down, false},
 	} {
 		t.Run(sentence, func(t *testing.T) {
@@ -171,9 +171,9 @@ func TestACorrectedSecretDoesNotWait(t *testing.T) {
 	}
 }
 
-func changed(k *fake.Clientset, version string) error {
+func changed(k *fake.Clientset) error {
 	secret := secretOf("auth", "bearerToken", "right")
-	secret.ResourceVersion = version
+	secret.ResourceVersion = "2"
 	return k.Tracker().Update(corev1.SchemeGroupVersion.WithResource("secrets"), secret, "team")
 }
 

@@ -23,11 +23,11 @@ type Auth struct {
 	// ClientCert and ClientKey are a certificate and its key in PEM. They are shown to the host of the repository alone.
 	ClientCert string
 	ClientKey  string
-	App        GitHubApp
+	App        App
 }
 
-// GitHubApp is an installation of a GitHub App, whose key Client exchanges for tokens that are valid for an hour.
-type GitHubApp struct {
+// App is an installation of a GitHub App, whose key Client exchanges for tokens that are valid for an hour.
+type App struct {
 	ID string
 	// InstallationID or InstallationOwner, an organisation or a user, name the installation: one of them.
 	InstallationID    string
@@ -44,9 +44,9 @@ var (
 	_ fmt.Formatter  = Auth{}
 	_ json.Marshaler = Auth{}
 	_ slog.LogValuer = Auth{}
-	_ fmt.Formatter  = GitHubApp{}
-	_ json.Marshaler = GitHubApp{}
-	_ slog.LogValuer = GitHubApp{}
+	_ fmt.Formatter  = App{}
+	_ json.Marshaler = App{}
+	_ slog.LogValuer = App{}
 )
 
 // String names the kinds of credentials.
@@ -58,7 +58,7 @@ func (a Auth) String() string {
 	}{
 		{a.BearerToken != "", "bearer token"},
 		{a.basic(), "user name and password"},
-		{a.App != GitHubApp{}, "GitHub App"},
+		{a.App != App{}, "GitHub App"},
 		{a.Identity != "", "ssh key"},
 		{a.ClientCert != "" || a.ClientKey != "", "client certificate"},
 	} {
@@ -85,13 +85,13 @@ func (a Auth) MarshalJSON() ([]byte, error) { return json.Marshal(a.String()) }
 func (a Auth) LogValue() slog.Value { return slog.StringValue(a.String()) }
 
 // Format is what Auth shows, for every verb.
-func (g GitHubApp) Format(f fmt.State, verb rune) { Auth{App: g}.Format(f, verb) }
+func (g App) Format(f fmt.State, verb rune) { Auth{App: g}.Format(f, verb) }
 
 // MarshalJSON is what Auth shows.
-func (g GitHubApp) MarshalJSON() ([]byte, error) { return Auth{App: g}.MarshalJSON() }
+func (g App) MarshalJSON() ([]byte, error) { return Auth{App: g}.MarshalJSON() }
 
 // LogValue is what Auth shows.
-func (g GitHubApp) LogValue() slog.Value { return Auth{App: g}.LogValue() }
+func (g App) LogValue() slog.Value { return Auth{App: g}.LogValue() }
 
 func (a Auth) basic() bool {
 	return a.Username != "" || a.Password != ""

@@ -134,9 +134,16 @@ func TestWhatIsAskedForOverSSH(t *testing.T) {
 			return
 		}
 		_, _ = io.WriteString(channel, "00"+hex(len(listing(s)) + 4)[2:]+listing(s)+"0000")
-		request := make([]byte, 4096)
-		n, _ := channel.Read(request)
-		asked <- capabilitiesOf(request[:n])
+		var request []byte
+		for !bytes.HasSuffix(request, []byte("0009done\n")) {
+			more := make([]byte, 4096)
+			n, err := channel.Read(more)
+			if err != nil {
+				break
+			}
+			request = append(request, more[:n]...)
+		}
+		asked <- capabilitiesOf(request)
 	})
 	_, err := (&git.Client{Dir: t.TempDir()}).Fetch(t.Context(), source, "")
 	wantError(t, err, git.InvalidAnswer, "said nothing")

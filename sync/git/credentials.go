@@ -26,14 +26,21 @@ func (s Source) checkAuth(scheme string) error {
 	if _, err := s.certificate(); err != nil {
 		return err
 	}
-	switch a := s.Auth; {
-	case a.BearerToken != "" && a.basic():
+	return s.checkKinds(scheme)
+}
+
+// checkKinds wants one of the ways to authenticate over https, or none.
+func (s Source) checkKinds(scheme string) error {
+	a := s.Auth
+	token, app := a.BearerToken != "", a.App != App{}
+	switch {
+	case token && a.basic():
 		return s.errorf(InvalidSource, "there are both a bearer token and a user name or password: keep one of them in secretRef")
-	case a.App != GitHubApp{} && (a.BearerToken != "" || a.basic()):
+	case app && (token || a.basic()):
 		return s.errorf(InvalidSource, "there are both a GitHub App and a user name, password or bearer token: keep one of them in secretRef")
-	case a.App != GitHubApp{}:
+	case app:
 		return s.checkApp()
-	case a.Identity != "" && a.BearerToken == "" && !a.basic() && a.ClientCert == "":
+	case a == Auth{Identity: a.Identity} && a.Identity != "":
 		return s.errorf(InvalidSource, "secretRef has a key for ssh (identity), and the URL is %s: write the URL as ssh://git@host/path, "+
 			"or add username and password, or bearerToken", scheme)
 	}

@@ -33,8 +33,18 @@ const (
 
 // checkApp refuses an App that is not whole, and one whose token would go to a host that it is not of.
 func (s Source) checkApp() error {
+	if err := s.checkAppKeys(); err != nil {
+		return err
+	}
+	if err := s.checkAppBase(); err != nil {
+		return err
+	}
+	_, err := s.appKey()
+	return err
+}
+
+func (s Source) checkAppKeys() error {
 	app := s.Auth.App
-	u, _ := url.Parse(s.URL)
 	for _, key := range []struct {
 		name, value, is string
 	}{
@@ -46,20 +56,32 @@ func (s Source) checkApp() error {
 			return s.errorf(InvalidSource, "secretRef has a GitHub App without %s: add %s", key.name, key.is)
 		}
 	}
-	word := regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
-	base, err := url.Parse(cmp.Or(app.BaseURL, githubAPI))
+	// They become a part of a path.
+	word := regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*$`)
 	switch {
 	case app.InstallationID != "" && app.InstallationOwner != "":
 		return s.errorf(InvalidSource, "secretRef has both githubAppInstallationID and githubAppInstallationOwner: keep one of them")
 	case !word.MatchString(app.ID) || !word.MatchString(app.InstallationID+app.InstallationOwner):
 		return s.errorf(InvalidSource, "githubAppID, githubAppInstallationID or githubAppInstallationOwner of secretRef has letters that none has: correct it")
-	case err != nil || base.Hostname() == "" || base.User != nil || base.RawQuery != "" || base.Scheme != "https" && (base.Scheme != "http" || !s.InsecureHTTP):
+	default:
+		return nil
+	}
+}
+
+func (s Source) checkAppBase() error {
+	app := s.Auth.App
+	u, errURL := url.Parse(s.URL)
+	base, errBase := url.Parse(cmp.Or(app.BaseURL, githubAPI))
+	switch {
+	case errURL != nil || errBase != nil || base.Hostname() == "" || base.User != nil || base.RawQuery != "":
+		return s.errorf(InvalidSource, "githubAppBaseURL of secretRef is not a URL: write https://HOST/api/v3")
+	case base.Scheme != "https" && (base.Scheme != "http" || !s.InsecureHTTP):
 		return s.errorf(InvalidSource, "githubAppBaseURL of secretRef is not an https URL: write https://HOST/api/v3")
 	case app.BaseURL == "" && !strings.EqualFold(u.Hostname(), githubHost):
 		return s.errorf(InvalidSource, "the repository is not on %s, and secretRef has no githubAppBaseURL: add https://HOST/api/v3", githubHost)
+	default:
+		return nil
 	}
-	_, err = s.appKey()
-	return err
 }
 
 func (s Source) appKey() (*rsa.PrivateKey, error) {

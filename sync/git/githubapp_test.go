@@ -117,7 +117,7 @@ func (g *github) verify(r *http.Request) error {
 }
 
 func (g *github) source() git.Source {
-	return git.Source{URL: g.URL, Ref: "refs/heads/main", CA: certificate(g.server), Auth: git.Auth{App: git.GitHubApp{
+	return git.Source{URL: g.URL, Ref: "refs/heads/main", CA: certificate(g.server), Auth: git.Auth{App: git.App{
 		ID: "1234", InstallationID: "42", BaseURL: g.HTTP.URL + "/api/v3",
 		PrivateKey: string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(g.key)})),
 	}}}

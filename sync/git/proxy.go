@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,14 +57,12 @@ func (s Source) checkProxy() error {
 		return s.errorf(InvalidSource, "address of proxySecretRef is not a URL: write http://host:port, https://host:port or socks5://host:port")
 	case u.User != nil:
 		return s.errorf(InvalidSource, "address of proxySecretRef holds a user name or password: use its keys username and password")
-	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
+	case strings.Trim(u.Path, "/")+u.RawQuery+u.Fragment != "":
 		return s.errorf(InvalidSource, "address of proxySecretRef has a path, a query or a fragment: write http://host:port")
-	}
-	switch u.Scheme {
-	case "http", "https", "socks5", "socks5h":
-		return nil
-	default:
+	case !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme):
 		return s.errorf(InvalidSource, "address of proxySecretRef has the scheme %q: use http, https or socks5", u.Scheme)
+	default:
+		return nil
 	}
 }
 
@@ -189,7 +188,7 @@ func (s Source) tunnel(ctx context.Context, conn net.Conn, through *url.URL, add
 	// What a server that speaks first has sent already lies in this buffer.
 	limited := &io.LimitedReader{R: conn, N: longest}
 	buffer := bufio.NewReader(limited)
-	response, err := http.ReadResponse(buffer, request)
+	response, err := http.ReadResponse(buffer, request) //nolint:bodyclose // what follows the head is the tunnel
 	if err != nil {
 		return nil, s.proxyAway(ctx, through, err)
 	}

@@ -2,6 +2,7 @@ package git_test
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -37,7 +38,9 @@ func newServer(t *testing.T) *server {
 func newTLSServer(t *testing.T) *server {
 	t.Helper()
 	s := prepare(t)
-	s.HTTP = httptest.NewTLSServer(s)
+	s.HTTP = httptest.NewUnstartedServer(s)
+	s.HTTP.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	s.HTTP.StartTLS()
 	t.Cleanup(s.HTTP.Close)
 	s.URL = s.HTTP.URL + "/repo.git"
 	return s

@@ -2,6 +2,7 @@ package git
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -163,13 +164,18 @@ func (s *sshSession) UploadPack(ctx context.Context, request *packp.UploadPackRe
 		return nil, err
 	}
 	s.asked = true
-	if err := errors.Join(request.UploadRequest.Encode(s.in), pktline.NewEncoder(s.in).EncodeString("done\n"), s.in.Close()); err != nil {
+	var asked bytes.Buffer
+	if err := errors.Join(request.UploadRequest.Encode(&asked), pktline.NewEncoder(&asked).EncodeString("done\n")); err != nil {
 		return nil, fmt.Errorf("ask for the pack: %w", err)
 	}
+	_, writeErr := s.in.Write(asked.Bytes())
+	// A server that has ended says in what it has sent before why.
 	if _, err := s.out.Peek(1); errors.Is(err, io.EOF) {
 		return nil, s.refused(ctx)
 	} else if err != nil {
 		return nil, err
+	} else if writeErr != nil {
+		return nil, fmt.Errorf("ask for the pack: %w", writeErr)
 	}
 	response := packp.NewUploadPackResponse(request)
 	if err := response.Decode(io.NopCloser(s.out)); err != nil {

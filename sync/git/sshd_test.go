@@ -105,6 +105,9 @@ func (s *sshd) keygen(args ...string) string {
 	if !strings.Contains(strings.Join(args, " "), "-N") && args[0] == "-t" {
 		cmd.Args = append(cmd.Args, "-N", "")
 	}
+	if strings.Contains(strings.Join(args, " "), "-t rsa") {
+		cmd.Args = append(cmd.Args, "-b", "2048")
+	}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		s.t.Fatalf("ssh-keygen %v: %v\n%s", args, err, out)

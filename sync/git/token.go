@@ -10,7 +10,7 @@ import (
 // tokens are those of the installations of GitHub Apps, until they are about to expire.
 type tokens struct {
 	mu   sync.Mutex
-	held map[GitHubApp]token
+	held map[App]token
 }
 
 type token struct {
@@ -19,7 +19,7 @@ type token struct {
 }
 
 // of is a token that is valid until then.
-func (t *tokens) of(app GitHubApp, until time.Time) (token, bool) {
+func (t *tokens) of(app App, until time.Time) (token, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	held, ok := t.held[app]
@@ -27,10 +27,10 @@ func (t *tokens) of(app GitHubApp, until time.Time) (token, bool) {
 }
 
 // hold keeps a token, and forgets those that have expired.
-func (t *tokens) hold(app GitHubApp, fresh token, now time.Time) {
+func (t *tokens) hold(app App, fresh token, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	kept := map[GitHubApp]token{app: fresh}
+	kept := map[App]token{app: fresh}
 	for other, held := range t.held {
 		if other != app && now.Before(held.expires) {
 			kept[other] = held
@@ -40,7 +40,7 @@ func (t *tokens) hold(app GitHubApp, fresh token, now time.Time) {
 }
 
 // drop forgets a token, unless there is a newer one.
-func (t *tokens) drop(app GitHubApp, value string) {
+func (t *tokens) drop(app App, value string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.held[app].value == value {
@@ -65,7 +65,7 @@ func (c *Client) session(ctx context.Context, s Source, l Limits, everything boo
 		return nil, err
 	}
 	conversation, err := open(ctx, authorized, l, everything)
-	if s.Auth.App == (GitHubApp{}) || !errors.Is(err, AuthenticationFailed) {
+	if s.Auth.App == (App{}) || !errors.Is(err, AuthenticationFailed) {
 		return conversation, err
 	}
 	c.tokens.drop(s.Auth.App, authorized.Auth.Password)
@@ -90,7 +90,7 @@ func (c *Client) Authorize(ctx context.Context, s Source) (Source, error) {
 
 // authorize also returns whether the token is one from before.
 func (c *Client) authorize(ctx context.Context, s Source, l Limits) (_ Source, held bool, _ error) {
-	if s.Auth.App == (GitHubApp{}) {
+	if s.Auth.App == (App{}) {
 		return s, false, nil
 	}
 	u, err := s.check()
@@ -107,6 +107,6 @@ func (c *Client) authorize(ctx context.Context, s Source, l Limits) (_ Source, h
 		}
 		c.tokens.hold(s.Auth.App, valid, time.Now())
 	}
-	s.Auth.App, s.Auth.Username, s.Auth.Password = GitHubApp{}, githubUser, valid.value
+	s.Auth.App, s.Auth.Username, s.Auth.Password = App{}, githubUser, valid.value
 	return s, held, nil
 }
