@@ -56,7 +56,7 @@ MINICLUSTER_LINK := $(LINK) $(call kubernetes_version,k8s.io/component-base/vers
 SOURCES := go.mod go.sum $(shell find apply cmd diff health sync -name '*.go' ! -name '*_test.go')
 E2E_SOURCES := $(shell find e2e -type f ! -name '*_test.go' ! -path '*/testdata/*' ! -path 'e2e/peers/*')
 PEERS_SOURCES := $(shell find e2e/peers -type f ! -name '*_test.go')
-MINICLUSTER_SOURCES := $(filter-out e2e/cmd/demo/% e2e/gitserver/% e2e/product/%,$(E2E_SOURCES))
+MINICLUSTER_SOURCES := $(filter-out e2e/cmd/demo/% e2e/cmd/reads/% e2e/gitserver/% e2e/product/%,$(E2E_SOURCES))
 # The packages whose tests draw their cases, and so know the flag -rapid.checks.
 PROPERTIES = $(shell grep -rl --include='*_test.go' pgregory.net/rapid apply cmd diff health sync | xargs -n 1 dirname | sort -u | sed 's|^|./|')
 # Of those in apply/rollout, the ones that draw. Not by -short, with which rapid draws
@@ -106,7 +106,7 @@ nightly: ## Shuffle the unit tests, draw NIGHTLY_CHECKS runs of each property fr
 	$(MAKE) e2e NIGHTLY=1
 
 .PHONY: bench
-bench: build bin/peers ## Run the benchmarks (BENCH=regexp picks some)
+bench: build bin/peers bin/reads ## Run the benchmarks (BENCH=regexp picks some)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 	cd e2e && go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m -p 1 ./...
 
@@ -152,6 +152,10 @@ bin/minicluster: $(MINICLUSTER_SOURCES)
 # What rollcall is compared with, built from a module of its own.
 bin/peers: $(PEERS_SOURCES)
 	cd e2e/peers && go build -o ../../$@ .
+
+# rollcall's side of the same.
+bin/reads: $(SOURCES) $(E2E_SOURCES)
+	cd e2e && go build -ldflags '$(LINK)' -o ../$@ ./cmd/reads
 
 bin/demo: $(SOURCES) $(E2E_SOURCES)
 	cd e2e && go build -ldflags '$(LINK)' -o ../$@ ./cmd/demo

@@ -4,7 +4,7 @@
 // One pass, in its order:
 //
 //	controller, desk ........ the watches and the queue: what asks for a pass, and when the next one is
-//	rest, resting ........... whether there is nothing to do, and which DaemonSets need not be asked about
+//	rest, resting, same ..... whether there is nothing to do, and which DaemonSets need not be asked about
 //	pass .................... one call a stage
 //	account ................. as whom
 //	source, rhythm .......... Git: which repository, and when it is asked

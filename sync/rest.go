@@ -25,6 +25,9 @@ type left struct {
 	kept apply.Settled
 	// commit is the newest one, that there is nothing more to do for; empty while there is.
 	commit string
+	// what is what it declares, and last what the pass found out.
+	what *render.Declared
+	last *outcome
 	// wake is when something is to be put right, or shown no more; zero for never.
 	wake time.Time
 	// question is what that pass answered.
@@ -33,9 +36,10 @@ type left struct {
 
 // rested notes whether a pass came to an end that nothing but an event or another commit changes.
 func (m *memory) rested(o *outcome) {
-	m.left.commit = ""
+	m.left.commit, m.left.what, m.left.last = "", nil, nil
 	if o.failure == nil && o.ended() && o.stragglers == "" && len(m.left.settled)+o.fought == o.objects && !slices.ContainsFunc(o.withheld, passing) {
 		m.left.commit, m.left.question = cmp.Or(m.commit.Commit, o.applied), m.question
+		m.left.what, m.left.last = m.declared, o
 	}
 }
 
@@ -55,8 +59,8 @@ func passing(c diff.Change) bool {
 	}
 }
 
-// rests polls Git when it is time, and returns whether there is nothing else to do: Git has the same commit, and nobody
-// has touched what it declares. No request goes to the API server then, but for the credentials of a poll and one for each Secret. It returns
+// rests polls Git when it is time, and returns whether there is nothing else to do: Git has the same commit, or one that
+// declares the same, of which only the status is written, and nobody has touched what it declares. No request goes to the API server then, but for the credentials of a poll and one for each Secret. It returns
 // when the next poll is due.
 func (c *Controller) rests(ctx context.Context, key types.NamespacedName) (time.Duration, bool) {
 	o, found, err := c.syncs.GetByKey(key.String())
@@ -69,8 +73,9 @@ func (c *Controller) rests(ctx context.Context, key types.NamespacedName) (time.
 	if !m.settles(gs) || gs.DeletionTimestamp != nil || !c.unchanged(ctx, gs, m) {
 		return 0, false
 	}
-	before := m.from.inputs
-	if declared, err := c.read(ctx, gs, newOutcome(gs)); declared == nil || err != nil || m.commit.Commit != m.left.commit || m.from.inputs != before {
+	inputs, led := m.from.inputs, m.commit
+	if declared, err := c.read(ctx, gs, newOutcome(gs)); declared == nil || err != nil || m.from.inputs != inputs || m.commit.Ref != led.Ref || m.commit.Note != led.Note ||
+		m.commit.Commit != m.left.commit && !c.same(ctx, gs, m) {
 		return 0, false
 	}
 	c.Metrics.rested(gs)

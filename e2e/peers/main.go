@@ -31,21 +31,39 @@ func main() {
 // cost is what a peer took, from when its process was up.
 type cost struct {
 	Wall, CPU time.Duration
+	// Memory is the most that the process had resident, in bytes.
+	Memory int64
 }
 
 func run(ctx context.Context, args []string, stdout io.Writer) error {
-	if len(args) != 3 {
-		return errors.New("usage: peers bare|flux|kubectl-apply|kubectl-diff KUBECONFIG FILE")
+	if len(args) < 3 {
+		return errors.New("usage: peers bare|flux|kubectl-apply|kubectl-diff KUBECONFIG FILE, or flux-fetch|flux-poll|flux-render ARGUMENTS")
 	}
 	apply, known := peers()[args[0]]
-	if !known {
-		return fmt.Errorf("there is no peer %q", args[0])
-	}
+	read, reads := sources()[args[0]]
 	began, before := time.Now(), cpu()
-	if err := apply(ctx, args[1], args[2]); err != nil {
+	var err error
+	switch {
+	case reads:
+		err = read(ctx, args[1:])
+	case known && len(args) == 3:
+		err = apply(ctx, args[1], args[2])
+	default:
+		err = errors.New("there is no such peer")
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", args[0], err)
 	}
-	return json.NewEncoder(stdout).Encode(cost{Wall: time.Since(began), CPU: cpu() - before})
+	return json.NewEncoder(stdout).Encode(cost{Wall: time.Since(began), CPU: cpu() - before, Memory: resident()})
+}
+
+// resident is the most that this process had resident, in bytes.
+func resident() int64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return u.Maxrss << 10
 }
 
 // cpu is the time of this process in user and kernel mode.
