@@ -22,6 +22,10 @@ RAPID_SHARE = $$(( ($(RAPID_CHECKS) + $(words $(RAPID_SEEDS)) - 1) / $(words $(R
 # that take minutes are run: make e2e NIGHTLY=1
 NIGHTLY_CHECKS ?= 100000
 NIGHTLY ?=
+# How long each fuzz target runs in `make test`, and each night. Two run at a time: a
+# dozen targets of a minute take six minutes, and a few more to be compiled.
+FUZZTIME ?= 60s
+NIGHTLY_FUZZTIME ?= 5m
 # Keep the cluster of `make demo` until Ctrl-C: make demo KEEP=1
 KEEP ?=
 # What `make bench` and `make e2e` run.
@@ -62,6 +66,8 @@ PROPERTIES = $(shell grep -rl --include='*_test.go' pgregory.net/rapid apply cmd
 # Of those in apply/rollout, the ones that draw. Not by -short, with which rapid draws
 # a fifth of what it is asked for.
 STORIES := ^Test(PromisesHold|CrashesDoNot|FingerFinds|DecideIsPure|SkippingTime|EveryPrefix|SpreadIs|SpreadDepends)
+# The fuzz targets, as PACKAGE:NAME.
+FUZZ = $(shell grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' apply cmd diff health sync | sed 's|/[^/]*:func |:|' | sort)
 GENERATED := charts/rollcall/crds sync/v1alpha1/zz_generated.deepcopy.go
 
 .PHONY: help
@@ -76,11 +82,11 @@ demo: build bin/demo ## Watch a bad commit stop at its canaries on a real contro
 	bin/demo $(if $(KEEP),--keep)
 
 .PHONY: test
-test: lint unit properties alerts e2e ## Everything CI runs
-	@echo 'make test: lint, unit tests, $(RAPID_CHECKS) runs of each property, alerts and e2e are OK'
+test: lint unit properties alerts fuzz e2e ## Everything CI runs
+	@echo 'make test: lint, unit tests, $(RAPID_CHECKS) runs of each property, alerts, $(FUZZTIME) of each fuzz target and e2e are OK'
 
 .PHONY: unit
-unit: bin/sshd ## Run the tests of the root module, with the race detector where there is a C compiler
+unit: bin/sshd bin/gpg bin/ssh-keygen ## Run the tests of the root module, with the race detector where there is a C compiler
 	go test $(RACE) $(SHUFFLE) ./...
 
 .PHONY: properties
@@ -90,18 +96,26 @@ properties: ## Run each property of rollouts RAPID_CHECKS times, shared among RA
 	cd apply/rollout && printf '%s\n' $(RAPID_SEEDS) | xargs -P 2 -I SEED ../../bin/stories.test -test.timeout 600m \
 		-test.run '$(STORIES)' -rapid.checks=$(RAPID_SHARE) -rapid.seed=SEED
 
+# What fuzzing finds it writes to testdata/fuzz of the package: commit that with the fix.
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME, two at a time
+	@printf '%s\n' $(FUZZ) | xargs -P 2 -I TARGET bash -c 'target=TARGET; \
+		if said=$$(go test -run "^$$" -fuzz "^$${target#*:}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s -parallel 1 "./$${target%:*}" 2>&1); \
+		then echo "$$target: $$(grep -o "execs: [0-9]*" <<< "$$said" | tail -n 1)"; else echo "$$target:"; echo "$$said"; exit 1; fi'
+
 .PHONY: alerts
 alerts: bin/promtool ## Prove that every alert of the chart fires and clears
 	bin/promtool check rules charts/rollcall/alerts.yaml
 	bin/promtool test rules charts/rollcall/tests/alerts_test.yaml
 
 .PHONY: e2e
-e2e: build ## Run the scenarios on real clusters (RUN=regexp picks some, NIGHTLY=1 adds the long ones)
+e2e: build bin/ssh-keygen ## Run the scenarios on real clusters (RUN=regexp picks some, NIGHTLY=1 adds the long ones)
 	cd e2e && $(if $(NIGHTLY),ROLLCALL_NIGHTLY=1 )go test $(if $(NIGHTLY),-v )-count=1 -parallel 8 -timeout 60m -p 2 -run '$(RUN)' ./...
 
 .PHONY: nightly
-nightly: ## Shuffle the unit tests, draw NIGHTLY_CHECKS runs of each property from other seeds than CI, and run the scenarios that take minutes
+nightly: ## Shuffle the unit tests, fuzz for NIGHTLY_FUZZTIME each, draw NIGHTLY_CHECKS runs of each property from other seeds than CI, and run the scenarios that take minutes
 	$(MAKE) unit SHUFFLE=-shuffle=on
+	$(MAKE) fuzz FUZZTIME=$(NIGHTLY_FUZZTIME)
 	$(MAKE) properties RAPID_SEEDS=0 RAPID_CHECKS=$(NIGHTLY_CHECKS) RAPID_OTHERS=$(NIGHTLY_CHECKS)
 	$(MAKE) e2e NIGHTLY=1
 
@@ -173,6 +187,16 @@ bin/sshd:
 		install 2>/dev/null || { apt-get update -qq; install; }; \
 	fi; \
 	ln -sf /usr/sbin/sshd $@
+# What the tests of signatures sign and compare with; from Debian's packages where it is missing.
+bin/gpg bin/ssh-keygen:
+	@mkdir -p bin
+	@if ! command -v $(@F) >/dev/null; then \
+		package=$(if $(filter gpg,$(@F)),gnupg,openssh-client); \
+		if ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ]; then echo "make unit: $(@F) is missing: install it (apt-get install $$package), or run this once as root on Debian" >&2; exit 1; fi; \
+		install() { DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $$package >/dev/null; }; \
+		install 2>/dev/null || { apt-get update -qq; install; }; \
+	fi; \
+	ln -sf "$$(command -v $(@F))" $@
 
 # Debian's promtool, taken out of its package: nothing is installed and no
 # service started.

@@ -158,6 +158,17 @@ func gitSyncs() map[string]refusal {
 		"a path with dots in a name":     {spec: source("path: clusters/..prod/a..b")},
 		"an absolute path":               {source("path: /etc"), []string{path}},
 		"a path that leaves the tree":    {source("path: clusters/../../etc"), []string{path}},
+		"a signature of the commit":      {spec: source("verify: {mode: head, secretRef: {name: signers}}")},
+		"a signature, and nobody's keys": {source("verify: {mode: head}"), []string{"spec.source.verify.secretRef"}},
+		"a signature by no name":         {source("verify: {secretRef: {}}"), []string{"verify.secretRef must name a Secret"}},
+		"another thing to be signed":     {source("verify: {mode: HEAD, secretRef: {name: signers}}"), []string{`supported values: "head", "tag", "tagAndHead"`}},
+		"a signed tag of a branch":       {source("verify: {mode: tag, secretRef: {name: signers}}"), []string{"follow a tag, or set verify.mode to head"}},
+		"both signed, of a branch":       {source("verify: {mode: tagAndHead, secretRef: {name: signers}}"), []string{"follow a tag, or set verify.mode to head"}},
+		"a signed tag":                   {spec: strings.Replace(source("verify: {mode: tag, secretRef: {name: signers}}"), "branch: main", "tag: v1", 1)},
+		"a signed tag by its full name":  {spec: strings.Replace(source("verify: {mode: tag, secretRef: {name: signers}}"), "branch: main", "name: refs/tags/v1", 1)},
+		"a signed tag of another name":   {strings.Replace(source("verify: {mode: tag, secretRef: {name: signers}}"), "branch: main", "name: refs/heads/v1", 1), []string{"follow a tag"}},
+		"files by patterns":              {spec: source(`include: ["/clusters/"], ignore: ["*.md", "!a.md"]`)},
+		"an empty pattern":               {source(`ignore: [""]`), []string{"spec.source.ignore[0]"}},
 		"http that is asked for":         {spec: url("http://git.example.com/agents.git", ", insecureHTTP: true")},
 		"http that is not asked for":     {url("http://git.example.com/agents.git", ""), []string{"url is plain http: use https, or set insecureHTTP: true"}},
 		"http that is refused":           {url("http://git.example.com/agents.git", ", insecureHTTP: false"), []string{"set insecureHTTP: true"}},
@@ -399,7 +410,7 @@ func growing(n int) []string {
 func testDefaults(t *testing.T, c *cluster.Cluster) {
 	create := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
 	sync, err := c.Dynamic.Resource(resource("gitsyncs")).Namespace(metav1.NamespaceDefault).Create(t.Context(),
-		object(t, "GitSync", "{source: {url: https://git.example.com/agents.git, ref: {branch: main}}}"), create)
+		object(t, "GitSync", "{source: {url: https://git.example.com/agents.git, ref: {branch: main}, verify: {secretRef: {name: signers}}}}"), create)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -416,6 +427,7 @@ func testDefaults(t *testing.T, c *cluster.Cluster) {
 		{sync, "spec.prune", false},
 		{sync, "spec.source.path", "."},
 		{sync, "spec.source.interval", nil}, // a minute, unless there is a schedule
+		{sync, "spec.source.verify.mode", "head"},
 		{policy, "spec.maxUnavailable", int64(1)},
 		{policy, "spec.onFailure", "return"},
 		{policy, "spec.newPods", "proven"},

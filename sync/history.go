@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -39,7 +40,11 @@ func (o *outcome) history(now time.Time) []v1alpha1.HistoryEntry {
 // begun is the history with an entry of the commit that was read.
 func (o *outcome) begun(at metav1.Time) []v1alpha1.HistoryEntry {
 	out, f := slices.Clone(o.gs.Status.History), o.fetched
-	if f == nil || len(out) > 0 && out[0].Commit == f.Commit {
+	if f == nil {
+		return out
+	}
+	if len(out) > 0 && out[0].Commit == f.Commit {
+		out[0].SignedBy = cmp.Or(f.SignedBy, out[0].SignedBy) // the signers may have become others
 		return out
 	}
 	if len(out) > 0 && superseded(out[0]) {
