@@ -39,9 +39,7 @@ type planFlags struct {
 	policy, gitsync string
 	// against is what to compare with: againstCluster, or a commit.
 	against string
-	// ref and path are of a repository that is named by its URL.
-	ref, path    string
-	insecureHTTP bool
+	treeFlags
 }
 
 // againstCluster is the value of --against that asks the cluster.
@@ -90,9 +88,7 @@ cannot be applied.`,
 	cmd.Flags().StringVar(&f.policy, "policy", "", "RolloutPolicy for DaemonSets that name none; default the GitSync's")
 	cmd.Flags().StringVar(&f.gitsync, "gitsync", "", "GitSync to plan for: NAME or NAMESPACE/NAME")
 	cmd.Flags().StringVar(&f.against, "against", againstCluster, "what to compare with: cluster, or a commit of the repository")
-	cmd.Flags().StringVar(&f.ref, "ref", "", "branch, tag or commit of the URL; default its default branch")
-	cmd.Flags().StringVar(&f.path, "path", "", "directory in the repository of the URL; default the GitSync's, else its root")
-	cmd.Flags().BoolVar(&f.insecureHTTP, "insecure-http", false, "allow a plain http URL")
+	f.treeFlags.register(cmd, "directory in the repository of the URL; default the GitSync's, else its root")
 	return cmd
 }
 
@@ -135,17 +131,6 @@ func (f *planFlags) run(ctx context.Context, arg string, stdout io.Writer) error
 	}
 }
 
-// check says what is wrong with the arguments before anything is asked of a cluster or a repository.
-func (f *planFlags) check(arg string) error {
-	if isURL(arg) {
-		return nil
-	}
-	if f.ref != "" || f.path != "" || f.insecureHTTP {
-		return errors.New("--ref, --path and --insecure-http are for a URL: of a directory what lies there is planned")
-	}
-	return checkDirectory(arg)
-}
-
 // make plans against what it is to be compared with.
 func (f *planFlags) make(ctx context.Context, arg string) (*planned, error) {
 	if f.against != againstCluster {
@@ -168,6 +153,9 @@ func (f *planFlags) make(ctx context.Context, arg string) (*planned, error) {
 	}
 	defer remove()
 	p.tree = t
+	if err := p.takeInputs(ctx); err != nil {
+		return nil, err
+	}
 	declared, err := p.render(ctx)
 	if err != nil {
 		return nil, err
@@ -247,10 +235,27 @@ func (p *planner) render(ctx context.Context) (*render.Declared, error) {
 		return declared, err
 	}
 	before := p.namespace
-	if err := p.inferGitSync(ctx, declared); err != nil || p.namespace == before {
+	if err := p.inferGitSync(ctx, declared); err != nil {
+		return declared, err
+	}
+	if err := p.takeInputs(ctx); err != nil || p.namespace == before && !p.hasInputs() {
 		return declared, err
 	}
 	return p.tree.build(p.namespace)
+}
+
+// hasInputs is whether the GitSync is rendered with more than what is in Git.
+func (p *planner) hasInputs() bool {
+	return p.gitsync != nil && (p.gitsync.Spec.Substitute != nil || p.gitsync.Spec.Decryption != nil)
+}
+
+// takeInputs reads the variables and keys of the GitSync, unless there are some already.
+func (p *planner) takeInputs(ctx context.Context) (err error) {
+	if given := p.tree.inputs; !p.hasInputs() || given.Substitute || len(given.AgeKeys) > 0 {
+		return nil
+	}
+	p.tree.inputs, err = sync.Inputs(ctx, p.objects.Dynamic, p.kube, p.gitsync)
+	return err
 }
 
 // checkDirectory says what is wrong with the argument in its own words, before
@@ -288,7 +293,7 @@ func keyOf(ds render.DaemonSet) types.NamespacedName {
 
 // plan asks the API server what it would make of what is declared.
 func (p *planner) plan(ctx context.Context, declared *render.Declared) (*planned, error) {
-	out := &planned{to: shortHash(p.tree.commit.Hash)}
+	out := &planned{to: shortHash(p.tree.commit.Hash), findings: declared.Findings}
 	if p.gitsync != nil {
 		out.gitsync = p.gitsync.Namespace + "/" + p.gitsync.Name
 	}

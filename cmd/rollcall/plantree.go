@@ -25,11 +25,15 @@ type tree struct {
 	path string
 	// commit is empty for a working tree.
 	commit git.Commit
+	// inputs are what it is rendered with beside what is in it.
+	inputs render.Options
 }
 
 // build renders the directory with all of the tree within reach, since overlays refer to bases beside them.
 func (t tree) build(namespace string) (*render.Declared, error) {
-	declared, err := render.Build(t.files, render.Options{Path: filepath.ToSlash(filepath.Clean(t.path)), Namespace: namespace})
+	o := t.inputs
+	o.Path, o.Namespace = filepath.ToSlash(filepath.Clean(t.path)), namespace
+	declared, err := render.Build(t.files, o)
 	if err != nil {
 		return nil, fmt.Errorf("render %s: %w", t.name, err)
 	}
@@ -47,12 +51,15 @@ func isURL(arg string) bool {
 	return strings.Contains(arg, "://")
 }
 
-// open finds what is to be planned. The function that it returns removes what was fetched.
-func (f *planFlags) open(ctx context.Context, arg, path string) (tree, func(), error) {
+// open finds what is to be rendered. The function that it returns removes what was fetched.
+func (f *treeFlags) open(ctx context.Context, arg, path string) (tree, func(), error) {
 	if isURL(arg) {
 		return f.fetch(ctx, arg, path, f.ref)
 	}
 	t, err := workingTreeOf(arg)
+	if err == nil {
+		t.inputs, err = f.inputs()
+	}
 	return t, func() {}, err
 }
 
@@ -62,6 +69,7 @@ func (f *planFlags) openAgainst(ctx context.Context, arg string, t tree) (tree, 
 		return f.fetch(ctx, arg, t.path, f.against)
 	}
 	other, err := committed(ctx, arg, f.against, t.path)
+	other.inputs = t.inputs
 	return other, func() {}, err
 }
 
@@ -119,7 +127,11 @@ const (
 )
 
 // fetch reads a commit of a repository, as the controller does.
-func (f *planFlags) fetch(ctx context.Context, url, path, name string) (tree, func(), error) {
+func (f *treeFlags) fetch(ctx context.Context, url, path, name string) (tree, func(), error) {
+	inputs, err := f.inputs()
+	if err != nil {
+		return tree{}, nil, err
+	}
 	dir, err := os.MkdirTemp("", "rollcall-plan-")
 	if err != nil {
 		return tree{}, nil, fmt.Errorf("make directory for the clone: %w", err)
@@ -138,5 +150,5 @@ func (f *planFlags) fetch(ctx context.Context, url, path, name string) (tree, fu
 		remove()
 		return tree{}, nil, err
 	}
-	return tree{name: url, files: snapshot, path: cmp.Or(path, "."), commit: snapshot.Commit}, remove, nil
+	return tree{name: url, files: snapshot, path: cmp.Or(path, "."), commit: snapshot.Commit, inputs: inputs}, remove, nil
 }
