@@ -26,7 +26,12 @@ func (p *planner) others(ctx context.Context) ([]v1alpha1.GitSync, error) {
 	return all.Items, nil
 }
 
-// declaredBy is what a GitSync of the same repository declares at its path of this tree.
+// declaredBy is what a GitSync of the same repository declares at its path of this tree, with its own variables and keys.
 func (p *planner) declaredBy(gs *v1alpha1.GitSync) (*render.Declared, error) {
-	return p.tree.of(gs.Spec.Source).build(gs.Namespace)
+	other := *p
+	other.gitsync, other.tree = gs, p.tree.of(gs.Spec.Source)
+	if err := other.takeInputs(context.Background()); err != nil {
+		return nil, err
+	}
+	return other.tree.build(gs.Namespace)
 }

@@ -75,6 +75,6 @@ Installed as kubectl-rollcall it is a kubectl plugin: kubectl rollcall status`,
 		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	})
 	k := &kubeFlags{}
-	root.AddCommand(newController(stderr), newPlan(k), newStatus(k), newHistory(k), newPause(k), newResume(k), newApprove(k), newRetry(k), newSimulate(k), newVersion(), newChild())
+	root.AddCommand(newController(stderr), newPlan(k), newRender(), newStatus(k), newHistory(k), newPause(k), newResume(k), newApprove(k), newRetry(k), newSimulate(k), newVersion(), newChild())
 	return root
 }

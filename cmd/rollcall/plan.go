@@ -39,9 +39,7 @@ type planFlags struct {
 	policy, gitsync string
 	// against is what to compare with: againstCluster, or a commit.
 	against string
-	// ref and path are of a repository that is named by its URL.
-	ref, path    string
-	insecureHTTP bool
+	treeFlags
 }
 
 // againstCluster is the value of --against that asks the cluster.
@@ -92,9 +90,7 @@ cannot be applied.`,
 	cmd.Flags().StringVar(&f.policy, "policy", "", "RolloutPolicy for DaemonSets that name none; default the GitSync's")
 	cmd.Flags().StringVar(&f.gitsync, "gitsync", "", "GitSync to plan for: NAME or NAMESPACE/NAME")
 	cmd.Flags().StringVar(&f.against, "against", againstCluster, "what to compare with: cluster, or a commit of the repository")
-	cmd.Flags().StringVar(&f.ref, "ref", "", "branch, tag or commit of the URL; default its default branch")
-	cmd.Flags().StringVar(&f.path, "path", "", "directory in the repository of the URL; default the GitSync's, else its root")
-	cmd.Flags().BoolVar(&f.insecureHTTP, "insecure-http", false, "allow a plain http URL")
+	f.treeFlags.register(cmd, "directory in the repository of the URL; default the GitSync's, else its root")
 	return cmd
 }
 
@@ -137,17 +133,6 @@ func (f *planFlags) run(ctx context.Context, arg string, stdout io.Writer) error
 	}
 }
 
-// check says what is wrong with the arguments before anything is asked of a cluster or a repository.
-func (f *planFlags) check(arg string) error {
-	if isURL(arg) {
-		return nil
-	}
-	if f.ref != "" || f.path != "" || f.insecureHTTP {
-		return errors.New("--ref, --path and --insecure-http are for a URL: of a directory what lies there is planned")
-	}
-	return checkDirectory(arg)
-}
-
 // make plans against what it is to be compared with.
 func (f *planFlags) make(ctx context.Context, arg string) (*planned, error) {
 	if f.against != againstCluster {
@@ -170,6 +155,9 @@ func (f *planFlags) make(ctx context.Context, arg string) (*planned, error) {
 	}
 	defer remove()
 	p.tree = t
+	if err := p.takeInputs(ctx); err != nil {
+		return nil, err
+	}
 	declared, err := p.render(ctx)
 	if err != nil {
 		return nil, err
@@ -255,10 +243,21 @@ func (p *planner) render(ctx context.Context) (*render.Declared, error) {
 	if err := p.inferGitSync(ctx, declared); err != nil || p.gitsync == nil {
 		return declared, err
 	}
-	if p.tree = p.tree.with(p.gitsync.Spec.Source); p.namespace == before && len(p.tree.include)+len(p.tree.ignore) == 0 {
-		return declared, nil
+	p.tree = p.tree.with(p.gitsync.Spec.Source)
+	if err := p.takeInputs(ctx); err != nil || p.namespace == before && !p.tree.hasInputs() {
+		return declared, err
 	}
 	return p.tree.build(p.namespace)
+}
+
+// takeInputs reads the variables and keys of the GitSync, unless there are some already.
+func (p *planner) takeInputs(ctx context.Context) (err error) {
+	given := p.tree.inputs
+	if p.gitsync == nil || p.gitsync.Spec.Substitute == nil && p.gitsync.Spec.Decryption == nil || given.Substitute || len(given.AgeKeys) > 0 {
+		return nil
+	}
+	p.tree.inputs, err = sync.Inputs(ctx, p.objects.Dynamic, p.kube, p.gitsync)
+	return err
 }
 
 // checkDirectory says what is wrong with the argument in its own words, before
@@ -296,7 +295,7 @@ func keyOf(ds render.DaemonSet) types.NamespacedName {
 
 // plan asks the API server what it would make of what is declared.
 func (p *planner) plan(ctx context.Context, declared *render.Declared) (*planned, error) {
-	out := &planned{to: shortHash(p.tree.commit.Hash)}
+	out := &planned{to: shortHash(p.tree.commit.Hash), findings: declared.Findings}
 	if p.gitsync != nil {
 		out.gitsync = p.gitsync.Namespace + "/" + p.gitsync.Name
 	}

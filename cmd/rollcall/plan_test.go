@@ -219,6 +219,13 @@ func TestPlanned(t *testing.T) {
 			{ID: diff.ID{Namespace: "kube-system", Name: "log-agent", Group: "apps", Kind: "DaemonSet"}, Operation: diff.Delete, Reason: diff.ReasonNotDeclared},
 		}}}, true, false},
 		"nothing": {&planned{rollouts: []forecast{{Namespace: "kube-system", Name: "cilium", Source: "cilium.yaml", Verdict: willStay, Nodes: 3}}}, false, false},
+		"warnings": {&planned{
+			rollouts: []forecast{{Namespace: "kube-system", Name: "cilium", Source: "cilium.yaml", Verdict: willStay, Nodes: 3}},
+			findings: []render.Finding{
+				{Concern: render.NoReadinessProbe, File: "cilium.yaml", Object: "DaemonSet kube-system/cilium", Message: "no container has a readinessProbe: add one"},
+				{Concern: render.FloatingImage, File: "a|b`<@all>.yaml", Object: "DaemonSet kube-system/x\x1b[31m", Message: "the tag moves @all <b> | `x`"},
+			},
+		}, false, false},
 		"blocked": {&planned{objects: diff.Plan{Changes: []diff.Change{
 			{ID: diff.ID{Namespace: "kube-system", Name: "log-config", Kind: "ConfigMap"}, Source: "agents/log.yaml", Declared: true, Operation: diff.Conflict, Reason: diff.ReasonConflict, Message: "ops has data.level"},
 		}}}, false, true},

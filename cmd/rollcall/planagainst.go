@@ -28,7 +28,7 @@ func betweenTrees(before, after *render.Declared) *planned {
 		}
 		in.Objects = append(in.Objects, object)
 	}
-	out := &planned{offline: true}
+	out := &planned{offline: true, findings: after.Findings}
 	for _, ds := range rolled(after) {
 		in.DaemonSets = append(in.DaemonSets, diff.IDOf(ds.Unstructured))
 		out.rollouts = append(out.rollouts, betweenDaemonSets(rolled(before), ds))

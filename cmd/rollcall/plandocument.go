@@ -19,6 +19,7 @@ type (
 		Blocked    bool               `json:"blocked"`
 		Objects    []changeDocument   `json:"objects"`
 		DaemonSets []forecastDocument `json:"daemonSets"`
+		Warnings   []warningDocument  `json:"warnings"`
 	}
 	changeDocument struct {
 		Group     string          `json:"group,omitempty"`
@@ -46,7 +47,7 @@ type (
 )
 
 func (p *planned) forPrograms() plannedForPrograms {
-	out := plannedForPrograms{GitSync: p.gitsync, Against: p.from, Commit: p.to, Summary: p.conclusion(), Changes: p.changes(), Blocked: p.blocked(), Objects: []changeDocument{}, DaemonSets: []forecastDocument{}}
+	out := plannedForPrograms{GitSync: p.gitsync, Against: p.from, Commit: p.to, Summary: p.conclusion(), Changes: p.changes(), Blocked: p.blocked(), Objects: []changeDocument{}, DaemonSets: []forecastDocument{}, Warnings: warningDocuments(p.findings)}
 	for _, c := range p.objects.Changes {
 		out.Objects = append(out.Objects, changeDocument{
 			Group: c.Group, Kind: c.Kind, Namespace: c.Namespace, Name: c.Name, Source: c.Source,

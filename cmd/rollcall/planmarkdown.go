@@ -49,6 +49,7 @@ func (p *planned) markdown() string {
 		p.rollouts[i].details(c, p.offline)
 	}
 	p.objectDetails(c)
+	c.warnings(p.findings)
 	for _, note := range p.notes() {
 		c.add(note + "\n\n")
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/apply"
 	"github.com/rollcall-dev/rollcall/diff"
+	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -20,6 +21,8 @@ type planned struct {
 	from, to string
 	objects  diff.Plan
 	rollouts []forecast
+	// findings are what is doubtful in what is declared.
+	findings []render.Finding
 }
 
 // blocked is whether the directory could not be applied.

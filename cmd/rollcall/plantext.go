@@ -26,6 +26,7 @@ func (p *planned) render(st style) string {
 		page.forecast(&p.rollouts[i], p.offline)
 		page.WriteByte('\n')
 	}
+	page.warnings(p.findings)
 	for _, note := range p.notes() {
 		page.WriteString(note + "\n")
 	}

@@ -24,31 +24,39 @@ type tree struct {
 	files fs.FS
 	// path is the directory in it that is planned.
 	path string
-	// include and ignore are the patterns of the GitSync that it is planned for.
-	include, ignore []string
 	// commit is empty for a working tree.
 	commit git.Commit
+	// inputs are what it is rendered with beside what is in it, and which files of it.
+	inputs render.Options
 }
 
 // build renders the directory with all of the tree within reach, since overlays refer to bases beside them.
 func (t tree) build(namespace string) (*render.Declared, error) {
-	declared, err := render.Build(t.files, render.Options{Path: filepath.ToSlash(filepath.Clean(t.path)), Namespace: namespace, Include: t.include, Ignore: t.ignore})
+	o := t.inputs
+	o.Path, o.Namespace = filepath.ToSlash(filepath.Clean(t.path)), namespace
+	declared, err := render.Build(t.files, o)
 	if err != nil {
 		return nil, fmt.Errorf("render %s: %w", t.name, err)
 	}
 	return declared, nil
 }
 
-// of is what a GitSync reads of the tree.
+// of is what a GitSync reads of the tree, with no inputs yet.
 func (t tree) of(source v1alpha1.GitSource) tree {
-	t.path = source.Path
+	t.path, t.inputs = source.Path, render.Options{}
 	return t.with(source)
 }
 
 // with is the same directory, of which only those files are read that a GitSync reads.
 func (t tree) with(source v1alpha1.GitSource) tree {
-	t.include, t.ignore = source.Include, source.Ignore
+	t.inputs.Include, t.inputs.Ignore = source.Include, source.Ignore
 	return t
+}
+
+// hasInputs is whether it is rendered with more than all that is in it.
+func (t tree) hasInputs() bool {
+	o := t.inputs
+	return o.Substitute || len(o.AgeKeys)+len(o.Include)+len(o.Ignore) > 0
 }
 
 // isURL is whether an argument names a repository and no directory.
@@ -56,12 +64,15 @@ func isURL(arg string) bool {
 	return strings.Contains(arg, "://")
 }
 
-// open finds what is to be planned. The function that it returns removes what was fetched.
-func (f *planFlags) open(ctx context.Context, arg, path string) (tree, func(), error) {
+// open finds what is to be rendered. The function that it returns removes what was fetched.
+func (f *treeFlags) open(ctx context.Context, arg, path string) (tree, func(), error) {
 	if isURL(arg) {
 		return f.fetch(ctx, arg, path, f.ref)
 	}
 	t, err := workingTreeOf(arg)
+	if err == nil {
+		t.inputs, err = f.inputs()
+	}
 	return t, func() {}, err
 }
 
@@ -71,6 +82,7 @@ func (f *planFlags) openAgainst(ctx context.Context, arg string, t tree) (tree, 
 		return f.fetch(ctx, arg, t.path, f.against)
 	}
 	other, err := committed(ctx, arg, f.against, t.path)
+	other.inputs = t.inputs
 	return other, func() {}, err
 }
 
@@ -121,7 +133,11 @@ func ask(ctx context.Context, dir string, args ...string) (string, error) {
 }
 
 // fetch reads a commit of a repository, as the controller does.
-func (f *planFlags) fetch(ctx context.Context, url, path, name string) (tree, func(), error) {
+func (f *treeFlags) fetch(ctx context.Context, url, path, name string) (tree, func(), error) {
+	inputs, err := f.inputs()
+	if err != nil {
+		return tree{}, nil, err
+	}
 	source, err := sourceOf(url, f.insecureHTTP)
 	if err != nil {
 		return tree{}, nil, err
@@ -141,5 +157,5 @@ func (f *planFlags) fetch(ctx context.Context, url, path, name string) (tree, fu
 		remove()
 		return tree{}, nil, err
 	}
-	return tree{name: url, files: snapshot, path: cmp.Or(path, "."), commit: snapshot.Commit}, remove, nil
+	return tree{name: url, files: snapshot, path: cmp.Or(path, "."), commit: snapshot.Commit, inputs: inputs}, remove, nil
 }

@@ -26,6 +26,11 @@ func TestScripts(t *testing.T) {
 			env.Setenv("KUBECONFIG", filepath.Join(env.WorkDir, "kubeconfig"))
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("COLUMNS", "80")
+			encrypted, err := filepath.Abs(filepath.Join("..", "..", "sync", "render", "sops", "testdata"))
+			if err != nil {
+				return err
+			}
+			env.Setenv("ENCRYPTED", encrypted)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"cluster": startCluster},
