@@ -90,6 +90,7 @@ prometheusRule: {enabled: true, labels: {release: prometheus}}
 networkPolicy:
   enabled: true
   from: [{namespaceSelector: {matchLabels: {name: monitoring}}}]
+  pageFrom: [{namespaceSelector: {matchLabels: {name: ingress}}}]
   egress: [{ports: [{port: 443, protocol: TCP}]}]
 `
 
@@ -162,7 +163,7 @@ func TestChartDeployment(t *testing.T) {
 	t.Parallel()
 	args := func(name, port, level string) []string {
 		return []string{
-			"controller", "--leader-elect", "--lease-name=" + name, "--metrics-bind-address=:" + port,
+			"controller", "--leader-elect", "--lease-name=" + name, "--metrics-bind-address=:" + port, "--page-bind-address=:8081",
 			"--cache-dir=/cache", "--log-format=json", "--log-level=" + level,
 		}
 	}
@@ -214,7 +215,7 @@ func TestChartDeployment(t *testing.T) {
 			}
 		}
 		if diff := cmp.Diff(map[string]string{
-			"TMPDIR": "/cache", "NODE_NAME": "its spec.nodeName", "KUBERNETES_SERVICE_HOST": "192.0.2.1", "KUBERNETES_SERVICE_PORT": "6443", "HTTPS_PROXY": "http://proxy.example:3128",
+			"TMPDIR": "/cache", "NODE_NAME": "its spec.nodeName", "POD_IP": "its status.podIP", "KUBERNETES_SERVICE_HOST": "192.0.2.1", "KUBERNETES_SERVICE_PORT": "6443", "HTTPS_PROXY": "http://proxy.example:3128",
 		}, environment); diff != "" {
 			t.Errorf("environment (-want +got):\n%s", diff)
 		}

@@ -80,6 +80,7 @@ func measured() map[string][]string {
 		"rollcall_gitsync_passes_total":                         with(gitsync, "result"),
 		"rollcall_gitsync_pass_duration_seconds_count":          {"stage"},
 		"rollcall_git_requests_total":                           {"op", "result"},
+		"rollcall_webhooks_total":                               {"result"},
 		"rollcall_prune_blocked":                                with(gitsync, "reason"),
 		"rollcall_drift_objects":                                gitsync,
 		"rollcall_drift_corrected_total":                        gitsync,

@@ -59,6 +59,9 @@ type Receiver struct {
 func NewRequests(reg prometheus.Registerer) *prometheus.CounterVec {
 	out := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_webhooks_total", Help: "Webhooks by result."}, []string{"result"})
 	reg.MustRegister(out)
+	for _, r := range []result{accepted, refused, limited, forwarded, unready, malformed} {
+		out.WithLabelValues(string(r)) // none so far is a number too
+	}
 	return out
 }
 
