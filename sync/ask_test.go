@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/tools/record"
 
 	"github.com/rollcall-dev/rollcall/sync/git"
+	"github.com/rollcall-dev/rollcall/sync/reader"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -97,7 +98,10 @@ func newRepository(t *testing.T) *repository {
 	r.git(root, "clone", "-q", r.bare, r.work)
 	r.git(r.work, "checkout", "-q", "-B", "main")
 	metrics := NewMetrics(prometheus.NewRegistry())
-	r.controller = &Controller{Git: &git.Client{Dir: filepath.Join(root, "cache"), Sent: metrics.Requested}, Metrics: metrics, Events: r.events}
+	clones := filepath.Join(root, "cache")
+	r.controller = &Controller{
+		Git: &git.Client{Dir: clones, Sent: metrics.Requested}, Reader: &reader.Reader{Dir: clones}, Metrics: metrics, Events: r.events,
+	}
 	return r
 }
 
