@@ -45,16 +45,17 @@ func FuzzKnownHosts(f *testing.F) {
 			t.Fatal(err)
 		}
 		theirs, err := knownhosts.New(path)
+		compared := err == nil && !patterned(known)
 		for _, host := range []string{"git.example.com", "a", "192.0.2.1"} {
 			for _, port := range []string{"22", "2222"} {
 				if len(known.algorithms(knownAs(host, port))) == 0 {
 					t.Errorf("%s:%s is asked for no key", host, port)
 				}
 				address := net.JoinHostPort(host, port)
-				if known.verify(knownAs(host, port), address, key) != nil || err != nil {
+				if known.verify(knownAs(host, port), address, key) != nil || !compared {
 					continue
 				}
-				if err := theirs(address, &net.TCPAddr{}, key); err != nil && !patterned(known) {
+				if err := theirs(address, &net.TCPAddr{}, key); err != nil {
 					t.Errorf("%s is let through, and by x/crypto it is not: %v", address, err)
 				}
 			}
