@@ -109,7 +109,7 @@ alerts: bin/promtool ## Prove that every alert of the chart fires and clears
 	bin/promtool test rules charts/rollcall/tests/alerts_test.yaml
 
 .PHONY: e2e
-e2e: build bin/ssh-keygen ## Run the scenarios on real clusters (RUN=regexp picks some, NIGHTLY=1 adds the long ones)
+e2e: build bin/sshd bin/ssh-keygen ## Run the scenarios on real clusters (RUN=regexp picks some, NIGHTLY=1 adds the long ones)
 	cd e2e && $(if $(NIGHTLY),ROLLCALL_NIGHTLY=1 )go test $(if $(NIGHTLY),-v )-count=1 -parallel 8 -timeout 60m -p 2 -run '$(RUN)' ./...
 
 .PHONY: nightly

@@ -70,7 +70,9 @@ func TestServersThatWantMultiAck(t *testing.T) {
 				r.Body = io.NopCloser(bytes.NewReader(body))
 			}
 			if path, ok := strings.CutPrefix(r.URL.Path, "/old"); ok {
-				http.Redirect(w, r, path+"?"+r.URL.RawQuery, http.StatusMovedPermanently)
+				w.Header().Set("Location", path+"?"+r.URL.RawQuery)
+				w.WriteHeader(http.StatusMovedPermanently)
+				_, _ = io.WriteString(w, "\x00moved\n")
 				return
 			}
 			backend.ServeHTTP(w, r)

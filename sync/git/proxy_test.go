@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rollcall-dev/rollcall/sync/git"
 )
@@ -285,6 +286,31 @@ func TestProxiesThatFail(t *testing.T) {
 			wantError(t, err, c.reason, c.says)
 			withoutCanary(t, err)
 		})
+	}
+}
+
+// TestAProxyThatIsQuick sends the first words of the server in one packet with its own answer.
+func TestAProxyThatIsQuick(t *testing.T) {
+	s := newSSHD(t)
+	s.push("one", map[string]string{"a": "1"})
+	source := s.source()
+	source.Proxy.Address = "http://" + listen(t, func(conn net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
+			return
+		}
+		to, err := net.Dial("tcp", net.JoinHostPort(s.host, s.port))
+		if err != nil {
+			return
+		}
+		defer func() { _ = to.Close() }()
+		r := bufio.NewReader(to)
+		version, _ := r.ReadString('\n')
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n"+version)
+		go func() { _, _ = io.Copy(to, conn); _ = to.Close() }()
+		_, _ = io.Copy(conn, r)
+	})
+	if _, err := (&git.Client{Limits: git.Limits{ResolveTimeout: 10 * time.Second}}).Resolve(t.Context(), source); err != nil {
+		t.Error(err)
 	}
 }
 

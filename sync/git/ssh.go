@@ -10,6 +10,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
@@ -107,6 +108,9 @@ func (s *sshSession) greet() error {
 		return w.source.errorf(AuthenticationFailed, "the server does not accept the key %s for the user %s: give the public half of identity "+
 			"read access to the repository, or correct the user in the URL", shownKey(w.signer.PublicKey()), user)
 	}
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		return w.source.errorf(Unreachable, "the server ended the connection in the handshake: it may have too many of them (MaxStartups), or be no ssh server")
+	}
 	if err != nil {
 		return err
 	}
@@ -152,10 +156,11 @@ func (s *sshSession) AdvertisedReferencesContext(ctx context.Context) (*packp.Ad
 		return nil, transport.ErrEmptyRemoteRepository
 	case errors.Is(err, packp.ErrEmptyInput):
 		return nil, s.refused(ctx)
-	case err != nil:
-		return nil, err
 	}
-	return refs, nil
+	if line, ok := errors.AsType[*pktline.ErrorLine](err); ok {
+		return nil, s.wire.source.refusedWith(line.Text)
+	}
+	return refs, err
 }
 
 // UploadPack asks for a pack and returns it as it comes.
@@ -190,17 +195,24 @@ func (s *sshSession) refused(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	said := s.wire.source.scrub(s.said.String())
+	return s.wire.source.refusedWith(s.said.String())
+}
+
+// refusedWith is the error about a server that says this in place of an answer.
+func (s Source) refusedWith(said string) *Error {
+	said = s.scrub(printable(said))
 	switch lower := strings.ToLower(said); {
 	case said == "":
-		return s.wire.source.errorf(InvalidAnswer, "the server ended the session and said nothing: look at the URL and the server")
+		return s.errorf(InvalidAnswer, "the server ended the session and said nothing: look at the URL and the server")
+	case containsAny(lower, "command not found", "git-upload-pack: not found"):
+		return s.errorf(InvalidAnswer, "there is no git on the server; it says %q: look at the URL and the server", said)
 	case containsAny(lower, "not found", "not exist", "no such", "does not appear to be a git repository", "could not be found"):
-		return s.wire.source.errorf(RepositoryNotFound, "the server has no such repository, or hides it from this key; it says %q: "+
+		return s.errorf(RepositoryNotFound, "the server has no such repository, or hides it from this key; it says %q: "+
 			"look at the URL, and at what the key may read", said)
 	case containsAny(lower, "denied", "permission", "not authorized", "unauthorized", "forbidden"):
-		return s.wire.source.errorf(AuthenticationFailed, "the server refuses this key the repository; it says %q: give it read access", said)
+		return s.errorf(AuthenticationFailed, "the server refuses this key the repository; it says %q: give it read access", said)
 	default:
-		return s.wire.source.errorf(InvalidAnswer, "the server does not run git-upload-pack; it says %q: look at the URL and the server", said)
+		return s.errorf(InvalidAnswer, "the server does not run git-upload-pack; it says %q: look at the URL and the server", said)
 	}
 }
 
@@ -254,15 +266,19 @@ func (l *lastWords) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String is what was kept, in one line without what a terminal would obey.
 func (l *lastWords) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	printable := strings.Map(func(r rune) rune {
+	return string(l.kept)
+}
+
+// printable puts a text into one line, without what a terminal would obey.
+func printable(text string) string {
+	text = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '
 		}
 		return r
-	}, strings.ToValidUTF8(string(l.kept), ""))
-	return strings.Join(strings.Fields(printable), " ")
+	}, strings.ToValidUTF8(text, ""))
+	return strings.Join(strings.Fields(text), " ")
 }

@@ -1,6 +1,7 @@
 package git_test
 
 import (
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	"github.com/rollcall-dev/rollcall/sync/git"
@@ -250,6 +252,52 @@ func TestSSHKeysThatAreRefused(t *testing.T) {
 			_, err := (&git.Client{}).Resolve(t.Context(), source)
 			wantError(t, err, git.InvalidSource, c.says)
 			withoutCanary(t, err)
+		})
+	}
+}
+
+// TestWhatServersSay has a server say something in place of a list of refs.
+func TestWhatServersSay(t *testing.T) {
+	for said, want := range map[string]struct {
+		reason git.Reason
+		says   string
+	}{
+		"ERROR: Repository not found.": {git.RepositoryNotFound, "hides it from this key"},
+		"remote: ERROR: The project you were looking for could not be found or you don't have permission to view it.": {git.RepositoryNotFound, "hides it"},
+		"fatal: '/x' does not appear to be a git repository":                                                          {git.RepositoryNotFound, "look at the URL"},
+		"bash: line 1: git-upload-pack: command not found":                                                            {git.InvalidAnswer, "no git on the server"},
+		"You do not have permission to pull":                                                                          {git.AuthenticationFailed, "give it read access"},
+		"This account is currently not available.":                                                                    {git.InvalidAnswer, "does not run git-upload-pack"},
+		"": {git.InvalidAnswer, "said nothing"},
+		"\x1b[31mred\r\nand https://user:" + canary + "@host/?x=" + canary + " twice": {git.InvalidAnswer, `"[31mred and https://host/ twice"`},
+	} {
+		for where, say := range map[string]func(ssh.Channel){
+			"beside it":   func(c ssh.Channel) { _, _ = io.WriteString(c.Stderr(), said+"\n") },
+			"as a packet": func(c ssh.Channel) { _, _ = io.WriteString(c, hex(len(said)+8)+"ERR "+said) },
+		} {
+			if where == "as a packet" && said == "" {
+				continue
+			}
+			t.Run(where+": "+said, func(t *testing.T) {
+				source := ownSSHD(t, func(conn net.Conn, c *ssh.ServerConfig) {
+					if channel := accepted(t, conn, c, true); channel != nil {
+						say(channel)
+						_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{128}))
+						_ = channel.Close()
+						_, _ = io.Copy(io.Discard, conn)
+					}
+				})
+				_, err := (&git.Client{}).Resolve(t.Context(), source)
+				wantError(t, err, want.reason, want.says)
+				withoutCanary(t, err)
+			})
+		}
+	}
+	for sentence, say := range map[string]string{"nothing": "", "HTTP": "HTTP/1.1 400 Bad Request\r\n\r\n"} {
+		t.Run("a server that says "+sentence+" and goes", func(t *testing.T) {
+			source := ownSSHD(t, func(conn net.Conn, _ *ssh.ServerConfig) { _, _ = io.WriteString(conn, say) })
+			_, err := (&git.Client{}).Resolve(t.Context(), source)
+			wantError(t, err, git.Unreachable, "in the handshake")
 		})
 	}
 }
