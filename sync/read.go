@@ -61,6 +61,9 @@ func (c *Controller) fetchAndRender(ctx context.Context, gs *v1alpha1.GitSync, s
 		m.unverified(err)
 		return err
 	}
+	if err := mustBeVerified(source, snapshot); err != nil {
+		return err
+	}
 	from.commit = snapshot.Commit.Hash
 	commit := commitOf(snapshot.Commit)
 	m.fetched = &commit

@@ -52,7 +52,7 @@ func (c *Client) Fetch(ctx context.Context, s Source, commit string) (*Snapshot,
 	if err != nil {
 		return nil, err
 	}
-	if err := snapshot.verify(s.Verify, time.Now()); err != nil {
+	if err := snapshot.verify(s.Verify, s.Ref, time.Now()); err != nil {
 		return nil, err
 	}
 	return snapshot, nil
