@@ -71,7 +71,7 @@ func TestUnverifiedCommitIsHeld(t *testing.T) {
 func (n *tenant) wantUnverified(applied, held string, words ...string) {
 	n.t.Helper()
 	n.waitSync("fleet", "commit "+held[:8]+" is read", func(gs *v1alpha1.GitSync) bool { return gs.Status.Fetched.Commit == held })
-	gs := n.waitHeld("fleet", "UnverifiedCommit", append(words, held[:12], "nothing of it is applied")...)
+	gs := n.waitHeld("fleet", "UnverifiedCommit", append(words, held[:12], "it goes no further")...)
 	s := gs.Status
 	if s.Fetched.Commit != held || s.Fetched.SignedBy != "" || s.Applied != applied || s.Proven != applied {
 		n.t.Errorf("fetched %+v, applied %s and proven %s; want %s fetched and %s applied", s.Fetched, s.Applied, s.Proven, held, applied)

@@ -105,6 +105,9 @@ func (c *Controller) fetchAndRender(ctx context.Context, gs *v1alpha1.GitSync, s
 		m.unverified(err)
 		return err
 	}
+	if err := mustBeVerified(source, *answer.Commit); err != nil {
+		return err
+	}
 	m.from, m.commit, m.basis, m.verifiedFor = from, *m.fetched, answer.Basis, verificationPrint(source.Verify)
 	if !answer.Unchanged {
 		m.declared = answer.Declared

@@ -46,6 +46,15 @@ func (c *Controller) verification(ctx context.Context, gs *v1alpha1.GitSync) (*g
 	return &git.Verification{Mode: mode, Signers: secret.Data, From: from}, nil
 }
 
+// mustBeVerified fails for a commit whose signature is wanted and was not looked at, whichever way it came: Fetch gives no
+// such one.
+func mustBeVerified(source git.Source, commit git.Commit) error {
+	if source.Verify == nil || commit.SignedBy != "" {
+		return nil
+	}
+	return &Failure{Reason: string(git.UnverifiedCommit), Message: fmt.Sprintf("commit %s came without a look at its signature, which is a bug in rollcall: nothing of it is applied", commit.Hash)}
+}
+
 // verificationPrint tells two verifications apart.
 func verificationPrint(v *git.Verification) string {
 	if v == nil {

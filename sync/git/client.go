@@ -46,7 +46,7 @@ func (c *Client) Fetch(ctx context.Context, s Source, commit string) (*Snapshot,
 	if err != nil {
 		return nil, err
 	}
-	if err := snapshot.verify(s.Verify, time.Now()); err != nil {
+	if err := snapshot.verify(s.Verify, snapshot.ref, time.Now()); err != nil {
 		return nil, err
 	}
 	return snapshot, nil
@@ -60,7 +60,7 @@ func (c *Client) FetchTip(ctx context.Context, s Source, tip Tip) (*Snapshot, er
 		return c.Fetch(ctx, s, tip.Commit)
 	}
 	kept.ref = tip.Ref
-	if err := kept.verify(s.Verify, time.Now()); err != nil {
+	if err := kept.verify(s.Verify, kept.ref, time.Now()); err != nil {
 		return nil, err
 	}
 	return kept, nil

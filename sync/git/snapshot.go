@@ -44,7 +44,7 @@ func openSnapshot(dir string, s Source, l Limits, tip plumbing.Hash) (*Snapshot,
 		return nil, s.cacheFailed("open the clone", err)
 	}
 	s.Auth = Auth{}
-	return readSnapshot(&Snapshot{source: s, limits: l, dir: dir, storage: storage(dir)}, tip)
+	return readSnapshot(&Snapshot{source: s, ref: s.Ref, limits: l, dir: dir, storage: storage(dir)}, tip)
 }
 
 // readSnapshot reads the commit and the root of its tree.

@@ -53,9 +53,9 @@ func (s Source) checkVerify() error {
 	}
 }
 
-// verify wants the signatures that are asked for. What it judges are the bytes whose hashes the tree was found by. The
-// error is an *Error.
-func (s *Snapshot) verify(v *Verification, now time.Time) error {
+// verify wants the signatures that are asked for; ref is the full name that led to the commit. What it judges are the
+// bytes whose hashes the tree was found by. The error is an *Error.
+func (s *Snapshot) verify(v *Verification, ref string, now time.Time) error {
 	if v == nil {
 		return nil
 	}
@@ -65,7 +65,7 @@ func (s *Snapshot) verify(v *Verification, now time.Time) error {
 	}
 	var by []string
 	if v.Mode != VerifyHead {
-		signer, err := s.signedTag(signers, now)
+		signer, err := s.signedTag(signers, ref, now)
 		if err != nil {
 			return s.unverified(v, "its tag", err)
 		}
@@ -95,7 +95,7 @@ func (s *Snapshot) signedCommit(signers *signed.Signers, now time.Time) (signed.
 }
 
 // signedTag says who signed the tag, and that it is the one of that name and of the object that was found by it.
-func (s *Snapshot) signedTag(signers *signed.Signers, now time.Time) (signed.Signer, error) {
+func (s *Snapshot) signedTag(signers *signed.Signers, ref string, now time.Time) (signed.Signer, error) {
 	if len(s.chain) == 1 {
 		return signed.Signer{}, &signed.Refusal{Reason: signed.Unsigned, Message: "it is a lightweight tag, which holds no signature"}
 	}
@@ -107,7 +107,7 @@ func (s *Snapshot) signedTag(signers *signed.Signers, now time.Time) (signed.Sig
 	if o.Target != next.Hash().String() || o.TargetType != next.Type().String() {
 		return signed.Signer{}, &signed.Refusal{Reason: signed.Malformed, Message: "its headers can be read in two ways"}
 	}
-	if name := strings.TrimPrefix(s.ref, tagPrefix); o.Name != name {
+	if name := strings.TrimPrefix(ref, tagPrefix); o.Name != name {
 		return signed.Signer{}, &signed.Refusal{Reason: signed.NotPermitted, Message: fmt.Sprintf("it was made as tag %q and is found as %q", line(o.Name), name)}
 	}
 	return signers.Verify(o, now)
@@ -118,7 +118,7 @@ func (s *Snapshot) unverified(v *Verification, what string, err error) *Error {
 	if what != "" {
 		what += ": "
 	}
-	e := s.source.errorf(UnverifiedCommit, "commit %.12s by %s is not verified: %s%s; nothing of it is applied: have it signed by one of the signers in %s, or add the key of whoever signed it there",
+	e := s.source.errorf(UnverifiedCommit, "commit %.12s by %s is not verified: %s%s; it goes no further: have it signed by one of the signers in %s, or add the key of whoever signed it there",
 		s.Commit.Hash, s.Commit.Author, what, err, v.From)
 	commit := s.Commit
 	e.Commit = &commit

@@ -59,7 +59,7 @@ func TestACommitOfSomebodyElseIsHeld(t *testing.T) {
 	second := s.push("two", map[string]string{"a": "2"})
 	for range 2 { // from the server, and from the cache
 		_, err := client.Fetch(t.Context(), source, second)
-		wantError(t, err, git.UnverifiedCommit, second[:12], "by Ann <ann@example.com>", "it has no signature", "nothing of it is applied", "Secret agents/signers")
+		wantError(t, err, git.UnverifiedCommit, second[:12], "by Ann <ann@example.com>", "it has no signature", "it goes no further", "Secret agents/signers")
 		wantHeld(t, err, second)
 	}
 	if _, err := snapshot.ReadFile("a"); err != nil {

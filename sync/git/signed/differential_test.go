@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -94,6 +95,19 @@ func (w *world) openpgpKeys() {
 	w.key("revoked", "ed25519", "sign", "never")
 	w.key("subrevoked", "ed25519", "cert", "never")
 	w.gpg(nil, "--faked-system-time", made, "--quick-add-key", w.fingerprints["subrevoked"], "ed25519", "sign", "never")
+	later := []string{"--faked-system-time", "20240701T000000"}
+	w.key("extended", "ed25519", "sign", "1y")
+	w.gpg(nil, append(later, "--quick-set-expire", w.fingerprints["extended"], "0")...)
+	w.key("shortened", "ed25519", "sign", "never")
+	w.gpg(nil, append(later, "--quick-set-expire", w.fingerprints["shortened"], "1y")...)
+	for owner, expires := range map[string]string{"subextended": "1y", "subshortened": "never"} {
+		w.key(owner, "ed25519", "cert", "never")
+		w.gpg(nil, "--faked-system-time", made, "--quick-add-key", w.fingerprints[owner], "ed25519", "sign", expires)
+		w.gpg(nil, append(later, "--quick-set-expire", w.fingerprints[owner], map[string]string{"1y": "0", "never": "1y"}[expires], "*")...)
+	}
+	w.key("renamed", "ed25519", "sign", "never")
+	w.gpg(nil, append(later, "--quick-add-uid", w.fingerprints["renamed"], "new <new@example.com>")...)
+	w.gpg(nil, "--faked-system-time", "20240801T000000", "--quick-revoke-uid", w.fingerprints["renamed"], "renamed <renamed@example.com>")
 	w.key("weak", "rsa1024", "sign", "never")
 	w.key("dsa", "dsa2048", "sign", "never")
 	w.key("nist", "nistp256", "sign", "never")
@@ -108,14 +122,31 @@ func (w *world) openpgp() map[string]object {
 	beforeRevoked, beforeSubRevoked := commit("revoked"), commit("subrevoked")
 	w.revoke("revoked")
 	w.revokeSubkey("subrevoked")
+	past := []string{"--faked-system-time", "20240801T000000"}
+	renamed := with(payload, "gpgsig", w.sign(payload, "new", past...))
+	w.trust("extended", "shortened", "subextended", "subshortened", "renamed")
 	w.trust("ann", "rsa", "expired", "subexpired", "revoked", "subrevoked", "weak", "dsa", "nist")
-	past := []string{"--faked-system-time", "20240601T000000"}
+	past = []string{"--faked-system-time", "20240601T000000"}
+	windows := func(signature []byte) []byte {
+		return with(payload, "gpgsig", bytes.ReplaceAll(signature, []byte("\n"), []byte("\r\n")))
+	}
+	noted := bytes.Replace(w.sign(payload, "ann"), []byte("-----\n"), []byte("-----\nComment: by hand\nVersion: 1\n"), 1)
+	checksum := regexp.MustCompile(`(?m)^=....$`)
 	return map[string]object{
 		"GPG: good":                                  {kind: "commit", raw: good, name: "ann <ann@example.com>"},
 		"GPG: good, RSA, by a subkey":                {kind: "commit", raw: commit("rsa"), name: w.fingerprints["rsa"]},
 		"GPG: good, ECDSA":                           {kind: "commit", raw: commit("nist"), name: w.fingerprints["nist"]},
 		"GPG: good, of a text":                       {kind: "commit", raw: commit("ann", "--textmode")},
 		"GPG: good, SHA-512":                         {kind: "commit", raw: commit("ann", "--digest-algo", "SHA512")},
+		"GPG: a key that was extended":               {kind: "commit", raw: commit("extended", past...)},
+		"GPG: a key that was shortened":              {kind: "commit", raw: commit("shortened", past...), reason: signed.KeyExpired},
+		"GPG: a subkey that was extended":            {kind: "commit", raw: commit("subextended", past...)},
+		"GPG: a subkey that was shortened":           {kind: "commit", raw: commit("subshortened", past...), reason: signed.KeyExpired},
+		"GPG: a key with another name than before":   {kind: "commit", raw: renamed, name: "new <new@example.com>"},
+		"GPG: good, with the line ends of Windows":   {kind: "commit", raw: windows(w.sign(payload, "ann"))},
+		"GPG: good, with headers in its armor":       {kind: "commit", raw: with(payload, "gpgsig", noted)},
+		"GPG: a wrong checksum":                      {kind: "commit", raw: with(payload, "gpgsig", checksum.ReplaceAll(w.sign(payload, "ann"), []byte("=AAAA"))), reason: signed.Malformed},
+		"GPG: no checksum":                           {kind: "commit", raw: with(payload, "gpgsig", checksum.ReplaceAll(w.sign(payload, "ann"), nil))},
 		"GPG: no signature":                          {kind: "commit", raw: payload, reason: signed.Unsigned},
 		"GPG: an unknown key":                        {kind: "commit", raw: commit("stranger"), reason: signed.UnknownKey},
 		"GPG: a key expired since":                   {kind: "commit", raw: commit("expired", past...), reason: signed.KeyExpired},
@@ -135,7 +166,7 @@ func (w *world) openpgp() map[string]object {
 		"GPG: a parent put in":                       {kind: "commit", raw: bytes.Replace(good, []byte("\nauthor"), []byte("\nparent "+strings.Repeat("a", 40)+"\nauthor"), 1), reason: signed.BadSignature},
 		"GPG: a header put in":                       {kind: "commit", raw: with(good, "x-note", []byte("y")), reason: signed.BadSignature},
 		"GPG: a line break at the end":               {kind: "commit", raw: append(bytes.Clone(good), '\n'), reason: signed.BadSignature},
-		"GPG: a damaged signature":                   {kind: "commit", raw: with(payload, "gpgsig", damaged(w.sign(payload, "ann"))), reason: signed.BadSignature},
+		"GPG: a damaged signature":                   {kind: "commit", raw: with(payload, "gpgsig", damaged(checksum.ReplaceAll(w.sign(payload, "ann"), nil))), reason: signed.BadSignature},
 		"GPG: a signature without an end":            {kind: "commit", raw: with(payload, "gpgsig", w.sign(payload, "ann")[:100]), reason: signed.Malformed},
 		"GPG: a signed message in place of its mark": {kind: "commit", raw: with(payload, "gpgsig", []byte(w.gpg(payload, "--armor", "-u", "ann@example.com", "--sign"))), reason: signed.Malformed},
 		"GPG: an empty armor":                        {kind: "commit", raw: with(payload, "gpgsig", []byte("-----BEGIN PGP SIGNATURE-----\n\n-----END PGP SIGNATURE-----")), reason: signed.Malformed},

@@ -98,6 +98,9 @@ func ParseTag(raw []byte) (*Object, error) {
 		return nil, err
 	}
 	out := &Object{Target: target, TargetType: text(headers[1]), Name: text(headers[2]), When: when, Payload: raw}
+	if !slices.Contains([]string{"commit", "tree", "blob", "tag"}, out.TargetType) || out.Name == "" {
+		return nil, refuse(Malformed, "", "it does not say what it is a tag of, or by which name")
+	}
 	if at := trailer(body); at < len(body) {
 		start := len(raw) - len(body) + at
 		out.Payload, out.Signature = raw[:start:start], raw[start:]

@@ -3,6 +3,7 @@ package signed
 import (
 	"bytes"
 	"crypto"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -81,18 +82,29 @@ func (s *Signers) verifyOpenPGP(o *Object, now time.Time) (out Signer, err error
 	return Signer{Key: fmt.Sprintf("GPG %X", owner.PrimaryKey.Fingerprint), Name: userID(owner)}, nil
 }
 
-// onePacket takes the one signature out of its armor, with its bytes.
-func onePacket(signature []byte) (*packet.Signature, []byte, error) {
-	if _, err := armored(signature, openpgp.SignatureType); err != nil {
-		return nil, nil, err
+// dearmored takes the packets out of an armor.
+func dearmored(signature []byte) ([]byte, error) {
+	text, err := armored(signature, openpgp.SignatureType)
+	if err != nil {
+		return nil, err
 	}
+	unreadable := refuse(Malformed, "", "the armor of its GPG signature cannot be read, or its checksum is wrong")
 	block, err := armor.Decode(bytes.NewReader(signature))
 	if err != nil || block.Type != openpgp.SignatureType {
-		return nil, nil, refuse(Malformed, "", "the armor of its GPG signature cannot be read")
+		return nil, unreadable
 	}
 	packets, err := io.ReadAll(io.LimitReader(block.Body, longestSignature))
+	if err != nil || !checksumHolds(text, packets) {
+		return nil, unreadable
+	}
+	return packets, nil
+}
+
+// onePacket takes the one signature out of its armor, with its bytes.
+func onePacket(signature []byte) (*packet.Signature, []byte, error) {
+	packets, err := dearmored(signature)
 	if err != nil {
-		return nil, nil, refuse(Malformed, "", "the armor of its GPG signature cannot be read")
+		return nil, nil, err
 	}
 	reader := packet.NewReader(bytes.NewReader(packets))
 	first, err := reader.Next()
@@ -110,6 +122,30 @@ func onePacket(signature []byte) (*packet.Signature, []byte, error) {
 		return nil, nil, refuse(Malformed, "GPG "+issuer(found), "it has more than one GPG signature")
 	}
 	return found, packets, nil
+}
+
+// checksumHolds is whether the checksum in the last line of an armor, if there is one, is that of its content (RFC 4880, 6.1).
+// The armor's own reader leaves it out, and gpg does not.
+func checksumHolds(text, content []byte) bool {
+	last := bytes.TrimSpace(text[bytes.LastIndexByte(text, '\n')+1:])
+	encoded, ok := bytes.CutPrefix(last, []byte("="))
+	if !ok {
+		return true
+	}
+	want, err := base64.StdEncoding.DecodeString(string(encoded))
+	if err != nil || len(want) != 3 {
+		return false
+	}
+	sum := uint32(0xb704ce)
+	for _, b := range content {
+		sum ^= uint32(b) << 16
+		for range 8 {
+			if sum <<= 1; sum&0x1000000 != 0 {
+				sum ^= 0x1864cfb
+			}
+		}
+	}
+	return sum&0xffffff == uint32(want[0])<<16|uint32(want[1])<<8|uint32(want[2])
 }
 
 func issuer(s *packet.Signature) string {
