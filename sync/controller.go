@@ -59,12 +59,11 @@ const fleetPatience = 10 * time.Second
 // Run watches GitSyncs and NodeRollouts until ctx is done.
 func (c *Controller) Run(ctx context.Context) error {
 	syncs, rollouts := c.Kinds.GitSyncInformer(), c.Kinds.NodeRolloutInformer()
-	c.mu.Lock()
-	c.syncs, c.listed, c.rollouts = syncs.GetStore(), syncs.HasSynced, rollouts.GetStore()
-	c.mu.Unlock()
 	loop := &apply.Loop{Name: "gitsync", Reconcile: c.Reconcile, Workers: 4, Settle: 50 * time.Millisecond, Logger: c.Logger}
 	loop.Init()
-	c.loop = loop
+	c.mu.Lock()
+	c.syncs, c.listed, c.rollouts, c.loop = syncs.GetStore(), syncs.HasSynced, rollouts.GetStore(), loop
+	c.mu.Unlock()
 	touched := c.ofOwner(c.lookSoon)
 	c.Objects.Owned.Changed = touched
 	if err := errors.Join(c.onGitSync(syncs, loop), onRollout(rollouts, c.ofOwner(c.passSoon)), c.Rollouts.Fleet.NotifyAround(touched)); err != nil {
