@@ -49,9 +49,6 @@ func testUnserved(t *testing.T, c *cluster.Cluster) {
 	}
 
 	judge(t, "GitSync", c.Dynamic.Resource(resource("gitsyncs")).Namespace(metav1.NamespaceDefault), map[string]refusal{
-		"semver":    unknown("source.ref.semver", "{source: {url: https://git.example.com/a.git, ref: {branch: main, semver: 1.x}}}"),
-		"commit":    unknown("source.ref.commit", "{source: {url: https://git.example.com/a.git, ref: {branch: main, commit: "+strings.Repeat("a", 40)+"}}}"),
-		"schedule":  unknown("source.schedule", source("schedule: '0 * * * *'")),
 		"provenFor": unknown("source.provenFor", source("provenFor: 24h")),
 		"publish":   unknown("publish", sync("publish: {ref: refs/rollcall/proven/staging}")),
 	})

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/record"
 
@@ -349,5 +350,10 @@ func TestManyReadAsOne(t *testing.T) {
 	read(commit)
 	if got := r.requests.Load(); got != 3 {
 		t.Errorf("%d requests for another commit, want 3", got)
+	}
+	for _, op := range []string{"ls-remote", "fetch"} {
+		if got := testutil.ToFloat64(r.controller.Metrics.requests.WithLabelValues(op, "ok")); got != 2 {
+			t.Errorf("%v of %s are counted for two commits, want 2", got, op)
+		}
 	}
 }

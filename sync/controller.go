@@ -62,12 +62,11 @@ const fleetPatience = 10 * time.Second
 // Run watches GitSyncs and NodeRollouts until ctx is done.
 func (c *Controller) Run(ctx context.Context) error {
 	syncs, rollouts := c.Kinds.GitSyncInformer(), c.Kinds.NodeRolloutInformer()
-	c.mu.Lock()
-	c.syncs, c.listed, c.rollouts = syncs.GetStore(), syncs.HasSynced, rollouts.GetStore()
-	c.mu.Unlock()
 	loop := &apply.Loop{Name: "gitsync", Reconcile: c.Reconcile, Workers: passesWaiting, Settle: 50 * time.Millisecond, Logger: c.Logger}
 	loop.Init()
-	c.loop, c.desk = loop, make(desk, passesAtOnce)
+	c.mu.Lock()
+	c.syncs, c.listed, c.rollouts, c.loop, c.desk = syncs.GetStore(), syncs.HasSynced, rollouts.GetStore(), loop, make(desk, passesAtOnce)
+	c.mu.Unlock()
 	touched := c.ofOwner(c.lookSoon)
 	c.Objects.Owned.Changed = touched
 	if err := errors.Join(c.onGitSync(syncs, loop), onRollout(rollouts, c.ofOwner(c.passSoon)), c.Rollouts.Fleet.NotifyAround(touched)); err != nil {
