@@ -29,8 +29,8 @@ const (
 	ReasonSecretInvalid  = "SecretInvalid"
 	// ReasonSubstituteInvalid is a source of variables that cannot be read.
 	ReasonSubstituteInvalid = "SubstituteInvalid"
-	ReasonPruneBlocked   = "PruneBlocked"
-	ReasonFailed         = "Failed"
+	ReasonPruneBlocked      = "PruneBlocked"
+	ReasonFailed            = "Failed"
 
 	ReasonServiceAccountNotFound = "ServiceAccountNotFound"
 	// ReasonObserved and ReasonDiffers are those of mode observe: nothing would

@@ -56,7 +56,7 @@ func passing(c diff.Change) bool {
 }
 
 // rests polls Git when it is time, and returns whether there is nothing else to do: Git has the same commit, and nobody
-// has touched what it declares. No request goes to the API server then, but for the credentials of a poll and one for each Secret. It returns
+// has touched what it declares. No request goes to the API server then, but for the credentials, variables and keys of a poll and one for each Secret. It returns
 // when the next poll is due.
 func (c *Controller) rests(ctx context.Context, key types.NamespacedName) (time.Duration, bool) {
 	o, found, err := c.syncs.GetByKey(key.String())
