@@ -34,6 +34,7 @@ func TestConfig(t *testing.T) {
 		"opted out":       optedOut,
 		"shared config":   sharedConfig,
 		"adopted config":  adoptedConfig,
+		"substituted":     substituted,
 		"lost rollout":    lostRollout,
 		"planned":         planned,
 		"planned afresh":  plannedAfresh,

@@ -126,6 +126,11 @@ func gitSyncs() map[string]refusal {
 		scheme   = "url must begin with https://"
 	)
 	return map[string]refusal{
+		"variables":                      {spec: spec("substitute: {values: {a: b}, from: [{kind: Secret, name: a, optional: true}]}")},
+		"variables of no such kind":      {spec("substitute: {from: [{kind: Deployment, name: a}]}"), []string{"spec.substitute.from[0].kind: Unsupported value"}},
+		"variables of no name":           {spec("substitute: {from: [{kind: Secret, name: ''}]}"), []string{"spec.substitute.from[0].name"}},
+		"keys":                           {spec: spec("decryption: {secretRef: {name: a}}")},
+		"keys of no Secret":              {spec("decryption: {secretRef: {}}"), []string{"secretRef must name a Secret"}},
 		"an ignored field":               {spec: ignore("{pointer: /spec/replicas}")},
 		"an ignored field of an object":  {spec: ignore("{pointer: /webhooks/0/clientConfig/caBundle, kind: ValidatingWebhookConfiguration, namespace: a, name: b}")},
 		"an ignored key with a slash":    {spec: ignore("{pointer: /metadata/annotations/example.com~1a~0b}")},

@@ -159,6 +159,11 @@ func warnings(findings []render.Finding) []v1alpha1.Warning {
 	return out
 }
 
+// anew is whether the commit that was applied whole is another version now, by its variables or keys.
+func (m *memory) anew() bool {
+	return m.whole != (rendered{}) && m.whole.inputs != m.from.inputs
+}
+
 // inputs are those of a GitSync as they are now.
 func (c *Controller) inputs(ctx context.Context, gs *v1alpha1.GitSync) (o render.Options, print string, err error) {
 	if gs.Spec.Substitute == nil && gs.Spec.Decryption == nil {

@@ -160,9 +160,7 @@ func (c *Controller) writeObjects(ctx context.Context, gs *v1alpha1.GitSync, dec
 // server takes its DaemonSets. Once that was so, it is not asked again, unless the
 // commit is of another path now and other objects of it stand in the way.
 func (c *Controller) checkDaemonSets(ctx context.Context, gs *v1alpha1.GitSync, declared *render.Declared, seen observed, o *outcome) error {
-	m := c.remember(gs)
-	changed := m.whole != (rendered{}) && m.whole.inputs != m.from.inputs // and so another version, of the same commit
-	taken := gs.Status.Applied == o.declared && gs.Status.ObservedGeneration == gs.Generation && !changed
+	taken := gs.Status.Applied == o.declared && gs.Status.ObservedGeneration == gs.Generation && !c.remember(gs).anew()
 	if taken && len(seen.plan.Blocked()) == 0 {
 		return nil
 	}

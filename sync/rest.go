@@ -60,7 +60,8 @@ func passing(c diff.Change) bool {
 }
 
 // rests polls Git when it is time, and returns whether there is nothing else to do: Git has the same commit, or one that
-// declares the same, of which only the status is written, and nobody has touched what it declares. No request goes to the API server then, but for the credentials of a poll and one for each Secret. It returns
+// declares the same, of which only the status is written, and nobody has touched what it declares. No request goes to
+// the API server then, but for the credentials, variables and keys of a poll, and one for each Secret. It returns
 // when the next poll is due.
 func (c *Controller) rests(ctx context.Context, key types.NamespacedName) (time.Duration, bool) {
 	o, found, err := c.syncs.GetByKey(key.String())

@@ -90,7 +90,7 @@ cannot be applied.`,
 	cmd.Flags().StringVar(&f.policy, "policy", "", "RolloutPolicy for DaemonSets that name none; default the GitSync's")
 	cmd.Flags().StringVar(&f.gitsync, "gitsync", "", "GitSync to plan for: NAME or NAMESPACE/NAME")
 	cmd.Flags().StringVar(&f.against, "against", againstCluster, "what to compare with: cluster, or a commit of the repository")
-	f.treeFlags.register(cmd, "directory in the repository of the URL; default the GitSync's, else its root")
+	f.registerTree(cmd, "directory in the repository of the URL; default the GitSync's, else its root")
 	return cmd
 }
 

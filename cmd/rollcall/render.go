@@ -50,7 +50,7 @@ Exit codes: 0 it can be rendered, 1 an error.`,
 		},
 	}
 	f.output.register(cmd)
-	f.treeFlags.register(cmd, "directory in the repository of the URL; default its root")
+	f.registerTree(cmd, "directory in the repository of the URL; default its root")
 	cmd.Flags().StringVarP(&f.namespace, "namespace", "n", "", "namespace of objects that name none; default to leave them so")
 	cmd.Flags().BoolVar(&f.showSecrets, "show-secrets", false, "print the values of Secrets")
 	return cmd

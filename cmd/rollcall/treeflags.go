@@ -20,7 +20,7 @@ type treeFlags struct {
 	variables, ageKeys []string
 }
 
-func (f *treeFlags) register(cmd *cobra.Command, path string) {
+func (f *treeFlags) registerTree(cmd *cobra.Command, path string) {
 	cmd.Flags().StringVar(&f.ref, "ref", "", "branch, tag or commit of the URL; default its default branch")
 	cmd.Flags().StringVar(&f.path, "path", "", path)
 	cmd.Flags().BoolVar(&f.insecureHTTP, "insecure-http", false, "allow a plain http URL")

@@ -68,7 +68,7 @@ func TestBuildsWhatKustomizeBuilds(t *testing.T) {
 			got := map[string]any{}
 			for _, o := range declared.Objects {
 				if o.GetLabels()[render.PinnedFromLabel] == "" {
-					got[identity(o.Unstructured)] = o.Unstructured.Object
+					got[identity(o.Unstructured)] = o.Object
 				}
 			}
 			for _, ds := range declared.DaemonSets {

@@ -117,6 +117,16 @@ func identify(doc document, value any) Errors {
 			report("metadata."+field, "only the API server writes this field; the object was probably exported from a cluster: remove it")
 		}
 	}
+	return append(errs, identifyTexts(doc, value, metadata)...)
+}
+
+// identifyTexts checks that labels and annotations are mappings of names to texts.
+func identifyTexts(doc document, value any, metadata map[string]any) Errors {
+	var errs Errors
+	report := func(field, message string) {
+		errs = append(errs, &Error{Reason: InvalidObject, File: doc.File, Line: doc.Line, Object: title(value),
+			Field: field, Message: message})
+	}
 	for _, field := range []string{"labels", "annotations"} {
 		if _, isMap := metadata[field].(map[string]any); metadata[field] != nil && !isMap {
 			report("metadata."+field, "this is "+typeName(metadata[field])+" and should be a mapping of names to texts")

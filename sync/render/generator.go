@@ -35,6 +35,7 @@ func (v *visit) generator(field string, args *types.GeneratorArgs) error {
 	if v.objects++; v.objects > v.tree.limits.Objects {
 		return exceeded(v.file, "Objects", v.tree.limits.Objects, v.objects)
 	}
+	markGenerated(args, v.file)
 	for i, literal := range args.LiteralSources {
 		if strings.HasPrefix(field, "secretGenerator") {
 			v.hidden.lines([]byte(literal))

@@ -40,7 +40,7 @@ func (t *tree) kustomization(dir string) ([]declaration, error) {
 	var all []declaration
 	var errs Errors
 	for _, r := range resources.Resources() {
-		found, err := t.output(r, dir, s.keepOrigin)
+		found, err := t.output(r, s)
 		errs.add(err)
 		all = append(all, found...)
 	}
@@ -71,8 +71,8 @@ func kustomize(files fileSet, dir string) (resources resmap.ResMap, err error) {
 }
 
 // output turns what kustomize built into a declaration.
-func (t *tree) output(r *resource.Resource, dir string, keepOrigin bool) ([]declaration, error) {
-	source, generated := origin(r, dir)
+func (t *tree) output(r *resource.Resource, s *scan) ([]declaration, error) {
+	source, generated := s.origin(r)
 	if err := (&guard{file: source, limits: t.limits}).check(r.YNode(), 0); err != nil {
 		return nil, err
 	}
@@ -83,29 +83,41 @@ func (t *tree) output(r *resource.Resource, dir string, keepOrigin bool) ([]decl
 	found, err := declarations([]document{{File: source, Value: value}})
 	for i := range found {
 		found[i].generated = generated && hashed(found[i].object.GetName())
-		if !keepOrigin {
-			dropOrigin(found[i])
+		if !s.keepOrigin {
+			dropAnnotation(found[i], originAnnotation)
 		}
+		dropAnnotation(found[i], sourceAnnotation)
 	}
 	return found, err
 }
 
-// origin returns the file that an object came from, and whether a generator of kustomize made it.
-func origin(r *resource.Resource, dir string) (file string, generated bool) {
+// origin returns the file that an object came from, and whether a generator of kustomize made it. An object that lost its
+// mark, to a patch that replaced all annotations, comes from the kustomization that was built.
+func (s *scan) origin(r *resource.Resource) (file string, generated bool) {
+	if !s.plugins {
+		mark := r.GetAnnotations()[sourceAnnotation]
+		if file, generated = strings.CutPrefix(mark, generatedMark); mark != "" {
+			return file, generated
+		}
+		return s.file, false
+	}
 	o, err := r.GetOrigin()
 	if err != nil || o == nil {
-		return dir, false
+		return s.root, false
 	}
 	if o.ConfiguredIn != "" {
 		kind := o.ConfiguredBy.Kind
-		return path.Join(dir, o.ConfiguredIn), kind == "ConfigMapGenerator" || kind == "SecretGenerator"
+		return path.Join(s.root, o.ConfiguredIn), kind == "ConfigMapGenerator" || kind == "SecretGenerator"
 	}
-	return path.Join(dir, o.Path), false
+	return path.Join(s.root, o.Path), false
 }
 
-func dropOrigin(d declaration) {
+func dropAnnotation(d declaration, name string) {
 	annotations := d.object.GetAnnotations()
-	delete(annotations, originAnnotation)
+	if _, has := annotations[name]; !has {
+		return
+	}
+	delete(annotations, name)
 	if len(annotations) == 0 {
 		annotations = nil
 	}

@@ -253,3 +253,31 @@ metadata: {name: b}
 `)
 	wantError(t, tree, render.Options{}, render.InvalidObject, "a.yaml: ConfigMap b: data.v: this value is of type number and should be string")
 }
+
+// TestMarksDoNotStay: what an object is marked with on its way through kustomize is neither declared nor needed.
+func TestMarksDoNotStay(t *testing.T) {
+	tree := files(`
+-- kustomization.yaml --
+resources: [base, a.yaml]
+patches:
+- {target: {name: lost}, patch: '[{op: replace, path: /metadata/annotations, value: {mine: kept}}]'}
+- {target: {name: bare}, patch: '[{op: remove, path: /metadata/annotations}]'}
+-- a.yaml --
+{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: ConfigMap, metadata: {name: lost}}, {apiVersion: v1, kind: ConfigMap, metadata: {name: bare}}]}
+-- base/kustomization.yaml --
+resources: []
+configMapGenerator: [{name: made, literals: [a=b], options: {annotations: {mine: kept}}}]
+`)
+	got := build(t, tree, render.Options{})
+	want := "ConfigMap /bare (kustomization.yaml)\nConfigMap /lost (kustomization.yaml)\nConfigMap /made-HASH (base/kustomization.yaml)\n"
+	if diff := cmp.Diff(want, withoutHash(summary(got))); diff != "" {
+		t.Errorf("declared (-want +got):\n%s", diff)
+	}
+	var annotations []map[string]string
+	for _, o := range got.Objects {
+		annotations = append(annotations, o.GetAnnotations())
+	}
+	if diff := cmp.Diff([]map[string]string{nil, {"mine": "kept"}, {"mine": "kept"}}, annotations); diff != "" {
+		t.Errorf("annotations (-want +got):\n%s", diff)
+	}
+}

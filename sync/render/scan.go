@@ -30,8 +30,10 @@ type scan struct {
 	kustomizations int
 	objects        int
 	empty          bool
-	keepOrigin     bool
-	errs           Errors
+	// plugins is whether there are generators of the field of that name, whose objects nothing here marks.
+	plugins    bool
+	keepOrigin bool
+	errs       Errors
 }
 
 func newScan(t *tree, root string) *scan {
@@ -67,15 +69,24 @@ func (s *scan) directory(dir string) error {
 		s.file = file
 		s.empty = k.CheckEmpty() != nil
 		s.keepOrigin = slices.Contains(k.BuildMetadata, types.OriginAnnotations)
-		if !s.keepOrigin {
-			k.BuildMetadata = append(k.BuildMetadata, types.OriginAnnotations)
-		}
 	}
+	s.plugins = s.plugins || len(k.Generators) > 0
 	s.stack = append(s.stack, dir)
 	defer func() { s.stack = s.stack[:len(s.stack)-1] }()
 	v := &visit{scan: s, dir: dir, file: file}
 	if err := v.kustomization(k); err != nil {
 		return err
+	}
+	return s.rewrite(dir, file, k)
+}
+
+// rewrite keeps a kustomization that was visited, as it is to be built.
+func (s *scan) rewrite(dir, file string, k *types.Kustomization) error {
+	if dir == s.root && s.plugins && !s.keepOrigin {
+		k.BuildMetadata = append(k.BuildMetadata, types.OriginAnnotations)
+	}
+	if k.MetaData == nil && k.CheckEmpty() == nil {
+		k.MetaData = &types.ObjectMeta{Name: "written-again"} // empty lists are lost on the way, and then it would be empty
 	}
 	k.FixKustomization()
 	text, err := json.Marshal(k)

@@ -92,7 +92,7 @@ func (s *substitution) names(m map[string]any, path []any) {
 	}
 }
 
-// longest is how long one expression may be, in bytes: the library looks at it recursively.
+// longestExpression is how long one expression may be, in bytes: the library looks at it recursively.
 const longestExpression = 4096
 
 // text returns the text with its variables replaced, and whether it was nothing but one expression.
@@ -151,43 +151,46 @@ func closing(text string) int {
 	return -1
 }
 
-// unset is a variable that has no value.
-type unset string
-
-func (u unset) Error() string { return string(u) }
-
 // expression is the value of what stands between ${ and }.
 func (s *substitution) expression(inside string, path []any) (value string, ok bool) {
-	missing := unset("")
-	shown := !s.hidden || len(path) == 0 || path[0] != "data" && path[0] != "stringData"
-	betrayed := false
-	lookup := func(name string) (string, bool) {
-		v, set := s.secret[name]
-		betrayed = betrayed || set && shown
-		if !set {
-			v, set = s.variables[name]
-		}
-		if !set {
-			missing = unset(name)
-		}
-		return v, set
-	}
-	value, err := evaluate(inside, lookup)
+	l := &lookup{substitution: s, shown: !s.hidden || len(path) == 0 || path[0] != "data" && path[0] != "stringData"}
+	value, err := evaluate(inside, l.value)
 	switch {
-	case betrayed:
+	case l.betrayed:
 		s.fail(path, "a variable here comes from a Secret, and this field is shown in plans and messages: use it in the data or stringData of "+
 			"a Secret, or take the value from a ConfigMap")
 	case err == nil:
 		return value, true
-	case missing != "" && s.hidden:
+	case l.missing != "" && s.hidden:
 		s.fail(path, "a variable has no value, and no default as in ${name:=default}"+literally)
-	case missing != "":
+	case l.missing != "":
 		s.fail(path, fmt.Sprintf("the variable %s has no value, and no default as in ${%s:=default}: give it one in spec.substitute, or%s",
-			missing, missing, strings.TrimPrefix(literally, ":")))
+			l.missing, l.missing, strings.TrimPrefix(literally, ":")))
 	default:
 		s.fail(path, "what stands between ${ and } is no expression that is known"+literally)
 	}
 	return "", false
+}
+
+// lookup finds the variables of one expression.
+type lookup struct {
+	*substitution
+	// shown is whether the field is, so that no secret may stand in it; betrayed is whether one would.
+	shown, betrayed bool
+	// missing is a variable that has no value.
+	missing string
+}
+
+func (l *lookup) value(name string) (string, bool) {
+	v, set := l.secret[name]
+	l.betrayed = l.betrayed || set && l.shown
+	if !set {
+		v, set = l.variables[name]
+	}
+	if !set {
+		l.missing = name
+	}
+	return v, set
 }
 
 // evaluate asks the library. What it takes for a default and is none in any shell is refused.

@@ -189,6 +189,11 @@ func (v *visit) resource(field, entry string) (string, error) {
 	if err != nil {
 		return entry, err
 	}
+	text, err := canonical(marked(docs))
+	if err != nil {
+		return entry, v.failed(field, err.Error())
+	}
+	v.files[path.Join("/", name)] = text
 	found, err := declarations(withoutLocalConfig(docs))
 	v.direct = append(v.direct, found...)
 	if v.objects += len(found); v.objects > v.tree.limits.Objects {

@@ -20,9 +20,9 @@ func asJSON(out []byte, n *yaml.Node) ([]byte, error) {
 			}
 		}
 		return appendJSON(out, v)
-	default:
-		return nil, errors.New("its values cannot be written as JSON")
+	case yaml.DocumentNode, yaml.AliasNode:
 	}
+	return nil, errors.New("its values cannot be written as JSON")
 }
 
 func compositeJSON(out []byte, n *yaml.Node) (_ []byte, err error) {

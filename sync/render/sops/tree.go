@@ -125,9 +125,9 @@ func (d *decryption) node(n *yaml.Node, path []string, depth int) error {
 		return d.sequence(n, path, depth)
 	case yaml.ScalarNode:
 		return d.scalar(n, path)
-	default:
-		return errors.New("it has an alias, which sops never writes: encrypt it again")
+	case yaml.AliasNode:
 	}
+	return errors.New("it has an alias, which sops never writes: encrypt it again")
 }
 
 func (d *decryption) mapping(n *yaml.Node, path []string, depth int) error {
