@@ -165,7 +165,7 @@ func TestHostCertificates(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			s.keygen(append(append([]string{"-s", ca, "-I", "host"}, c.sign...), host)...)
-			s.config = append(plain[:len(plain):len(plain)], "HostCertificate "+cert)
+			s.reconfigure(append(plain[:len(plain):len(plain)], "HostCertificate "+cert))
 			source := s.source()
 			source.KnownHosts = []byte(c.known)
 			_, err := (&git.Client{}).Resolve(t.Context(), source)

@@ -26,7 +26,16 @@ type sshd struct {
 	host, port string
 	dir        string
 	key        string // what may log in, in PEM
-	config     []string
+
+	mu     sync.Mutex
+	config []string
+}
+
+// reconfigure changes how the next connections are served.
+func (s *sshd) reconfigure(config []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.config = config
 }
 
 // newSSHD serves a repository over ssh with an ed25519 host key and those of the other types that are named.
@@ -85,9 +94,11 @@ func (s *sshd) serve(binary string, conn *net.TCPConn) {
 	}
 	defer func() { _ = file.Close() }()
 	args := []string{"-i", "-e", "-f", "/dev/null"}
+	s.mu.Lock()
 	for _, line := range s.config {
 		args = append(args, "-o", line)
 	}
+	s.mu.Unlock()
 	cmd := exec.Command(binary, args...)
 	cmd.Stdin, cmd.Stdout = file, file
 	var said strings.Builder
