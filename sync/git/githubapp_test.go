@@ -1,6 +1,7 @@
 package git_test
 
 import (
+	"bufio"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -305,8 +306,10 @@ func TestAnAPIThatDoesNotAnswer(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			source := g.source()
 			source.Auth.App.BaseURL = "https://" + secured(t, make(chan int, 10), func(conn net.Conn) {
+				r := bufio.NewReader(conn)
+				_, _ = http.ReadRequest(r)
 				_, _ = io.WriteString(conn, say)
-				_, _ = io.Copy(io.Discard, conn)
+				_, _ = io.Copy(io.Discard, r)
 			})
 			_, err := (&git.Client{Limits: git.Limits{ResolveTimeout: 300 * time.Millisecond}}).Resolve(t.Context(), source)
 			wantError(t, err, git.Unreachable, "did not answer in time")

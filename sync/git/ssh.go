@@ -183,10 +183,25 @@ func (s *sshSession) UploadPack(ctx context.Context, request *packp.UploadPackRe
 		return nil, fmt.Errorf("ask for the pack: %w", writeErr)
 	}
 	response := packp.NewUploadPackResponse(request)
-	if err := response.Decode(io.NopCloser(s.out)); err != nil {
+	if err := response.Decode(io.NopCloser(notCut{ctx, s.out})); err != nil {
 		return nil, fmt.Errorf("read the answer: %w", err)
 	}
 	return response, nil
+}
+
+// notCut tells the end of an answer from that of the context, which closes the connection: a channel of ssh ends
+// alike by both.
+type notCut struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (n notCut) Read(p []byte) (int, error) {
+	read, err := n.Reader.Read(p)
+	if errors.Is(err, io.EOF) && n.ctx.Err() != nil {
+		return read, n.ctx.Err()
+	}
+	return read, err
 }
 
 // refused is the error about a server that ends without an answer: what it has said instead.
