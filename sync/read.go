@@ -118,14 +118,15 @@ func (c *Controller) fetchAndRender(ctx context.Context, gs *v1alpha1.GitSync, s
 
 // answer has one commit read, while the desk is another's.
 func (c *Controller) answer(ctx context.Context, q reader.Request) (answer reader.Answer, err error) {
+	asked := q.Source
 	err = c.desk.away(func() error {
-		if q.Source, err = c.Git.Authorize(ctx, q.Source); err != nil {
+		if q.Source, err = c.Git.Authorize(ctx, asked); err != nil {
 			return err
 		}
 		answer, err = c.Reader.Read(ctx, q)
 		return err
 	})
-	c.Git.Heed(q.Source, err)
+	c.Git.Heed(asked, err)
 	c.Metrics.read(answer, err)
 	return answer, err
 }
