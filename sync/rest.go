@@ -75,12 +75,19 @@ func (c *Controller) rests(ctx context.Context, key types.NamespacedName) (time.
 		return 0, false
 	}
 	inputs, led := m.from.inputs, m.commit
-	if declared, err := c.read(ctx, gs, newOutcome(gs)); declared == nil || err != nil || m.from.inputs != inputs || m.commit.Ref != led.Ref || m.commit.Note != led.Note ||
-		m.commit.Commit != m.left.commit && !c.same(ctx, gs, m) {
+	if declared, err := c.read(ctx, gs, newOutcome(gs)); declared == nil || err != nil || m.from.inputs != inputs || !m.ledBy(led) {
+		return 0, false
+	}
+	if m.commit.Commit != m.left.commit && !c.same(ctx, gs, m) {
 		return 0, false
 	}
 	c.Metrics.rested(gs)
 	return m.left.earlier(m.ended(false, time.Now()), time.Now()), true
+}
+
+// ledBy is whether the same ref leads to the newest commit as did before, with the same to say of it.
+func (m *memory) ledBy(before v1alpha1.Commit) bool {
+	return m.commit.Ref == before.Ref && m.commit.Note == before.Note
 }
 
 // settles is whether the last pass left nothing to do, and nobody has asked for anything since.

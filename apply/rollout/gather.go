@@ -19,6 +19,12 @@ const gatherFrom = 4
 // the budget waited 10 s in each round).
 const gatherEnough = 10
 
+// isEnough is whether so many nodes of those that wait, of which most go at once at the
+// most, need not wait for others.
+func isEnough(batch, waiting, most int) bool {
+	return 2*batch >= most || batch >= gatherEnough || most < gatherFrom || batch == waiting
+}
+
 // gathers is until when the batch waits for others of those
 // that wait to go with it in one pulse, most of which can go at once, since a
 // pulse costs as many writes for one node as for all. It goes at once when half of the
@@ -27,7 +33,7 @@ const gatherEnough = 10
 // long enough: no longer than one node takes, and a node that takes longer keeps no
 // other waiting.
 func (p *pass) gathers(batch []*Record, waiting, most int) time.Time {
-	if 2*len(batch) >= most || len(batch) >= gatherEnough || most < gatherFrom || len(batch) == waiting {
+	if isEnough(len(batch), waiting, most) {
 		return time.Time{}
 	}
 	for _, r := range batch {
