@@ -89,10 +89,10 @@ func TestClientCertificates(t *testing.T) {
 				t.Errorf("got %s", got)
 			}
 			source.Auth = git.Auth{}
-			_, err := (&git.Client{}).Resolve(t.Context(), source)
+			_, err := leads(t.Context(), &git.Client{}, source)
 			wantError(t, err, git.AuthenticationFailed, "wants a client certificate", "add tls.crt and tls.key")
 			source.Auth = other
-			_, err = (&git.Client{}).Resolve(t.Context(), source)
+			_, err = leads(t.Context(), &git.Client{}, source)
 			wantError(t, err, git.AuthenticationFailed, "renew tls.crt and tls.key")
 		})
 	}
@@ -111,7 +111,7 @@ func TestClientCertificatesThatAreRefused(t *testing.T) {
 		"an ssh key and no password": {git.Auth{Identity: canary}, "has a key for ssh (identity), and the URL is https"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			_, err := (&git.Client{}).Resolve(t.Context(), git.Source{URL: "https://git.invalid/r", Ref: "refs/heads/main", Auth: c.auth})
+			_, err := leads(t.Context(), &git.Client{}, git.Source{URL: "https://git.invalid/r", Ref: "refs/heads/main", Auth: c.auth})
 			wantError(t, err, git.InvalidSource, c.says)
 			withoutCanary(t, err)
 		})
@@ -137,7 +137,7 @@ func TestAClientCertificateDoesNotFollowToAnotherHost(t *testing.T) {
 		http.Redirect(w, r, "https://"+elsewhere+r.URL.String(), http.StatusMovedPermanently)
 	})
 	source := git.Source{URL: s.URL, Ref: "refs/heads/main", CA: certificate(s), Auth: who}
-	_, err := (&git.Client{}).Resolve(t.Context(), source)
+	_, err := leads(t.Context(), &git.Client{}, source)
 	wantError(t, err, git.RepositoryNotFound)
 	mu.Lock()
 	defer mu.Unlock()
@@ -161,7 +161,7 @@ func TestCAs(t *testing.T) {
 		"a PEM that is no CA":   {[]byte(clientCertificate(t).ClientKey), "caFile holds no PEM certificate"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			_, err := (&git.Client{}).Resolve(t.Context(), git.Source{URL: s.URL, Ref: "refs/heads/main", CA: c.ca})
+			_, err := leads(t.Context(), &git.Client{}, git.Source{URL: s.URL, Ref: "refs/heads/main", CA: c.ca})
 			if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
 				t.Errorf("got %v, want %q", err, c.says)
 			}

@@ -29,14 +29,8 @@ type Client struct {
 	swap sync.Mutex
 }
 
-// Resolve is the commit that Ask finds. The error is an *Error.
-func (c *Client) Resolve(ctx context.Context, s Source) (commit string, err error) {
-	tip, err := c.Ask(ctx, s)
-	return tip.Commit, err
-}
-
 // Fetch returns the commit that the ref names now, which Snapshot.Commit tells: the ref may have moved since
-// Resolve. A commit that was fetched before is not fetched again, but the server is asked first, so that the
+// Ask. A commit that was fetched before is not fetched again, but the server is asked first, so that the
 // credentials are proven each time. When the server cannot be reached, the commit that the caller names is
 // taken from an earlier fetch, if there was one; an empty commit names none. A source that is to be verified gives
 // no commit that is not: the error is UnverifiedCommit then, and says of which. The error is an *Error.

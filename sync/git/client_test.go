@@ -45,9 +45,9 @@ func TestACommitIsResolvedFetchedAndRead(t *testing.T) {
 	want := s.push("Add the agents\n\nBecause.", files)
 	client := &git.Client{Dir: filepath.Join(t.TempDir(), "cache")}
 
-	commit, err := client.Resolve(t.Context(), s.source())
+	commit, err := leads(t.Context(), client, s.source())
 	if err != nil || commit != want {
-		t.Fatalf("Resolve = %q, %v, want %q", commit, err, want)
+		t.Fatalf("it leads to %q, %v, want %q", commit, err, want)
 	}
 	snapshot := fetch(t, client, s.source(), commit)
 	wantCommit := git.Commit{Hash: want, Author: "Ann <ann@example.com>", Subject: "Add the agents",
@@ -108,8 +108,8 @@ func TestRefs(t *testing.T) {
 		t.Run(ref+" leads to its commit", func(t *testing.T) {
 			source := s.source()
 			source.Ref = ref
-			if commit, err := client.Resolve(t.Context(), source); err != nil || commit != first {
-				t.Errorf("Resolve = %q, %v, want %q", commit, err, first)
+			if commit, err := leads(t.Context(), client, source); err != nil || commit != first {
+				t.Errorf("it leads to %q, %v, want %q", commit, err, first)
 			}
 			if got := fetch(t, client, source, first).Commit.Hash; got != first {
 				t.Errorf("Fetch gave %q, want %q", got, first)
@@ -119,7 +119,7 @@ func TestRefs(t *testing.T) {
 	t.Run("a missing branch is named, with those that there are", func(t *testing.T) {
 		source := s.source()
 		source.Ref = "refs/heads/production"
-		_, err := client.Resolve(t.Context(), source)
+		_, err := leads(t.Context(), client, source)
 		wantError(t, err, git.RefNotFound, s.URL, "refs/heads/production", "it has main")
 		_, err = client.Fetch(t.Context(), source, first)
 		wantError(t, err, git.RefNotFound)
@@ -127,7 +127,7 @@ func TestRefs(t *testing.T) {
 	t.Run("a missing tag is named, with those that there are", func(t *testing.T) {
 		source := s.source()
 		source.Ref = "refs/tags/v2"
-		_, err := client.Resolve(t.Context(), source)
+		_, err := leads(t.Context(), client, source)
 		wantError(t, err, git.RefNotFound, "it has blob, light, v1, v1-nested")
 	})
 	t.Run("a tag of a file is no commit", func(t *testing.T) {
@@ -140,7 +140,7 @@ func TestRefs(t *testing.T) {
 		for _, ref := range []string{"", "main", "refs/", "HEAD", "refs/heads/../../x", "refs/heads/a b", "-refs/heads/x"} {
 			source := s.source()
 			source.Ref = ref
-			_, err := client.Resolve(t.Context(), source)
+			_, err := leads(t.Context(), client, source)
 			wantError(t, err, git.InvalidSource, "refs/heads/BRANCH")
 		}
 	})
@@ -149,7 +149,7 @@ func TestRefs(t *testing.T) {
 func TestAnEmptyRepositoryIsItsOwnError(t *testing.T) {
 	s := newServer(t)
 	client := &git.Client{Dir: t.TempDir()}
-	_, err := client.Resolve(t.Context(), s.source())
+	_, err := leads(t.Context(), client, s.source())
 	wantError(t, err, git.EmptyRepository, s.URL, "push one")
 	_, err = client.Fetch(t.Context(), s.source(), "")
 	wantError(t, err, git.EmptyRepository)
@@ -189,10 +189,10 @@ func TestTLSAndCredentials(t *testing.T) {
 		}
 	}
 	source.Auth = git.Auth{}
-	_, err := (&git.Client{}).Resolve(t.Context(), source)
+	_, err := leads(t.Context(), &git.Client{}, source)
 	wantError(t, err, git.AuthenticationFailed, "the server wants credentials")
 	source.CA = []byte("not PEM")
-	_, err = (&git.Client{}).Resolve(t.Context(), source)
+	_, err = leads(t.Context(), &git.Client{}, source)
 	wantError(t, err, git.InvalidSource, "caFile holds no PEM certificate")
 }
 
@@ -219,7 +219,7 @@ func TestDeadlines(t *testing.T) {
 	client := &git.Client{Dir: t.TempDir(), Limits: git.Limits{ResolveTimeout: 200 * time.Millisecond, FetchTimeout: 400 * time.Millisecond}}
 	start := time.Now()
 	hang(http.MethodGet)
-	_, err := client.Resolve(t.Context(), s.source())
+	_, err := leads(t.Context(), client, s.source())
 	wantError(t, err, git.Unreachable, "did not answer in time")
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Error("the cause is not kept")
@@ -230,7 +230,7 @@ func TestDeadlines(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = client.Resolve(ctx, s.source())
+	_, err = leads(ctx, client, s.source())
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("after cancel: %v", err)
 	}

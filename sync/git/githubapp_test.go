@@ -142,8 +142,8 @@ func TestGitHubApp(t *testing.T) {
 	client := &git.Client{Dir: t.TempDir()}
 	resolve := func(t *testing.T, tokens int) {
 		t.Helper()
-		if commit, err := client.Resolve(t.Context(), g.source()); err != nil || commit != want {
-			t.Errorf("Resolve = %q, %v, want %q", commit, err, want)
+		if commit, err := leads(t.Context(), client, g.source()); err != nil || commit != want {
+			t.Errorf("it leads to %q, %v, want %q", commit, err, want)
 		}
 		if n := g.count(); n != tokens {
 			t.Errorf("%d tokens were made, want %d", n, tokens)
@@ -177,7 +177,7 @@ func TestGitHubApp(t *testing.T) {
 	t.Run("another GitSync of the same App shares it", func(t *testing.T) {
 		source := g.source()
 		source.Ref = "refs/heads/other"
-		_, err := client.Resolve(t.Context(), source)
+		_, err := leads(t.Context(), client, source)
 		wantError(t, err, git.RefNotFound)
 		if n := g.count(); n != 6 {
 			t.Errorf("%d tokens were made, want 6", n)
@@ -194,7 +194,7 @@ func TestGitHubApp(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 		})
 		source.URL, source.Auth.App.BaseURL = other.URL, other.HTTP.URL+"/api/v3"
-		_, err := client.Resolve(t.Context(), source)
+		_, err := leads(t.Context(), client, source)
 		wantError(t, err, git.AuthenticationFailed, "401")
 		withoutCanary(t, err)
 		if n := g.count(); n != 7 {
@@ -204,8 +204,8 @@ func TestGitHubApp(t *testing.T) {
 	t.Run("the owner may stand for the installation, organisation or user", func(t *testing.T) {
 		source := g.source()
 		source.Auth.App.InstallationID, source.Auth.App.InstallationOwner = "", "octo"
-		if commit, err := (&git.Client{}).Resolve(t.Context(), source); err != nil || commit != want {
-			t.Errorf("Resolve = %q, %v, want %q", commit, err, want)
+		if commit, err := leads(t.Context(), &git.Client{}, source); err != nil || commit != want {
+			t.Errorf("it leads to %q, %v, want %q", commit, err, want)
 		}
 	})
 	t.Run("it goes through a proxy too", func(t *testing.T) {
@@ -213,7 +213,7 @@ func TestGitHubApp(t *testing.T) {
 		source := g.source()
 		source.URL, source.Auth.App.BaseURL = "https://example.com/repo.git", "https://example.com/api/v3"
 		source.Proxy.Address = "http://" + listen(t, through.connect)
-		if _, err := (&git.Client{}).Resolve(t.Context(), source); err != nil {
+		if _, err := leads(t.Context(), &git.Client{}, source); err != nil {
 			t.Error(err)
 		}
 		through.wantCarried(t, "example.com:443", 1000)
@@ -293,7 +293,7 @@ func TestAGitHubAppsTokenDoesNotFollowToAnotherHost(t *testing.T) {
 		}
 		http.Redirect(w, r, other.HTTP.URL+r.URL.String(), http.StatusMovedPermanently)
 	})
-	_, err := (&git.Client{}).Resolve(t.Context(), g.source())
+	_, err := leads(t.Context(), &git.Client{}, g.source())
 	wantError(t, err, git.RepositoryNotFound)
 	if all := strings.Join(seen, "\n"); len(seen) != 1 || strings.Contains(all, "Authorization") || strings.Contains(all, canary) {
 		t.Errorf("the other host saw %d requests:\n%s", len(seen), all)
@@ -311,7 +311,7 @@ func TestAnAPIThatDoesNotAnswer(t *testing.T) {
 				_, _ = io.WriteString(conn, say)
 				_, _ = io.Copy(io.Discard, r)
 			})
-			_, err := (&git.Client{Limits: git.Limits{ResolveTimeout: 300 * time.Millisecond}}).Resolve(t.Context(), source)
+			_, err := leads(t.Context(), &git.Client{Limits: git.Limits{ResolveTimeout: 300 * time.Millisecond}}, source)
 			wantError(t, err, git.Unreachable, "did not answer in time")
 		})
 	}
@@ -328,7 +328,7 @@ func TestAnAPIThatDoesNotAnswer(t *testing.T) {
 		}))
 		t.Cleanup(endless.Close)
 		source.Auth.App.BaseURL = endless.URL
-		_, err := (&git.Client{}).Resolve(t.Context(), source)
+		_, err := leads(t.Context(), &git.Client{}, source)
 		wantError(t, err, git.InvalidAnswer, "does not answer in JSON")
 	})
 }

@@ -160,11 +160,11 @@ func TestProxies(t *testing.T) {
 				g.wantCarried(t, asked[name], 50_000)
 
 				source.Proxy.Password = "wrong-" + canary
-				_, err := (&git.Client{}).Resolve(t.Context(), source)
+				_, err := leads(t.Context(), &git.Client{}, source)
 				wantError(t, err, git.AuthenticationFailed, "username and password of proxySecretRef")
 				withoutCanary(t, err)
 				source.Proxy.Username, source.Proxy.Password = "", ""
-				_, err = (&git.Client{}).Resolve(t.Context(), source)
+				_, err = leads(t.Context(), &git.Client{}, source)
 				wantError(t, err, git.AuthenticationFailed, "proxySecretRef")
 				if g.denied != 2 {
 					t.Errorf("the proxy denied %d connections, want 2", g.denied)
@@ -198,10 +198,10 @@ func TestAProxyOverTLS(t *testing.T) {
 	address := "https://" + secured(t, shown, g.connect)
 	source := git.Source{URL: "https://example.com/repo.git", Ref: "refs/heads/main", CA: certificate(s), Proxy: git.Proxy{Address: address, Username: "user", Password: canary}}
 	source.Auth = clientCertificate(t)
-	_, err := (&git.Client{}).Resolve(t.Context(), git.Source{URL: source.URL, Ref: source.Ref, Proxy: source.Proxy})
+	_, err := leads(t.Context(), &git.Client{}, git.Source{URL: source.URL, Ref: source.Ref, Proxy: source.Proxy})
 	wantError(t, err, git.Unreachable, "the proxy "+address+" cannot be used", "certificate")
-	if got, err := (&git.Client{}).Resolve(t.Context(), source); err != nil || got != commit {
-		t.Errorf("Resolve = %q, %v", got, err)
+	if got, err := leads(t.Context(), &git.Client{}, source); err != nil || got != commit {
+		t.Errorf("it leads to %q, %v", got, err)
 	}
 	if n := <-shown; n != 0 {
 		t.Error("the proxy was shown the client's certificate")
@@ -219,23 +219,23 @@ func TestProxiesOfTheEnvironment(t *testing.T) {
 	t.Setenv("ALL_PROXY", "socks5://"+listen(t, ssh.socks))
 	t.Setenv("NO_PROXY", "other.invalid")
 	source := git.Source{URL: "https://example.com/repo.git", Ref: "refs/heads/main", CA: certificate(secure)}
-	if _, err := (&git.Client{}).Resolve(t.Context(), source); err != nil {
+	if _, err := leads(t.Context(), &git.Client{}, source); err != nil {
 		t.Errorf("https: %v", err)
 	}
 	https.wantCarried(t, "example.com:443", 1)
 	overSSH := over.source()
 	overSSH.URL = strings.Replace(over.URL, net.JoinHostPort(over.host, over.port), "git.invalid", 1)
 	overSSH.KnownHosts = []byte(over.line("git.invalid", over.hostKey("ed25519")+".pub"))
-	if _, err := (&git.Client{}).Resolve(t.Context(), overSSH); err != nil {
+	if _, err := leads(t.Context(), &git.Client{}, overSSH); err != nil {
 		t.Errorf("ssh: %v", err)
 	}
 	ssh.wantCarried(t, "git.invalid:22", 1)
 	overSSH.URL = strings.Replace(overSSH.URL, "git.invalid", "other.invalid", 1)
-	_, err := (&git.Client{}).Resolve(t.Context(), overSSH)
+	_, err := leads(t.Context(), &git.Client{}, overSSH)
 	wantError(t, err, git.Unreachable, "other.invalid")
 
 	source.Proxy.Address = "http://" + listen(t, named.connect)
-	if _, err := (&git.Client{}).Resolve(t.Context(), source); err != nil {
+	if _, err := leads(t.Context(), &git.Client{}, source); err != nil {
 		t.Errorf("a proxy that is named: %v", err)
 	}
 	named.wantCarried(t, "example.com:443", 1)
@@ -282,7 +282,7 @@ func TestProxiesThatFail(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			source.Proxy = c.proxy
-			_, err := (&git.Client{}).Resolve(t.Context(), source)
+			_, err := leads(t.Context(), &git.Client{}, source)
 			wantError(t, err, c.reason, c.says)
 			withoutCanary(t, err)
 		})
@@ -309,7 +309,7 @@ func TestAProxyThatIsQuick(t *testing.T) {
 		go func() { _, _ = io.Copy(to, conn); _ = to.Close() }()
 		_, _ = io.Copy(conn, r)
 	})
-	if _, err := (&git.Client{Limits: git.Limits{ResolveTimeout: 10 * time.Second}}).Resolve(t.Context(), source); err != nil {
+	if _, err := leads(t.Context(), &git.Client{Limits: git.Limits{ResolveTimeout: 10 * time.Second}}, source); err != nil {
 		t.Error(err)
 	}
 }
@@ -330,10 +330,10 @@ func TestProxyCredentialsAreForTheProxy(t *testing.T) {
 	g := &gate{to: server.Listener.Addr().String(), user: "user", password: canary}
 	source := git.Source{URL: "http://git.invalid/repo.git", Ref: "refs/heads/main", InsecureHTTP: true,
 		Proxy: git.Proxy{Address: "socks5://" + listen(t, g.socks), Username: "user", Password: canary}}
-	_, err := (&git.Client{}).Resolve(t.Context(), source)
+	_, err := leads(t.Context(), &git.Client{}, source)
 	withoutCanary(t, err)
 	source.Proxy.Address = "http://" + listen(t, g.connect)
-	_, err = (&git.Client{}).Resolve(t.Context(), source)
+	_, err = leads(t.Context(), &git.Client{}, source)
 	withoutCanary(t, err)
 	mu.Lock()
 	defer mu.Unlock()

@@ -1,6 +1,7 @@
 package git_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -128,4 +129,10 @@ func clones(t *testing.T, dir string) []string {
 		t.Fatal(err)
 	}
 	return found
+}
+
+// leads asks where a source leads.
+func leads(ctx context.Context, client *git.Client, s git.Source) (commit string, err error) {
+	tip, err := client.Ask(ctx, s)
+	return tip.Commit, err
 }

@@ -43,7 +43,7 @@ func TestAMillionRefs(t *testing.T) {
 	client := &git.Client{Dir: t.TempDir()}
 	const most = 1 << 20
 	took := allocated(func() {
-		got, err := client.Resolve(t.Context(), source)
+		got, err := leads(t.Context(), client, source)
 		if err != nil || got != commit {
 			t.Errorf("resolved %q: %v", got, err)
 		}
@@ -54,7 +54,7 @@ func TestAMillionRefs(t *testing.T) {
 	t.Logf("finding one of a million refs allocated %d KiB", took>>10)
 	source.Ref = "refs/heads/none"
 	took = allocated(func() {
-		_, err := client.Resolve(t.Context(), source)
+		_, err := leads(t.Context(), client, source)
 		wantError(t, err, git.RefNotFound, "it has b000000, b000001, ", "b000009 and 999991 more") // main is the last one
 	})
 	if took > most {
@@ -142,7 +142,7 @@ func TestASlowLoris(t *testing.T) {
 	})
 	client := &git.Client{Limits: git.Limits{ResolveTimeout: 200 * time.Millisecond}}
 	var err error
-	took := allocated(func() { _, err = client.Resolve(t.Context(), s.source()) })
+	took := allocated(func() { _, err = leads(t.Context(), client, s.source()) })
 	wantError(t, err, git.Unreachable, "did not answer in time")
 	if took > 1<<20 {
 		t.Errorf("it allocated %d KiB", took>>10)

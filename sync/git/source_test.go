@@ -67,7 +67,7 @@ func TestSourcesThatAreRefused(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			c.source.Ref = "refs/heads/main"
 			client := &git.Client{Dir: t.TempDir()}
-			_, err := client.Resolve(t.Context(), c.source)
+			_, err := leads(t.Context(), client, c.source)
 			wantError(t, err, git.InvalidSource, c.says, "refs/heads/main")
 			withoutCanary(t, err)
 			_, err = client.Fetch(t.Context(), c.source, "")
@@ -140,7 +140,7 @@ func TestFailuresShowNoSecrets(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			for _, auth := range []git.Auth{{Username: "user", Password: canary}, {BearerToken: canary}} {
 				source := git.Source{URL: c.url + "/repo.git", Ref: "refs/heads/main", Auth: auth, InsecureHTTP: true}
-				_, err := (&git.Client{Limits: git.Limits{ResolveTimeout: 5 * time.Second}}).Resolve(t.Context(), source)
+				_, err := leads(t.Context(), &git.Client{Limits: git.Limits{ResolveTimeout: 5 * time.Second}}, source)
 				withoutCanary(t, err)
 				if c.says == "" {
 					continue
@@ -191,7 +191,7 @@ func TestARedirectFromHTTPSToHTTPIsNotFollowed(t *testing.T) {
 		http.Redirect(w, r, s.HTTP.URL+r.URL.String(), http.StatusMovedPermanently)
 	})
 	source := git.Source{URL: secure.URL, Ref: "refs/heads/main", CA: certificate(secure)}
-	_, err := (&git.Client{}).Resolve(t.Context(), source)
+	_, err := leads(t.Context(), &git.Client{}, source)
 	wantError(t, err, git.InvalidAnswer, "must not follow")
 }
 

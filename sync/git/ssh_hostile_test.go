@@ -30,7 +30,7 @@ func TestLimitsOverSSH(t *testing.T) {
 	}
 	s.git(s.bare, "-c", "alias.many=!git update-ref --stdin <"+pack, "many")
 	t.Run("RefBytes", func(t *testing.T) {
-		_, err := (&git.Client{Limits: git.Limits{RefBytes: 100_000}}).Resolve(t.Context(), s.source())
+		_, err := leads(t.Context(), &git.Client{Limits: git.Limits{RefBytes: 100_000}}, s.source())
 		wantError(t, err, git.LimitExceeded, "RefBytes is limited to 100000")
 	})
 	t.Run("WireBytes", func(t *testing.T) {
@@ -110,7 +110,7 @@ func TestDeadlinesOverSSH(t *testing.T) {
 	} {
 		t.Run("a server that "+sentence, func(t *testing.T) {
 			source := ownSSHD(t, serve)
-			_, err := (&git.Client{Limits: git.Limits{ResolveTimeout: 400 * time.Millisecond}}).Resolve(t.Context(), source)
+			_, err := leads(t.Context(), &git.Client{Limits: git.Limits{ResolveTimeout: 400 * time.Millisecond}}, source)
 			wantError(t, err, git.Unreachable, "did not answer in time")
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Error("the cause is not kept")
@@ -163,6 +163,6 @@ func TestAnEndlessComplaint(t *testing.T) {
 			}
 		}
 	})
-	_, err := (&git.Client{Limits: git.Limits{RefBytes: 1 << 20}}).Resolve(t.Context(), source)
+	_, err := leads(t.Context(), &git.Client{Limits: git.Limits{RefBytes: 1 << 20}}, source)
 	wantError(t, err, git.LimitExceeded, "RefBytes is limited to 1048576")
 }

@@ -29,8 +29,8 @@ func TestOverSSH(t *testing.T) {
 		t.Run(sentence+" lets in", func(t *testing.T) {
 			source, client := s.source(), &git.Client{Dir: t.TempDir()}
 			source.Auth = key
-			if commit, err := client.Resolve(t.Context(), source); err != nil || commit != want {
-				t.Fatalf("Resolve = %q, %v, want %q", commit, err, want)
+			if commit, err := leads(t.Context(), client, source); err != nil || commit != want {
+				t.Fatalf("it leads to %q, %v, want %q", commit, err, want)
 			}
 			if content, err := fetch(t, client, source, want).ReadFile("a/b.yaml"); err != nil || string(content) != "x" {
 				t.Errorf("ReadFile = %q, %v", content, err)
@@ -41,24 +41,24 @@ func TestOverSSH(t *testing.T) {
 		source, file := s.source(), filepath.Join(t.TempDir(), "id")
 		s.keygen("-t", "ed25519", "-f", file)
 		source.Auth.Identity = s.read(file)
-		_, err := (&git.Client{}).Resolve(t.Context(), source)
+		_, err := leads(t.Context(), &git.Client{}, source)
 		wantError(t, err, git.AuthenticationFailed, s.fingerprint(file), "read access")
 	})
 	t.Run("a repository that is not there is named", func(t *testing.T) {
 		source := s.source()
 		source.URL = strings.Replace(s.URL, "repo.git", "other.git", 1)
-		_, err := (&git.Client{}).Resolve(t.Context(), source)
+		_, err := leads(t.Context(), &git.Client{}, source)
 		wantError(t, err, git.RepositoryNotFound, "other.git", "does not appear to be a git repository")
 	})
 	t.Run("a missing branch is named, with those that there are", func(t *testing.T) {
 		source := s.source()
 		source.Ref = "refs/heads/production"
-		_, err := (&git.Client{}).Resolve(t.Context(), source)
+		_, err := leads(t.Context(), &git.Client{}, source)
 		wantError(t, err, git.RefNotFound, "it has main")
 	})
 	t.Run("an empty repository is its own error", func(t *testing.T) {
 		empty := newSSHD(t)
-		_, err := (&git.Client{}).Resolve(t.Context(), empty.source())
+		_, err := leads(t.Context(), &git.Client{}, empty.source())
 		wantError(t, err, git.EmptyRepository, "push one")
 	})
 }
@@ -78,8 +78,8 @@ func TestPathsOverSSH(t *testing.T) {
 			}
 			source := s.source()
 			source.URL = strings.Replace(s.URL, "repo.git", inURL, 1)
-			if commit, err := (&git.Client{}).Resolve(t.Context(), source); err != nil || commit != want {
-				t.Errorf("Resolve = %q, %v, want %q", commit, err, want)
+			if commit, err := leads(t.Context(), &git.Client{}, source); err != nil || commit != want {
+				t.Errorf("it leads to %q, %v, want %q", commit, err, want)
 			}
 		})
 	}
@@ -127,7 +127,7 @@ func TestKnownHosts(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			source := s.source()
 			source.KnownHosts = []byte(c.known)
-			_, err := (&git.Client{}).Resolve(t.Context(), source)
+			_, err := leads(t.Context(), &git.Client{}, source)
 			if c.reason == "" {
 				if err != nil {
 					t.Errorf("refused: %v", err)
@@ -168,7 +168,7 @@ func TestHostCertificates(t *testing.T) {
 			s.reconfigure(append(plain[:len(plain):len(plain)], "HostCertificate "+cert))
 			source := s.source()
 			source.KnownHosts = []byte(c.known)
-			_, err := (&git.Client{}).Resolve(t.Context(), source)
+			_, err := leads(t.Context(), &git.Client{}, source)
 			if c.says == nil {
 				if err != nil {
 					t.Errorf("refused: %v", err)
@@ -217,12 +217,12 @@ func TestSSHReadsNothingOfItsUser(t *testing.T) {
 	t.Setenv("HOME", home)
 	t.Setenv("SSH_AUTH_SOCK", socket)
 	t.Setenv("SSH_KNOWN_HOSTS", filepath.Join(home, ".ssh", "known_hosts"))
-	if _, err := (&git.Client{}).Resolve(t.Context(), s.source()); err != nil {
+	if _, err := leads(t.Context(), &git.Client{}, s.source()); err != nil {
 		t.Errorf("with a key and known_hosts: %v", err)
 	}
 	without := s.source()
 	without.Auth, without.KnownHosts = git.Auth{}, nil
-	_, err = (&git.Client{}).Resolve(t.Context(), without)
+	_, err = leads(t.Context(), &git.Client{}, without)
 	wantError(t, err, git.InvalidSource, "identity", "known_hosts")
 	if n := asked.Load(); n != 0 {
 		t.Errorf("the agent was asked %d times", n)
@@ -249,7 +249,7 @@ func TestSSHKeysThatAreRefused(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			source := s.source()
 			source.Auth = c.auth
-			_, err := (&git.Client{}).Resolve(t.Context(), source)
+			_, err := leads(t.Context(), &git.Client{}, source)
 			wantError(t, err, git.InvalidSource, c.says)
 			withoutCanary(t, err)
 		})
@@ -287,7 +287,7 @@ func TestWhatServersSay(t *testing.T) {
 						_, _ = io.Copy(io.Discard, conn)
 					}
 				})
-				_, err := (&git.Client{}).Resolve(t.Context(), source)
+				_, err := leads(t.Context(), &git.Client{}, source)
 				wantError(t, err, want.reason, want.says)
 				withoutCanary(t, err)
 			})
@@ -296,7 +296,7 @@ func TestWhatServersSay(t *testing.T) {
 	for sentence, say := range map[string]string{"nothing": "", "HTTP": "HTTP/1.1 400 Bad Request\r\n\r\n"} {
 		t.Run("a server that says "+sentence+" and goes", func(t *testing.T) {
 			source := ownSSHD(t, func(conn net.Conn, _ *ssh.ServerConfig) { _, _ = io.WriteString(conn, say) })
-			_, err := (&git.Client{}).Resolve(t.Context(), source)
+			_, err := leads(t.Context(), &git.Client{}, source)
 			wantError(t, err, git.Unreachable, "in the handshake")
 		})
 	}
