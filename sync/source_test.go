@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,29 +109,26 @@ func TestACorrectedSecretDoesNotWait(t *testing.T) {
 	for sentence, c := range map[string]struct {
 		failure error
 		there   *corev1.Secret // when the poll failed
-		change  func(*fake.Clientset) error
+		change  func(*secretServer) error
 		want    bool
 	}{
 		"a Secret that was missing is made": {
 			&Failure{Reason: ReasonSecretNotFound}, nil,
-			func(k *fake.Clientset) error { return k.Tracker().Add(secretOf("auth", "bearerToken", "t")) }, true,
+			func(k *secretServer) error { return k.Tracker().Add(secretOf("auth", "bearerToken", "t")) }, true,
 		},
 		"one that the server did not take is corrected": {
 			failed(git.AuthenticationFailed), secretOf("auth", "bearerToken", "wrong"),
-			func(k *fake.Clientset) error { return changed(k) }, true,
+			changed, true,
 		},
-		"known_hosts that did not know the host are":  {failed(git.HostKeyInvalid), secretOf("auth"), func(k *fake.Clientset) error { return changed(k) }, true},
-		"one stays as it is":                          {failed(git.AuthenticationFailed), secretOf("auth"), func(*fake.Clientset) error { return nil }, false},
-		"one changes that did":                        {nil, secretOf("auth"), func(k *fake.Clientset) error { return changed(k) }, false},
-		"one changes that the failure is not about":   {failed(git.RefNotFound), secretOf("auth"), func(k *fake.Clientset) error { return changed(k) }, false},
+		"known_hosts that did not know the host are":  {failed(git.HostKeyInvalid), secretOf("auth"), changed, true},
+		"one stays as it is":                          {failed(git.AuthenticationFailed), secretOf("auth"), func(*secretServer) error { return nil }, false},
+		"one changes that did":                        {nil, secretOf("auth"), changed, false},
+		"one changes that the failure is not about":   {failed(git.RefNotFound), secretOf("auth"), changed, false},
 		"the API server does not give it out for now": {failed(git.AuthenticationFailed), secretOf("auth"), down, false},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				kube, gs := fake.NewClientset(), following(false)
-				if c.there != nil {
-					kube = fake.NewClientset(c.there)
-				}
+				kube, gs := newSecretServer(c.there), following(false)
 				m := &memory{}
 				read := (&Controller{Kube: kube}).secrets(t.Context(), gs)
 				m.awaited.Store(&read.versions)
@@ -171,15 +169,30 @@ func TestACorrectedSecretDoesNotWait(t *testing.T) {
 	}
 }
 
-func changed(k *fake.Clientset) error {
-	secret := secretOf("auth", "bearerToken", "right")
-	secret.ResourceVersion = "2"
-	return k.Tracker().Update(corev1.SchemeGroupVersion.WithResource("secrets"), secret, "team")
+// secretServer is an API server that may go away.
+type secretServer struct {
+	*fake.Clientset
+	away atomic.Bool
 }
 
-func down(k *fake.Clientset) error {
-	k.PrependReactor("get", "secrets", func(clienttesting.Action) (bool, runtime.Object, error) {
-		return true, nil, apierrors.NewInternalError(errors.New("etcd has no leader"))
+func newSecretServer(there *corev1.Secret) *secretServer {
+	s := &secretServer{Clientset: fake.NewClientset()}
+	if there != nil {
+		s.Clientset = fake.NewClientset(there)
+	}
+	s.PrependReactor("get", "secrets", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return s.away.Load(), nil, apierrors.NewInternalError(errors.New("etcd has no leader"))
 	})
+	return s
+}
+
+func changed(s *secretServer) error {
+	secret := secretOf("auth", "bearerToken", "right")
+	secret.ResourceVersion = "2"
+	return s.Tracker().Update(corev1.SchemeGroupVersion.WithResource("secrets"), secret, "team")
+}
+
+func down(s *secretServer) error {
+	s.away.Store(true)
 	return nil
 }

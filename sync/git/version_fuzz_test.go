@@ -19,7 +19,7 @@ func FuzzTags(f *testing.F) {
 		refs := packp.NewAdvRefs()
 		commit := plumbing.NewHash("0123456701234567012345670123456701234567")
 		refs.References = map[string]plumbing.Hash{"refs/tags/" + one: commit, "refs/tags/" + two: commit, "refs/heads/" + one: commit}
-		s := &session{source: Source{URL: "https://git.example.com/a.git", Semver: within}, refs: refs}
+		s := &session{source: Source{URL: "https://git.example.com/a.git", Semver: within}, wire: &wire{}, refs: refs}
 		tip, err := s.highest()
 		if err != nil {
 			return
