@@ -75,6 +75,9 @@ func (c *Client) download(ctx context.Context, conversation *session, w want, di
 		}
 		return s.classify(ctx, conversation.wire, err)
 	}
+	if over := conversation.wire.overrun(); over != nil {
+		return over // what was stopped ends over ssh as if it were whole
+	}
 	if err := s.judge(ctx, file, limits); err != nil {
 		return err
 	}

@@ -82,9 +82,9 @@ func TestAnswersWithoutEnd(t *testing.T) {
 		"empty lines":      {start: service, block: "0004", mostBytes: 1 << 20},
 		"flushes":          {start: service, block: "0000", mostBytes: 1 << 20},
 		"no lines":         {start: service, block: "zzzz", mostBytes: 1 << 20},
-		"progress":         {post: true, start: "0008NAK\n", block: line("\x02" + strings.Repeat("p", 1000)), limit: "WireBytes", mostBytes: 1 << 20},
+		"progress":         {post: true, start: "0008NAK\n", block: line("\x02" + strings.Repeat("p", 1000)), limit: "WireBytes", mostBytes: 2 << 20},
 		"acknowledgements": {post: true, block: line("ACK " + strings.Repeat("1", 40) + " continue\n"), limit: "WireBytes", mostBytes: 16 << 20},
-		"a pack":           {post: true, start: "0008NAK\n", block: line("\x01" + strings.Repeat("p", 1000)), limit: "WireBytes", mostBytes: 1 << 20},
+		"a pack":           {post: true, start: "0008NAK\n", block: line("\x01" + strings.Repeat("p", 1000)), limit: "WireBytes", mostBytes: 2 << 20},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

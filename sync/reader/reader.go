@@ -70,8 +70,8 @@ type Spent struct {
 	Fetch, Render time.Duration
 	// Asked is whether the server was asked, and not an earlier fetch taken.
 	Asked bool
-	// Memory is the most that the child had resident, in bytes.
-	Memory int64 `json:"-"`
+	// Memory is the most that the child had resident, in bytes, as it says.
+	Memory int64
 }
 
 // Read reads one commit. It waits for its turn. The error is that of git or render, as the child met it, or an *Error
