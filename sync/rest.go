@@ -74,8 +74,8 @@ func (c *Controller) rests(ctx context.Context, key types.NamespacedName) (time.
 	if !m.settles(gs) || gs.DeletionTimestamp != nil || !c.unchanged(ctx, gs, m) {
 		return 0, false
 	}
-	inputs, led := m.from.inputs, m.commit
-	if declared, err := c.read(ctx, gs, newOutcome(gs)); declared == nil || err != nil || m.from.inputs != inputs || !m.ledBy(led) {
+	from, led := m.from, m.commit
+	if declared, err := c.read(ctx, gs, newOutcome(gs)); declared == nil || err != nil || !m.comes(from, led) {
 		return 0, false
 	}
 	if m.commit.Commit != m.left.commit && !c.same(ctx, gs, m) {
@@ -85,9 +85,10 @@ func (c *Controller) rests(ctx context.Context, key types.NamespacedName) (time.
 	return m.left.earlier(m.ended(false, time.Now()), time.Now()), true
 }
 
-// ledBy is whether the same ref leads to the newest commit as did before, with the same to say of it.
-func (m *memory) ledBy(before v1alpha1.Commit) bool {
-	return m.commit.Ref == before.Ref && m.commit.Note == before.Note
+// comes is whether the newest commit was rendered with the same as the one before, and the same ref leads to it, with the
+// same to say of that.
+func (m *memory) comes(from rendered, before v1alpha1.Commit) bool {
+	return m.from.inputs == from.inputs && m.commit.Ref == before.Ref && m.commit.Note == before.Note
 }
 
 // settles is whether the last pass left nothing to do, and nobody has asked for anything since.
