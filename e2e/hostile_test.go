@@ -40,7 +40,7 @@ type hostile struct {
 func hostiles() []hostile {
 	return []hostile{
 		{name: "a blob of a gibibyte in a mebibyte", make: blobBomb, reasons: []string{"LimitExceeded"}, says: "--max-object-bytes"},
-		{name: "ten million paths of eight trees", make: treeBomb, reasons: []string{"LimitExceeded"}, says: "--max-files"},
+		{name: "ten million paths of eight trees", make: treeBomb, reasons: []string{"LimitExceeded"}, says: "--max-objects"},
 		{name: "a million refs, and not the one", make: manyRefs, reasons: []string{"RefNotFound"}, says: "and 999990 more"},
 		{name: "aliases of aliases", make: pushing("bomb.yaml", aliasBomb()), reasons: []string{"LimitExceeded"}, says: "--max-yaml-nodes"},
 		{name: "more than fits into memory", make: memoryEater, reasons: []string{"MemoryExceeded"}, says: "--reader-memory"},

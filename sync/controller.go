@@ -226,7 +226,7 @@ func (c *Controller) Reconcile(ctx context.Context, key types.NamespacedName) (t
 	}
 	o := c.pass(ctx, gs)
 	if ctx.Err() != nil {
-		return 0, nil //nolint:nilerr // stopping: what was not finished is no failure
+		return 0, nil // stopping: what was not finished is no failure
 	}
 	if c.remember(gs).lostRace(o.failure != nil && overtaken(o.failure)) {
 		return rerun, nil

@@ -76,31 +76,37 @@ func (s *sieve) Read(p []byte) (int, error) {
 // next reads one line, and leaves it in ready if it passes.
 func (s *sieve) next() error {
 	header, err := s.lines.Peek(4)
-	if err != nil {
-		if errors.Is(err, io.EOF) && len(header) > 0 {
-			s.raw = true
-			return nil
-		}
-		return err
-	}
-	length, err := strconv.ParseUint(string(header), 16, 16)
-	if err != nil || length > 0 && length < 4 || length > longestLine {
+	if errors.Is(err, io.EOF) && len(header) > 0 {
 		s.raw = true
 		return nil
 	}
-	line, err := s.lines.Peek(max(int(length), 4))
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil {
 		return err
 	}
-	if err != nil {
+	length, ok := lineLength(header)
+	if !ok {
 		s.raw = true
 		return nil
+	}
+	line, err := s.lines.Peek(length)
+	if errors.Is(err, io.EOF) {
+		s.raw = true
+		return nil
+	}
+	if err != nil {
+		return err
 	}
 	if s.passes(line[4:]) {
 		s.ready = append(s.ready[:0], line...)
 	}
-	_, err = s.lines.Discard(len(line))
+	_, err = s.lines.Discard(length)
 	return err
+}
+
+// lineLength is the length of a packet line with its header; that of a flush is four.
+func lineLength(header []byte) (length int, ok bool) {
+	n, err := strconv.ParseUint(string(header), 16, 16)
+	return max(int(n), 4), err == nil && (n == 0 || n >= 4) && n <= longestLine
 }
 
 // passes looks at what a line says.

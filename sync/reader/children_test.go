@@ -23,7 +23,7 @@ func confineTest() {
 //go:noinline
 func blowUp() {
 	var m map[string]int
-	m["s3cr3t-CANARY"] = 1 //nolint:govet // it is to panic
+	m["s3cr3t-CANARY"] = 1 //nolint:govet,staticcheck // it is to panic
 }
 
 func endless() {

@@ -61,8 +61,8 @@ func (c *child) end(h heard, err error, l Limits, late bool) error {
 	case !ended(err):
 		return garbled(doing, err)
 	case killedByOthers(c.ProcessState):
-		return errorf(MemoryExceeded, doing, "%s was killed by the kernel, at %d MiB, most likely because the container has too little memory for --reader-memory (%d MiB); "+
-			"nothing of the commit is applied: raise the memory limit of the container, or lower --reader-memory", doing, resident(c.ProcessState)>>20, l.Memory>>20)
+		return errorf(MemoryExceeded, doing, "%s was killed by the kernel, most likely because the container has too little memory for --reader-memory (%d MiB); "+
+			"nothing of the commit is applied: raise the memory limit of the container, or lower --reader-memory", doing, l.Memory>>20)
 	default:
 		return errorf(Crashed, doing, "the process that was %s ended without an answer (%s%s); nothing of the commit is applied: "+
 			"look at what the last commit changed, and report it as a bug of rollcall", doing, c.ProcessState, c.where())

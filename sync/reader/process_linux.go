@@ -41,14 +41,6 @@ func killedByOthers(s *os.ProcessState) bool {
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
-// resident is the most memory that a process had, in bytes.
-func resident(s *os.ProcessState) int64 {
-	if usage, ok := s.SysUsage().(*syscall.Rusage); ok {
-		return usage.Maxrss << 10
-	}
-	return 0
-}
-
 // confine bounds this process, for good. RLIMIT_DATA counts what is mapped for writing, which is what Go's heap and
 // stacks are made of; RLIMIT_AS would count the addresses too that Go reserves and never uses. What is mapped already,
 // the program's own data, is allowed on top. From three quarters on the collector works harder, so that the limit is
@@ -81,15 +73,30 @@ const niceness = 5
 
 // mappedForWriting is what RLIMIT_DATA counts, in bytes.
 func mappedForWriting() (int64, error) {
+	return statusOf("VmData:")
+}
+
+// mostResident is the most memory that this process had, in bytes; 0 where that is not known. What wait(2) says is no
+// less than what the parent had when it started the child.
+func mostResident() int64 {
+	bytes, err := statusOf("VmHWM:")
+	if err != nil {
+		return 0
+	}
+	return bytes
+}
+
+// statusOf reads a size of /proc/self/status, in bytes.
+func statusOf(name string) (int64, error) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		return 0, fmt.Errorf("read how much memory is mapped: %w", err)
+		return 0, fmt.Errorf("read memory of this process: %w", err)
 	}
-	_, rest, _ := bytes.Cut(status, []byte("\nVmData:"))
+	_, rest, _ := bytes.Cut(status, []byte("\n"+name))
 	number, _, _ := bytes.Cut(rest, []byte("kB"))
 	kilobytes, err := strconv.ParseInt(string(bytes.TrimSpace(number)), 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("read how much memory is mapped: %w", err)
+		return 0, fmt.Errorf("read memory of this process: %w", err)
 	}
 	return kilobytes << 10, nil
 }

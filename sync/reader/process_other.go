@@ -31,7 +31,7 @@ func killGroup(p *os.Process) error {
 
 func killedByOthers(*os.ProcessState) bool { return false }
 
-func resident(*os.ProcessState) int64 { return 0 }
+func mostResident() int64 { return 0 }
 
 func confine(l Limits) error {
 	debug.SetMemoryLimit(l.Memory * 3 / 4)

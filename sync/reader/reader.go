@@ -68,8 +68,8 @@ type Answer struct {
 type Spent struct {
 	// Fetch and Render are zero for what was not done.
 	Fetch, Render time.Duration
-	// Memory is the most that the child had resident, in bytes.
-	Memory int64 `json:"-"`
+	// Memory is the most that the child had resident, in bytes, as it says.
+	Memory int64
 }
 
 // Read reads one commit. It waits for its turn. The error is that of git or render, as the child met it, or an *Error

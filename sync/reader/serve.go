@@ -32,7 +32,9 @@ func Serve(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 	}
 	// Git has a transport of its own. Whoever else would fetch something must not.
 	http.DefaultTransport = noTransport{}
-	text, err := o.answer(ctx, stdout).encode(o.Limits)
+	out := o.answer(ctx, stdout)
+	out.Spent.Memory = mostResident()
+	text, err := out.encode(o.Limits)
 	if err != nil {
 		return err
 	}

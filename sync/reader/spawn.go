@@ -87,7 +87,6 @@ func ended(err error) bool {
 // answer is what the child said, as values.
 func (c *child) answer(h heard, q Request) (Answer, error) {
 	out := Answer{Commit: h.commit(), Spent: h.answer.Spent}
-	out.Spent.Memory = resident(c.ProcessState)
 	if h.answer.Error != nil {
 		if err := h.answer.Error.error(); err != nil {
 			return out, err
