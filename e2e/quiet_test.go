@@ -41,6 +41,20 @@ func TestNothingToDo(t *testing.T) {
 	})
 	w.act(t, "an edit is made undone though nobody polls", w.wantEditsUndone)
 	w.retime(5 * time.Second)
+	w.act(t, "a commit that touches nothing of the path is written down, and that is all", func(t *testing.T) {
+		w.wantRequests(t, 0)
+		before, spelled := w.requests("watch")
+		commit = w.push("read me", map[string]string{"README.md": "how to read this"})
+		gs := w.waitSync("it is proven", time.Minute, func(gs *v1alpha1.GitSync) bool { return gs.Status.Proven == commit })
+		w.wantRequests(t, 0)
+		after, now := w.requests("watch")
+		if after-before > 2 { // the status, and its event
+			t.Errorf("%.0f requests: before %s; after %s", after-before, spelled, now)
+		}
+		if gs.Status.Applied != commit || gs.Status.Fetched.Commit != commit || gs.Status.History[0].Outcome != "Proven" {
+			t.Errorf("the status is %+v", gs.Status)
+		}
+	})
 	commit = w.deliverFiles(map[string]string{"secret.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: token}\nstringData: {token: hunter2}\n"})
 	w.waitProven(commit, time.Minute)
 	w.act(t, "a Secret, which is not watched, is asked about at each poll", func(t *testing.T) { w.wantRequests(t, 1) })
