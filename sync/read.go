@@ -3,6 +3,7 @@ package sync
 import (
 	"cmp"
 	"context"
+	"reflect"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -81,8 +82,8 @@ func (c *Controller) fetchAndRender(ctx context.Context, gs *v1alpha1.GitSync, s
 		return err
 	}
 	m.from, m.commit, m.basis = from, *m.fetched, answer.Basis
-	if !answer.Unchanged {
-		m.declared = answer.Declared
+	if !answer.Unchanged && (request.Known == nil || !reflect.DeepEqual(m.declared, answer.Declared)) {
+		m.declared = answer.Declared // a comment, or a file that is no manifest, changes nothing of it
 	}
 	c.passSoon(c.others.note(name(gs), from, m.declared)...)
 	return nil
