@@ -279,10 +279,34 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 		},
 		OwnNode: r.OwnNode,
 		Foreign: v.foreign,
-		Fleet:   r.Written.overlay(r.Fleet.Nodes(v.live.UID, placement, p.GroupBy, v.digest)),
+		Fleet:   r.Fleet.Nodes(v.live.UID, placement, p.GroupBy, v.digest),
 		Now:     now,
 	}
+	if v.revisions.lack(v.input.Fleet) {
+		if err := r.readRevisions(ctx, v); err != nil {
+			return err
+		}
+		v.input.Fleet = r.Fleet.Nodes(v.live.UID, placement, p.GroupBy, v.digest)
+	}
+	v.input.Fleet = r.Written.overlay(v.input.Fleet)
 	return nil
+}
+
+// readRevisions reads the DaemonSet's controller revisions live: a pulse makes one, and a watch that begins again just then
+// shows it late. Its pods would be taken for strays.
+func (r *Rollouts) readRevisions(ctx context.Context, v *view) error {
+	list, err := r.Kube.AppsV1().ControllerRevisions(v.key.Namespace).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(v.live.Spec.Selector)})
+	if err != nil {
+		return fmt.Errorf("list controllerrevisions of daemonset %s: %w", v.key, err)
+	}
+	var owned []*appsv1.ControllerRevision
+	for i := range list.Items {
+		if metav1.IsControlledBy(&list.Items[i], v.live) {
+			owned = append(owned, &list.Items[i])
+		}
+	}
+	v.revisions, err = newRevisions(owned, &v.live.Spec.Template, v.digestOf)
+	return err
 }
 
 // digestOf names the version of a template: of two with the same template the

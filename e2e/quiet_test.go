@@ -19,7 +19,7 @@ func TestNothingToDo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 4)
 	w.policy(hurried())
-	files := map[string]string{"daemonset.yaml": manifest("v1"), "others.yaml": accompanying}
+	files := map[string]string{"daemonset.yaml": manifest("v1"), "others.yaml": accompanying, "README.md": "read me"}
 	for i := range 10 {
 		files[fmt.Sprintf("settings-%d.yaml", i)] = plainConfig(fmt.Sprintf("settings-%d", i), "1")
 	}
@@ -41,9 +41,38 @@ func TestNothingToDo(t *testing.T) {
 	})
 	w.act(t, "an edit is made undone though nobody polls", w.wantEditsUndone)
 	w.retime(5 * time.Second)
+	w.act(t, "a commit that touches nothing that is read is written down, and that is all", func(t *testing.T) {
+		w.wantRequests(t, 0)
+		before, spelled := w.requests("watch")
+		compared, rendered := w.stages("diff"), w.stages("render")
+		commit = w.push("read me", map[string]string{"README.md": "how to read this"})
+		gs := w.waitSync("it is proven", time.Minute, func(gs *v1alpha1.GitSync) bool { return gs.Status.Proven == commit })
+		w.wantRequests(t, 0)
+		after, now := w.requests("watch")
+		if after-before > 2 { // the status, and its event
+			t.Errorf("%.0f requests: before %s; after %s", after-before, spelled, now)
+		}
+		if w.stages("diff") != compared || w.stages("render") != rendered {
+			t.Error("it was rendered or compared")
+		}
+		if gs.Status.Applied != commit || gs.Status.Fetched.Commit != commit || gs.Status.History[0].Outcome != "Proven" {
+			t.Errorf("the status is %+v", gs.Status)
+		}
+	})
 	commit = w.deliverFiles(map[string]string{"secret.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: token}\nstringData: {token: hunter2}\n"})
 	w.waitProven(commit, time.Minute)
 	w.act(t, "a Secret, which is not watched, is asked about at each poll", func(t *testing.T) { w.wantRequests(t, 1) })
+}
+
+// stages is how often passes came to a stage.
+func (w *world) stages(stage string) (count float64) {
+	w.t.Helper()
+	for _, s := range w.samples(w.t)["rollcall_gitsync_pass_duration_seconds_count"] {
+		if s.labels["stage"] == stage {
+			count += s.value
+		}
+	}
+	return count
 }
 
 // TestOneOfManyChanges counts what the API server is asked for when a commit changes one object of 500 and leaves the

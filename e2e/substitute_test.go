@@ -71,6 +71,7 @@ func substituted(n *tenant) {
 	n.wantStill(before)
 	_, err = core.ConfigMaps(n.namespace).Create(n.t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "cluster-values"}, Data: map[string]string{"other": "x"}}, metav1.CreateOptions{})
 	n.must(err, "create ConfigMap")
+	before = n.state()
 	n.waitHeld("fleet", "SubstitutionFailed", "daemonset.yaml", "spec.template.spec.containers[0].image", "the variable tag has no value")
 	n.wantStill(before)
 

@@ -49,7 +49,7 @@ func TestWritesOfARollout(t *testing.T) {
 	}
 	pulses := (after["patch daemonsets"] - before["patch daemonsets"]) / 2
 	pods := after["delete pods"] - before["delete pods"] + after["patch pods"] - before["patch pods"] // strays among them
-	if most := pods + 6*pulses + 30; all > most {
+	if most := pods + 8*pulses + 30; all > most {
 		t.Errorf("%d writes, %d of them to pods, in %d pulses, at most %d", all, pods, pulses, most)
 	}
 }

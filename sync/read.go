@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"reflect"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/sync/git"
@@ -109,8 +110,8 @@ func (c *Controller) fetchAndRender(ctx context.Context, gs *v1alpha1.GitSync, s
 		return err
 	}
 	m.from, m.commit, m.basis, m.verifiedFor = from, *m.fetched, answer.Basis, verificationPrint(source.Verify)
-	if !answer.Unchanged {
-		m.declared = answer.Declared
+	if !answer.Unchanged && (request.Known == nil || !reflect.DeepEqual(m.declared, answer.Declared)) {
+		m.declared = answer.Declared // a comment, or a file that is no manifest, changes nothing of it
 	}
 	c.passSoon(c.others.note(name(gs), from, m.declared)...)
 	return nil

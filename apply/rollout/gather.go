@@ -13,7 +13,7 @@ const gatherSlack = 5 * time.Second
 // that saves is less than what it costs in time.
 const gatherFrom = 4
 
-// gatherEnough is how many nodes of any budget never wait for more: the six writes or so
+// gatherEnough is how many nodes of any budget never wait for more: the eight writes or so
 // of a pulse are less than one for each of them, and with a large budget those that wait
 // would leave much of it unused (measured with 1,000 nodes, a tenth at once: a third of
 // the budget waited 10 s in each round).

@@ -114,7 +114,7 @@ func fetch(ctx context.Context, args []string) (int64, error) {
 }
 
 // poll asks a server so many times whether the branch has still the commit: URL COMMIT TIMES.
-func poll(ctx context.Context, args []string) (int64, error) {
+func poll(ctx context.Context, args []string) (int64, error) { //nolint:unparam // it has no child
 	if len(args) != 3 {
 		return 0, errors.New("poll takes URL COMMIT TIMES")
 	}
@@ -133,7 +133,7 @@ func poll(ctx context.Context, args []string) (int64, error) {
 }
 
 // draw makes objects of a path of a directory: DIR PATH.
-func draw(_ context.Context, args []string) (int64, error) {
+func draw(_ context.Context, args []string) (int64, error) { //nolint:unparam // it has no child
 	if len(args) != 2 {
 		return 0, errors.New("render takes DIR PATH")
 	}
