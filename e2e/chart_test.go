@@ -70,6 +70,7 @@ replicaCount: 3
 image: {repository: example/rollcall, digest: "sha256:` + sixtyFour + `"}
 imagePullSecrets: [{name: pull}]
 logLevel: debug
+caps: {max-declared-values: 2000000, reader-memory: 1Gi, reader-timeout: 1m30s}
 extraArgs: [--kube-api-qps=50]
 extraEnv: [{name: HTTPS_PROXY, value: "http://proxy.example:3128"}]
 hostNetwork: true
@@ -204,7 +205,7 @@ func TestChartDeployment(t *testing.T) {
 	t.Run("everything on", func(t *testing.T) {
 		d := deployment(t, everything)
 		pod, container := d.Spec.Template.Spec, d.Spec.Template.Spec.Containers[0]
-		if diff := cmp.Diff(append(args("fleet-rollcall", "8080", "debug"), "--kube-api-qps=50"), container.Args); diff != "" {
+		if diff := cmp.Diff(append(args("fleet-rollcall", "8080", "debug"), "--max-declared-values=2000000", "--reader-memory=1Gi", "--reader-timeout=1m30s", "--kube-api-qps=50"), container.Args); diff != "" {
 			t.Errorf("args (-want +got):\n%s", diff)
 		}
 		environment := map[string]string{}
