@@ -20,6 +20,7 @@ import (
 	"github.com/rollcall-dev/rollcall/apply/account"
 	"github.com/rollcall-dev/rollcall/apply/kinds"
 	"github.com/rollcall-dev/rollcall/apply/rollout"
+	"github.com/rollcall-dev/rollcall/health"
 	"github.com/rollcall-dev/rollcall/health/watch"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -279,17 +280,22 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 		},
 		OwnNode: r.OwnNode,
 		Foreign: v.foreign,
-		Fleet:   r.Fleet.Nodes(v.live.UID, placement, p.GroupBy, v.digest),
 		Now:     now,
 	}
-	if v.revisions.lack(v.input.Fleet) {
+	v.input.Fleet, err = r.fleet(ctx, v, placement)
+	return err
+}
+
+// fleet are the nodes as the DaemonSet sees them.
+func (r *Rollouts) fleet(ctx context.Context, v *view, p watch.Placement) ([]health.Node, error) {
+	fleet := r.Fleet.Nodes(v.live.UID, p, v.input.Policy.GroupBy, v.digest)
+	if v.revisions.lack(fleet) {
 		if err := r.readRevisions(ctx, v); err != nil {
-			return err
+			return nil, err
 		}
-		v.input.Fleet = r.Fleet.Nodes(v.live.UID, placement, p.GroupBy, v.digest)
+		fleet = r.Fleet.Nodes(v.live.UID, p, v.input.Policy.GroupBy, v.digest)
 	}
-	v.input.Fleet = r.Written.overlay(v.input.Fleet)
-	return nil
+	return r.Written.overlay(fleet), nil
 }
 
 // readRevisions reads the DaemonSet's controller revisions live: a pulse makes one, and a watch that begins again just then
