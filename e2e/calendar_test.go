@@ -67,9 +67,14 @@ func TestWindowsAndFreezes(t *testing.T) {
 		if !strings.Contains(n.Status.Message, "01-01 00:00") {
 			t.Errorf("message %q does not say when it opens", n.Status.Message)
 		}
-		w.until("the node that had begun has the candidate", time.Minute, func() (bool, string) {
-			p, there := w.agents()[begun]
-			return there && tag(&p) == "v3:slow", begun
+		w.until("the nodes that had begun have the candidate", time.Minute, func() (bool, string) {
+			agents := w.agents()
+			for _, node := range append(r.nodesOf("v3:slow"), begun) {
+				if p, there := agents[node]; !there || tag(&p) != "v3:slow" {
+					return false, node
+				}
+			}
+			return true, begun
 		})
 		hurt := r.nodesOf("v3:slow")
 		w.wantQuiet(3 * time.Second)
