@@ -133,6 +133,15 @@ func (m *memory) lastGood(place rendered) *render.Declared {
 	return m.declared
 }
 
+// known is what the last commit that could be rendered rests on, if it is of the
+// same place; otherwise nil.
+func (m *memory) known(from rendered) *reader.Basis {
+	if m.lastGood(from.place()) == nil {
+		return nil
+	}
+	return m.basis
+}
+
 // The delay before a failed pass is tried again doubles from firstRetry to
 // lastRetry.
 const (

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/rollcall-dev/rollcall/sync/git"
+	"github.com/rollcall-dev/rollcall/sync/reader"
 	"github.com/rollcall-dev/rollcall/sync/render"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -240,5 +241,20 @@ func TestAConflictCountsOnceHoweverManyPassesMeetIt(t *testing.T) {
 		if got := m.beganConflicts(c.objects); got != c.want {
 			t.Errorf("pass %d: %d conflicts began with %v, want %d", i, got, c.objects, c.want)
 		}
+	}
+}
+
+// Variables are of no place: a commit that touches nothing of the path costs no render with them either.
+func TestWhatIsKnownOfAPlace(t *testing.T) {
+	t.Parallel()
+	place := rendered{url: "https://git.example.com/a.git", path: "prod"}
+	m := &memory{from: rendered{url: place.url, path: place.path, commit: "1", inputs: "sha256"}, declared: &render.Declared{}, basis: &reader.Basis{}}
+	next := m.from.at("2")
+	if m.known(next) != m.basis {
+		t.Error("with variables nothing is known of the commit before")
+	}
+	next.path = "other"
+	if m.known(next) != nil {
+		t.Error("of another path something is known")
 	}
 }

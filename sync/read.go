@@ -84,10 +84,7 @@ func led(commit v1alpha1.Commit, tip git.Tip) v1alpha1.Commit {
 // fetchAndRender fills the memory whole, or leaves what is known to be good. It is done in a process of its own.
 func (c *Controller) fetchAndRender(ctx context.Context, gs *v1alpha1.GitSync, source git.Source, tip git.Tip, from rendered, options render.Options, m *memory) error {
 	request := reader.Request{
-		For: name(gs).String(), Source: source, Tip: tip, Keep: m.admitted.commit.Commit, Options: options,
-	}
-	if m.lastGood(from.at("")) != nil {
-		request.Known = m.basis
+		For: name(gs).String(), Source: source, Tip: tip, Keep: m.admitted.commit.Commit, Options: options, Known: m.known(from),
 	}
 	began := time.Now()
 	if err := m.refused.again(from, request.Options, began); err != nil && m.question == questionOf(gs) {
