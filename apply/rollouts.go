@@ -20,7 +20,6 @@ import (
 	"github.com/rollcall-dev/rollcall/apply/account"
 	"github.com/rollcall-dev/rollcall/apply/kinds"
 	"github.com/rollcall-dev/rollcall/apply/rollout"
-	"github.com/rollcall-dev/rollcall/health"
 	"github.com/rollcall-dev/rollcall/health/watch"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
@@ -229,14 +228,17 @@ func (r *Rollouts) observe(ctx context.Context, n *v1alpha1.NodeRollout, now tim
 
 // complete relates revisions to versions and fills the input.
 func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
+	owned, err := r.ownedRevisions(ctx, v.live)
+	if err != nil {
+		return err
+	}
 	v.book = newBook(v.recorded, v.want, r.learned.of(v.key))
-	if err := v.book.templates.recoverProven(v.rollout.Status.Proven, r.Fleet.Revisions(v.live.UID)); err != nil {
+	if err := v.book.templates.recoverProven(v.rollout.Status.Proven, owned); err != nil {
 		return err
 	}
 	state := stateOf(v.rollout, v.recorded)
 	v.takeWantForProven(&state)
-	var err error
-	if v.revisions, err = newRevisions(r.Fleet.Revisions(v.live.UID), &v.live.Spec.Template, v.digestOf); err != nil {
+	if v.revisions, err = newRevisions(owned, &v.live.Spec.Template, v.digestOf); err != nil {
 		return err
 	}
 	v.recorded.Carried.complete(v.revisions.digests, v.sameAs)
@@ -280,39 +282,31 @@ func (r *Rollouts) complete(ctx context.Context, v *view, now time.Time) error {
 		},
 		OwnNode: r.OwnNode,
 		Foreign: v.foreign,
+		Fleet:   r.Written.overlay(r.Fleet.Nodes(v.live.UID, placement, p.GroupBy, v.digest)),
 		Now:     now,
 	}
-	v.input.Fleet, err = r.fleet(ctx, v, placement)
-	return err
+	return nil
 }
 
-// fleet are the nodes as the DaemonSet sees them.
-func (r *Rollouts) fleet(ctx context.Context, v *view, p watch.Placement) ([]health.Node, error) {
-	fleet := r.Fleet.Nodes(v.live.UID, p, v.input.Policy.GroupBy, v.digest)
-	if v.revisions.lack(fleet) {
-		if err := r.readRevisions(ctx, v); err != nil {
-			return nil, err
-		}
-		fleet = r.Fleet.Nodes(v.live.UID, p, v.input.Policy.GroupBy, v.digest)
+// ownedRevisions are the DaemonSet's controller revisions. They are read live while a pod waits at the gate whose revision the
+// watch does not show: a pulse makes one, and a watch that begins again just then shows it late. Its pods would be taken for
+// strays.
+func (r *Rollouts) ownedRevisions(ctx context.Context, live *appsv1.DaemonSet) ([]*appsv1.ControllerRevision, error) {
+	owned := r.Fleet.Revisions(live.UID)
+	if !lack(owned, r.Fleet.Gated(live.UID)) {
+		return owned, nil
 	}
-	return r.Written.overlay(fleet), nil
-}
-
-// readRevisions reads the DaemonSet's controller revisions live: a pulse makes one, and a watch that begins again just then
-// shows it late. Its pods would be taken for strays.
-func (r *Rollouts) readRevisions(ctx context.Context, v *view) error {
-	list, err := r.Kube.AppsV1().ControllerRevisions(v.key.Namespace).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(v.live.Spec.Selector)})
+	list, err := r.Kube.AppsV1().ControllerRevisions(live.Namespace).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(live.Spec.Selector)})
 	if err != nil {
-		return fmt.Errorf("list controllerrevisions of daemonset %s: %w", v.key, err)
+		return nil, fmt.Errorf("list controllerrevisions of daemonset %s/%s: %w", live.Namespace, live.Name, err)
 	}
-	var owned []*appsv1.ControllerRevision
+	owned = nil
 	for i := range list.Items {
-		if metav1.IsControlledBy(&list.Items[i], v.live) {
+		if metav1.IsControlledBy(&list.Items[i], live) {
 			owned = append(owned, &list.Items[i])
 		}
 	}
-	v.revisions, err = newRevisions(owned, &v.live.Spec.Template, v.digestOf)
-	return err
+	return owned, nil
 }
 
 // digestOf names the version of a template: of two with the same template the

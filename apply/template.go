@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/rollcall-dev/rollcall/health"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -227,16 +226,11 @@ func newRevisions(owned []*appsv1.ControllerRevision, live *corev1.PodTemplateSp
 	return out, nil
 }
 
-// lack is whether a pod that waits at rollcall's gate is of a revision that is not among these.
-func (r revisions) lack(fleet []health.Node) bool {
-	for i := range fleet {
-		if a := fleet[i].Agent(); a != nil && a.Gated {
-			if _, known := r.digests[a.Revision]; !known {
-				return true
-			}
-		}
-	}
-	return false
+// lack is whether one of the hashes is of a revision that is not among these.
+func lack(owned []*appsv1.ControllerRevision, hashes []string) bool {
+	return slices.ContainsFunc(hashes, func(hash string) bool {
+		return !slices.ContainsFunc(owned, func(r *appsv1.ControllerRevision) bool { return slices.Contains(RevisionHashes(r), hash) })
+	})
 }
 
 // grace is the longest termination grace period of these.

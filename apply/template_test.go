@@ -14,7 +14,6 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/rollcall-dev/rollcall/apply/rollout"
-	"github.com/rollcall-dev/rollcall/health"
 	"github.com/rollcall-dev/rollcall/sync/v1alpha1"
 )
 
@@ -193,17 +192,20 @@ func revisionOf(name string, number int64, t *corev1.PodTemplateSpec) *appsv1.Co
 // A pod at the gate whose revision the watch does not show yet is not taken for a stray: the revisions are read live.
 func TestRevisionsThatTheWatchLacks(t *testing.T) {
 	t.Parallel()
-	known := revisions{digests: map[string]string{"a": "sha256:a", "other": ""}}
+	owned := []*appsv1.ControllerRevision{
+		{ObjectMeta: metav1.ObjectMeta{Name: "agent-a", Labels: map[string]string{appsv1.ControllerRevisionHashLabelKey: "a"}}},
+		{ObjectMeta: metav1.ObjectMeta{Name: "agent-made", Labels: map[string]string{appsv1.ControllerRevisionHashLabelKey: "named"}}},
+	}
 	for sentence, c := range map[string]struct {
-		agent health.Agent
-		want  bool
+		waiting []string
+		want    bool
 	}{
-		"one of a version":                {health.Agent{Gated: true, Revision: "a"}, false},
-		"one of no version that is known": {health.Agent{Gated: true, Revision: "other"}, false},
-		"one that is not shown":           {health.Agent{Gated: true, Revision: "b"}, true},
-		"of a pod that runs":              {health.Agent{Revision: "b"}, false},
+		"no pod waits":                         {nil, false},
+		"one of a revision that is shown":      {[]string{"a"}, false},
+		"one of a revision that was relabeled": {[]string{"made", "named"}, false},
+		"one of a revision that is not shown":  {[]string{"a", "b"}, true},
 	} {
-		if got := known.lack([]health.Node{{}, {Agents: []health.Agent{c.agent}}}); got != c.want {
+		if got := lack(owned, c.waiting); got != c.want {
 			t.Errorf("%s: %t, want %t", sentence, got, c.want)
 		}
 	}

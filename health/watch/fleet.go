@@ -156,6 +156,17 @@ func (f *Fleet) agents(daemonSet types.UID) []*entry {
 	return out
 }
 
+// Gated are the controller-revision-hashes of the DaemonSet's pods that wait at the gate.
+func (f *Fleet) Gated(daemonSet types.UID) []string {
+	var out []string
+	for _, e := range f.agents(daemonSet) {
+		if e.agent.Gated && !e.agent.Terminating {
+			out = append(out, e.agent.Revision)
+		}
+	}
+	return out
+}
+
 // Revisions are the controller revisions that the DaemonSet owns, by name.
 func (f *Fleet) Revisions(daemonSet types.UID) []*appsv1.ControllerRevision {
 	objects, err := f.revisions.GetIndexer().ByIndex(byOwner, string(daemonSet))
