@@ -2,9 +2,6 @@ package sync
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
@@ -142,12 +139,11 @@ func inputsPrint(o render.Options) (string, error) {
 	if !o.Substitute && len(o.AgeKeys) == 0 {
 		return "", nil
 	}
-	raw, err := json.Marshal([]any{o.Substitute, o.Variables, o.SecretVariables, o.AgeKeys})
+	out, err := fingerprint(o.Substitute, o.Variables, o.SecretVariables, o.AgeKeys)
 	if err != nil {
 		return "", fmt.Errorf("name what is rendered with: %w", err)
 	}
-	sum := sha256.Sum256(raw)
-	return hex.EncodeToString(sum[:]), nil
+	return out, nil
 }
 
 // warnings are the findings that a status has room for.

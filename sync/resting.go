@@ -26,12 +26,21 @@ type restedDaemonSet struct {
 // declaredPrint names what a GitSync declares of a DaemonSet, and how; empty when
 // that cannot be told.
 func declaredPrint(gs *v1alpha1.GitSync, ds render.DaemonSet) string {
-	raw, err := json.Marshal([]any{ds.Object.Object, ds.Pinned.Object, ds.Digest, ds.Config, gs.Spec.Policy, gs.Spec.AdoptFrom, gs.Spec.Ignore})
+	out, err := fingerprint(ds.Object.Object, ds.Pinned.Object, ds.Digest, ds.Config, gs.Spec.Policy, gs.Spec.AdoptFrom, gs.Spec.Ignore)
 	if err != nil {
 		return ""
 	}
+	return out
+}
+
+// fingerprint names values, maps among them in the order of their keys.
+func fingerprint(values ...any) (string, error) {
+	raw, err := json.Marshal(values)
+	if err != nil {
+		return "", err
+	}
 	sum := sha256.Sum256(raw)
-	return hex.EncodeToString(sum[:])
+	return hex.EncodeToString(sum[:]), nil
 }
 
 // resting are the DaemonSets of a new commit that nobody need be asked about, with

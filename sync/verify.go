@@ -2,8 +2,6 @@ package sync
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -60,11 +58,11 @@ func verificationPrint(v *git.Verification) string {
 	if v == nil {
 		return ""
 	}
-	text, err := json.Marshal(v) // with the keys of maps in order
+	out, err := fingerprint(v)
 	if err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("%x", sha256.Sum256(text))
+	return out
 }
 
 // unverified notes the commit that Git has and that is held for want of a signature.

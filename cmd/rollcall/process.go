@@ -150,6 +150,14 @@ func (p *process) serve(ctx context.Context) error {
 	}
 	p.logger.Info("serving", "address", listener.Addr().String())
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	if err := serveUntil(ctx, server, listener); err != nil {
+		return fmt.Errorf("serve metrics: %w", err)
+	}
+	return nil
+}
+
+// serveUntil answers until ctx is done, and what is being answered then, for a while.
+func serveUntil(ctx context.Context, server *http.Server, listener net.Listener) error {
 	stop := context.AfterFunc(ctx, func() {
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 		defer cancel()
@@ -157,7 +165,7 @@ func (p *process) serve(ctx context.Context) error {
 	})
 	defer stop()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve metrics: %w", err)
+		return err
 	}
 	return nil
 }
